@@ -1,11 +1,13 @@
-"""How many alerts recorded data gives: ``python benchmarks/alerts.py [FILE.csv[.gz]…] [--look-after
-MINUTES]``.
+"""Count the alerts that recorded data gives.
+
+Run: ``python benchmarks/alerts.py [FILE.csv[.gz]…] [--look-after MINUTES]``.
 
 The files are replayed as ``rpm-stream replay`` does it, with a person who looks at each high alert
-so many minutes after it became open (a high alert that nobody has seen does not end by itself).
-Printed a patient-day: alerts by their highest priority, how often a person is called (an alert that
-opens, rises, gets worse or returns), and the share of the time in which an alert of a patient is
-open and not over. What devices need is left out. Without a file: the recordings beneath RPM_SHARED.
+so many minutes after it opened (a high alert that was not seen does not end by itself). Printed for
+each patient-day: alerts by their highest priority, how often a person is called (an alert opens,
+rises, gets worse or returns), and the share of the time in which an alert of a patient is open and
+not over. Alerts about devices are left out. Without a file it takes the recordings beneath
+RPM_SHARED.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Ward:
         self.calls: Counter[str] = Counter()
 
     def frame(self, frame: CsvFrame) -> None:
-        """A frame of the file; before it, what was to be looked at by then."""
+        """Judge a frame of the file. Before it, the person looks at the alerts that are due."""
         sent_at = msgspec.json.decode(frame.value, type=_Sent).sent_at
         first, _ = self.spans.get(frame.patient, (sent_at, sent_at))
         self.spans[frame.patient] = (first, sent_at)
@@ -78,7 +80,7 @@ class Ward:
             self.listed[alert.patient].append((since, alert.updated_at))
 
     def listed_share(self) -> float:
-        """The share of all patients' time in which something is open and not over."""
+        """Return the share of all patients' time in which something is open and not over."""
         for identity, since in self.open_since.items():
             patient = self.alerts[identity].patient
             self.listed[patient].append((since, self.spans[patient][1]))

@@ -1,9 +1,10 @@
-"""How much memory the stages take for a backlog: ``python benchmarks/backlog.py [frames]`` (default
-100,000).
+"""Measure how much memory the stages take for a backlog.
 
-rpm.frames is filled while the stages are down: small frames, two measurements each, of 200 people
-in turn. Then both stages are started and their resident memory is read ten times a second until all
-is drained. The claim is that it is bounded: what a stage holds is what it has fetched and not yet
+Run: ``python benchmarks/backlog.py [frames]`` (default 100,000).
+
+rpm.frames is filled while the stages are down, with small frames of two measurements each, of 200
+people in turn. Then both stages start, and their resident memory is read ten times a second until
+all is drained. The claim is that it is bounded. A stage holds what it has fetched and not yet
 acknowledged, and a state for each person, so a hundred times the backlog takes about as much as a
 run with 1,000 frames of the same people.
 """
@@ -32,7 +33,7 @@ POLL_SECONDS = 0.1
 
 
 def small_frames(count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of so many frames: a pulse and a saturation each, a minute apart."""
+    """Yield key and value of so many frames: a pulse and a saturation each, a minute apart."""
     for number in range(count):
         turn, person = divmod(number, PEOPLE)
         at = RECORDED_START + timedelta(minutes=turn)
@@ -54,7 +55,7 @@ def small_frames(count: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process, in MB (10**6 octets)."""
+    """Return the resident memory of a process, in MB (10**6 bytes)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -62,14 +63,14 @@ def resident_mb(pid: int) -> float:
 
 
 async def largest(stages: Stages, frames: int) -> dict[Stage, float]:
-    """The largest resident memory of each stage until ``frames`` frames are drained."""
+    """Return the largest resident memory of each stage until ``frames`` frames are drained."""
     found = dict.fromkeys(STAGES, 0.0)
     end = time.monotonic() + PATIENCE_SECONDS
     async with Watch(stages.bootstrap) as watch:
         while True:
             for _ in range(10):
                 for stage in STAGES:
-                    stages.cpu(stage)  # it still runs
+                    stages.cpu(stage)  # raises if it has ended
                     found[stage] = max(found[stage], resident_mb(stages.processes[stage].pid))
                 await asyncio.sleep(POLL_SECONDS)
             if (
@@ -83,7 +84,7 @@ async def largest(stages: Stages, frames: int) -> dict[Stage, float]:
 
 
 def run(count: int) -> dict[Stage, float]:
-    """One run on a fresh broker."""
+    """Measure one run on a fresh broker."""
     load = Load(frames=count, patients=PEOPLE)
     with broker_with(load) as (broker, folder):
         asyncio.run(fill(broker.bootstrap, list(small_frames(count))))

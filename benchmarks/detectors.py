@@ -1,10 +1,11 @@
-"""What a learned detector costs: CPU time a score and a learning, and bytes of state, for each one
-in the table.
+"""Measure what each learned detector in the table costs.
 
-Run: ``python benchmarks/detectors.py [readings]`` (default 20,000). Prints one table; the time is
-this process's CPU time, the least of three runs, so a busy machine disturbs it little.
-``--quality`` prints instead what each one's alarms are worth on real data, beside NEWS2 and chance
-(a minute or two; needs RPM_SHARED).
+Run: ``python benchmarks/detectors.py [readings]`` (default 20,000).
+
+It prints one table: CPU time of a score and a learning, and bytes of state. The time is this
+process's CPU time, the least of three runs, so a busy machine disturbs it little. ``--quality``
+prints instead what the alarms of each are worth on real data, beside NEWS2 and chance (a minute or
+two; needs RPM_SHARED).
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def cost(
     readings: Sequence[dict[str, float]],
     restore: Callable[[bytes], object],
 ) -> tuple[float, float, float, float]:
-    """Microseconds of CPU a score, a learning and a restoring, after the warm-up; bytes of the
-    largest state.
+    """Return microseconds of CPU for a score, a learning and a restoring, after the warm-up.
+
+    The last figure is the number of bytes of the largest state.
     """
     score = learn = restored = float("inf")
     size = 0
@@ -61,7 +63,7 @@ def cost(
 
 
 def timed(do: Callable[[X], object], inputs: Sequence[X]) -> float:
-    """Microseconds of CPU each."""
+    """Return microseconds of CPU for each."""
     start = time.process_time()
     for each in inputs:
         do(each)
@@ -97,7 +99,7 @@ def main(readings: int) -> None:
 
 
 def row(name: str, costs: Sequence[float]) -> None:
-    """One line of the table."""
+    """Return one line of the table."""
     score, learn, restore, size = costs
     print(f"{name:<20}{score:>10.2f}{learn:>10.2f}{restore:>12.1f}{size:>13,.0f}")
 

@@ -1,11 +1,12 @@
-"""From the broker's receipt of a frame with a red reading to its high alert, while both stages run
-at half load.
+"""Measure the time from the receipt of a red reading to its high alert, at half load.
 
-Run: ``python benchmarks/latency.py [seconds] [notifications a second]`` (default 60 s; without a
-rate, what the worker gets through in a first run is halved). Every person gets one frame with a
-heart rate of 190. "Alert" is from the append time of that frame in rpm.frames to the time of the
-alert's record in rpm.alerts; "feed" to the moment at which a client of the feed's event stream has
-it. Broker, stages, feed and this sender share the machine.
+Run: ``python benchmarks/latency.py [seconds] [notifications a second]``
+
+The default is 60 s. Without a rate, half of what the worker gets through in a first run is used.
+Both stages run. Every person gets one frame with a heart rate of 190. "Alert" is from the append
+time of that frame in rpm.frames to the time of the alert's record in rpm.alerts. "Feed" is to the
+moment at which a client of the feed's event stream has it. Broker, stages, feed and this sender
+share the machine.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from rpm_stream.records import Alert, Record
 SECONDS = 60.0
 CALIBRATION_FRAMES = 2_000
 MOST_PATIENTS = 600
-ROUNDS = 8  # frames a person, at least: the red one lies in the second half
+ROUNDS = 8  # frames a person, at least; the red one is in the second half
 EVERY_SECONDS = 0.02  # the sender's turn
 FEED_DEADLINE = 60.0
 FIELD = "event: "
@@ -54,8 +55,9 @@ class _View(msgspec.Struct):
 
 
 class Latencies(Record, frozen=True, kw_only=True):
-    """Milliseconds from receipt to the alert's record and to the feed's client; CPU seconds of
-    the stages meanwhile.
+    """Milliseconds from receipt to the alert's record and to the feed's client.
+
+    Also the CPU seconds of the stages meanwhile.
     """
 
     alert: list[float]
@@ -64,8 +66,9 @@ class Latencies(Record, frozen=True, kw_only=True):
 
 
 class Feed:
-    """A client of the event stream; ``seen`` has the moment at which each alert's first event
-    came, by alert id.
+    """A client of the event stream.
+
+    ``seen`` has the moment at which each alert's first event came, by alert id.
     """
 
     def __init__(self, port: int, token: str) -> None:
@@ -75,7 +78,7 @@ class Feed:
         self._headers = {"authorization": f"Bearer {token}"}
 
     async def follow(self) -> None:
-        """Until it is cancelled."""
+        """Follow the stream until cancelled."""
         async with httpx.AsyncClient(
             base_url=self._url, headers=self._headers, timeout=None
         ) as client:
@@ -103,7 +106,7 @@ class Feed:
 
 @contextmanager
 def feed_process(bootstrap: str) -> Iterator[tuple[int, str]]:
-    """The feed as its own process: its port and its token."""
+    """Run the feed as its own process. Yield its port and its token."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -127,7 +130,7 @@ def feed_process(bootstrap: str) -> Iterator[tuple[int, str]]:
 
 
 def worker_rate() -> float:
-    """Notifications a second that the worker gets through, from a short run."""
+    """Return notifications a second that the worker gets through, from a short run."""
     load = Load(frames=CALIBRATION_FRAMES)
     with broker_with(load) as (broker, folder):
         asyncio.run(fill(broker.bootstrap, list(frames_of(load))))
@@ -139,8 +142,9 @@ def worker_rate() -> float:
 
 
 def planned(rate: float, seconds: float) -> Load:
-    """The load of ``seconds`` at ``rate`` notifications a second; what is measured last is
-    measured about now.
+    """Return the load of ``seconds`` at ``rate`` notifications a second.
+
+    The measurements that come last were made about now.
     """
     count = int(rate * seconds / NOTIFICATIONS)
     patients = max(1, min(MOST_PATIENTS, count // ROUNDS))
@@ -152,7 +156,7 @@ def planned(rate: float, seconds: float) -> Load:
 async def send_evenly(
     bootstrap: str, frames: Sequence[tuple[bytes, bytes]], a_second: float
 ) -> None:
-    """Frames at an even pace."""
+    """Send frames at an even pace."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True) as producer:
         began = time.monotonic()
         sent = 0
@@ -166,7 +170,7 @@ async def send_evenly(
 
 
 async def run(stages: Stages, load: Load, a_second: float, feed: Feed) -> Latencies:
-    """Send all, wait until both stages are through, and look at what came when."""
+    """Send all, wait until both stages are through, and compare the times."""
     bootstrap = stages.bootstrap
     frames = list(frames_of(load))
     following = asyncio.create_task(feed.follow())
@@ -175,7 +179,7 @@ async def run(stages: Stages, load: Load, a_second: float, feed: Feed) -> Latenc
     if following.done():
         following.result()
     async with Watch(bootstrap) as watch:
-        # both stages have their partitions when this one came through
+        # when this one came through, both stages have their partitions
         await fill(bootstrap, frames[:1])
         while not await watch.count(names.SCORES):
             await asyncio.sleep(EVERY_SECONDS)

@@ -1,10 +1,11 @@
-"""How many notifications a second the pure pipeline takes on one core: ``python benchmarks/pure.py
-[--profile]``.
+"""Measure how many notifications a second the pure pipeline takes on one core.
 
-200 patients, each with a strap (2A37 with one RR interval) and an oximeter (2A5F) at 1 Hz, uplinked
-every 30 seconds. A frame goes through ``Ingest.step``, its messages through ``Judge.step``; all
-outputs are encoded to JSON. Vitals wander as a person's do, a tenth of the patients is unwell;
-detectors are warm before the clock starts.
+Run: ``python benchmarks/pure.py [--profile]``.
+
+There are 200 patients, each with a strap (2A37 with one RR interval) and an oximeter (2A5F) at 1
+Hz, uplinked every 30 seconds. A frame goes through ``Ingest.step`` and its messages through
+``Judge.step``, and all outputs are encoded to JSON. Vitals wander as a person's do, and a tenth of
+the patients is unwell. Detectors are warm before the clock starts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Wearer:
-    """One simulated patient: a pulse that wanders, a saturation that follows."""
+    """One simulated patient: a pulse that wanders, and a saturation that follows."""
 
     def __init__(self, number: int) -> None:
         self.chance = random.Random(number)
@@ -44,7 +45,7 @@ class Wearer:
         self.usual = self.pulse
 
     def payloads(self) -> tuple[str, str]:
-        """A second's 2A37 and 2A5F in hexadecimal."""
+        """Return a second's 2A37 and 2A5F in hexadecimal."""
         self.pulse += self.chance.gauss(0, 0.8) + (self.usual - self.pulse) * 0.02
         pulse = round(self.pulse)
         interval = round(1024 * 60 / self.pulse)
@@ -55,7 +56,7 @@ class Wearer:
 
 
 def frames_of(number: int, rounds: int) -> Iterator[tuple[str, bytes]]:
-    """(device, frame) of one patient: two frames a round."""
+    """Yield (device, frame) of one patient: two frames a round."""
     wearer = Wearer(number)
     for turn in range(rounds):
         begin = START + timedelta(seconds=turn * NOTIFICATIONS)
@@ -98,7 +99,7 @@ class Bench:
         self.written = self.offset = self.readings = 0
 
     def apply(self, device: str, value: bytes) -> None:
-        """One frame, to the last octet of its outputs."""
+        """Process one frame, to the last byte of its outputs."""
         self.offset += 1
         message = FrameMessage(
             key=device,

@@ -1,13 +1,16 @@
-"""How long a stage takes to come back with the state of 10,000 patients: ``python
-benchmarks/recovery.py [patients]``.
+"""Measure how long a stage takes to come back with the state of 10,000 patients.
+
+Run: ``python benchmarks/recovery.py [patients]``.
 
 The states are real ones (people with a strap and an oximeter at 1 Hz, through the pure pipeline),
-given to as many names as are asked for and written to the changelogs as the stages write them, each
-twice: a changelog holds more than the last version until it is compacted. Then both stages are
-started at once, with one message waiting for them. Measured from the start of the processes to the
-first output of each, and the CPU time that each took until then, which other work on the machine
-disturbs less; against the same with empty changelogs in the same run, so that what the start itself
-costs (imports, joining the group) can be told from the price of the state.
+copied to as many names as are asked for. They are written to the changelogs as the stages write
+them, each twice, because a changelog holds more than the last version until it is compacted. Then
+both stages are started at once, with one message waiting for each.
+
+Measured are the time from the start of the processes to the first output of each, and the CPU time
+that each took until then, which other work on the machine disturbs less. The same run measures
+empty changelogs too, so that the cost of the start itself (imports, joining the group) can be told
+apart from that of the state.
 """
 
 from __future__ import annotations
@@ -36,16 +39,17 @@ PATIENCE_SECONDS = 300.0
 
 
 class First(Record, frozen=True, kw_only=True):
-    """The first output of a stage: seconds, and CPU seconds of its process, since it was
-    started.
-    """
+    """Seconds and CPU seconds of a stage from its start to its first output."""
 
     wall: float
     cpu: float
 
 
 def real_states() -> tuple[list[bytes], list[tuple[str, bytes]]]:
-    """Sealed states of devices, and of patients with their names, after the load of ``pure.py``."""
+    """Return sealed states of devices, and of patients with their names.
+
+    They are those after the load of ``pure.py``.
+    """
     bench = pure.Bench()
     feed = [list(pure.frames_of(number, pure.ROUNDS)) for number in range(pure.PATIENTS)]
     for turn in range(2 * pure.ROUNDS):
@@ -58,7 +62,7 @@ def real_states() -> tuple[list[bytes], list[tuple[str, bytes]]]:
 def states_of(
     stage: Stage, patients: int, devices: list[bytes], sealed: list[tuple[str, bytes]]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Key and sealed state of so many people, or of their two devices each."""
+    """Yield key and sealed state of so many people, or of their two devices each."""
     for number in range(patients):
         if stage == "judge":
             name = f"other-{number:06d}"
@@ -77,7 +81,7 @@ def states_of(
 async def write(
     bootstrap: str, topic: str, states: Iterator[tuple[bytes, bytes]]
 ) -> tuple[int, int]:
-    """All states, as often as a changelog has them. Returns how many, and their octets."""
+    """Write all states, as often as a changelog has them. Return their number and bytes."""
     count = octets = 0
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=1 << 19
@@ -92,7 +96,7 @@ async def write(
 
 
 def start(stage: Stage, bootstrap: str, folder: Path) -> subprocess.Popen[bytes]:
-    """The stage as a process of its own."""
+    """Start the stage as a process of its own."""
     settings: Mapping[str, str] = {
         "RPM_BOOTSTRAP": bootstrap,
         "RPM_METRICS_PORT": "0",
@@ -111,13 +115,16 @@ def start(stage: Stage, bootstrap: str, folder: Path) -> subprocess.Popen[bytes]
 
 
 def cpu(process: subprocess.Popen[bytes]) -> float:
-    """CPU seconds of a process so far."""
+    """Return the CPU seconds of a process so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
-    """Both stages, started at once, to the next output of each. A message must wait for them."""
+    """Start both stages at once, and return the next output of each.
+
+    A message must wait for them.
+    """
     async with Watch(bootstrap) as watch:
         before = {stage: await watch.count(FIRST_OUTPUT[stage]) for stage in STAGES}
         began = time.monotonic()
@@ -146,7 +153,7 @@ async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
 
 def main() -> None:
     patients = int(sys.argv[1]) if len(sys.argv) > 1 else PATIENTS
-    # each frame another person: a first value gives a score
+    # each frame is of another person, as a first value gives a score
     load = Load(frames=2 + RUNS, patients=2 + RUNS)
     frames = list(frames_of(load))
     devices, sealed = real_states()

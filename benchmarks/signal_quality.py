@@ -1,10 +1,11 @@
-"""How often each signal-quality rule speaks on ordinary data: ``RPM_SHARED=... python
-benchmarks/signal_quality.py``.
+"""Measure how often each signal-quality rule raises an alert on ordinary data.
 
-Alerts of the groups ``device:<kind>`` for each patient-week of 200 hospital stays (hourly vitals)
-and of 5 people with a glucose sensor; the row "clock" is stored values sent again. Nobody noted a
-fault of these devices: a rule that speaks more than once in a week of a patient has a threshold
-that is too near.
+Run: ``RPM_SHARED=... python benchmarks/signal_quality.py``.
+
+It counts alerts of the groups ``device:<kind>`` for each patient-week of 200 hospital stays (hourly
+vitals) and of 5 people with a glucose sensor. The row "clock" is stored values that were sent
+again. No fault of these devices was noted, so a rule that raises more than one alert in a
+patient-week has a threshold that is too near.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ WEEK = 7 * 86400
 
 
 def people(path: Path, most: int) -> Iterator[list[str]]:
-    """The lines of each of the first people of a file, with its header."""
+    """Yield the lines of each of the first people of a file, with its header."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         header = next(lines)
         for number, (_, group) in enumerate(
@@ -43,13 +44,13 @@ def people(path: Path, most: int) -> Iterator[list[str]]:
 
 
 def weeks(lines: list[str]) -> float:
-    """From the first to the last row, at least an hour."""
+    """Return the weeks from the first to the last row, at least an hour."""
     first, last = (datetime.fromisoformat(lines[place].split(",")[1]) for place in (1, -1))
     return max((last - first).total_seconds(), 3600) / WEEK
 
 
 def told(lines: list[str]) -> Counter[str]:
-    """How many alerts of each kind one person's data opens."""
+    """Count the alerts of each kind that one person's data opens."""
     run = Replay(shipped(), Registry(()), emit=("alert",))
     output = [line.record for found in frames(rows(iter(lines))) for line in run.csv(found)]
     alerts = [

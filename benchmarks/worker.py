@@ -1,12 +1,13 @@
-"""The two stages on a real broker: the Faust worker beside a plain aiokafka loop and the pure
-pipeline.
+"""Compare the two stages on a real broker with a plain aiokafka loop and the pure pipeline.
 
-Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 4,000 frames of 30 notifications, 2
-rounds; 2 to 3 minutes). Each round measures all three, every second one in the other order, so that
-a drifting machine disturbs all alike: look at the ratios. Worker and plain loop each get a fresh
-broker with the same frames in it, and two processes, ingest and judge. "Through" is notifications a
-second from the first output to the last state, two processes sharing the machine with the broker;
-"per core" is notifications a second of CPU time of both processes together, imports left out.
+Run: ``python benchmarks/worker.py [frames] [rounds]``
+
+The default is 4,000 frames of 30 notifications and 2 rounds, which takes 2 to 3 minutes. Each round
+measures all three, every second one in the other order, so that a drifting machine disturbs all
+alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it,
+and two processes, ingest and judge. "Through" is notifications a second from the first output to
+the last state, while two processes share the machine with the broker. "Per core" is notifications a
+second of CPU time of both processes together, without imports.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ KINDS: tuple[Kind, ...] = ("worker", "plain")
 
 
 def run_stages(kind: Kind, load: Load, frames: Sequence[tuple[bytes, bytes]]) -> Run:
-    """One run of one kind on a fresh broker."""
+    """Measure one run of one kind on a fresh broker."""
     with broker_with(load) as (broker, folder):
         asyncio.run(fill(broker.bootstrap, frames))
         stages = Stages(kind, broker.bootstrap, folder, {"RPM_TIME": "recorded"})
@@ -40,7 +41,7 @@ def main(count: int, rounds: int) -> None:
     """Measure and print."""
     load = Load(frames=count)
     frames = list(frames_of(load))
-    settle_collector()  # as the stages and the plain loop do
+    settle_collector()  # as in the stages and the plain loop
     notifications = NOTIFICATIONS * count
     print(
         f"{count} frames, {notifications} notifications, {PATIENTS} patients; {rounds} rounds,"
@@ -67,7 +68,10 @@ def _shown(run: Run) -> str:
 
 
 def report(notifications: int, pure: Sequence[float], runs: dict[Kind, list[Run]]) -> None:
-    """The table and the ratios. Ratios are of neighbours in one round, then the median."""
+    """Print the table and the ratios.
+
+    Ratios are of neighbours in one round, then the median.
+    """
     print(f"\n{'':8}{'through/s':>11}{'per core/s':>12}{'ingest us':>11}{'judge us':>10}")
     print(f"{'pure':8}{'':>11}{notifications / median(pure):>12.0f}")
     for kind in KINDS:

@@ -1,3 +1,1 @@
-"""What the benchmarks share: the load, the processes that they measure, and the plain loop to
-compare with.
-"""
+"""What the benchmarks share: the load, the processes that they measure, and a plain loop."""

@@ -1,14 +1,15 @@
-"""What each detector alone is worth on real data, beside NEWS2 and chance:
-``benchmarks/detectors.py --quality``.
+"""Measure what each detector alone is worth on real data, beside NEWS2 and chance.
 
-Hourly vitals of intensive-care stays with the onset of sepsis, and continuous glucose of people at
-home (RPM_SHARED, data/README.md). Values are scored, then learned unless flagged, as the service
-does. An alarm is followed by 4 hours of silence; it counts if it comes in the 12 hours before an
-onset (glucose: in the hour before a value below 70 mg/dL).
+Run: ``benchmarks/detectors.py --quality``.
 
-A stay is too short for a warm-up of 200 readings: as shipped no learned detector says a word in
-one. So for the stays each speaks after ``EARLY`` readings of a vital. The combined detector needs
-200 complete vectors and stays silent.
+The data are hourly vitals of intensive-care stays with the onset of sepsis, and continuous glucose
+of people at home (RPM_SHARED, data/README.md). Values are scored, then learned unless flagged, as
+the service does. An alarm is followed by 4 hours of silence. It counts if it comes in the 12 hours
+before an onset (glucose: in the hour before a value below 70 mg/dL).
+
+A stay is too short for a warm-up of 200 readings: as shipped no learned detector gives an alarm in
+one. So for the stays each starts after ``EARLY`` readings of a vital. The combined detector needs
+200 complete vectors and gives none.
 """
 
 from __future__ import annotations
@@ -52,20 +53,21 @@ Scores: TypeAlias = list[tuple[float, float]]  # hour, score
 
 
 def feature(vital: str) -> Feature:
-    """As the service has it."""
+    """Return a vital as a feature, as the service has it."""
     return Feature(vital=vital, resolution=float(shipped().vitals[vital].resolution))
 
 
 def hours_of(at: str) -> float:
-    """Hours since a fixed day."""
+    """Return the hours since a fixed day."""
     return (
         datetime.fromisoformat(at) - datetime.fromisoformat("2020-01-01T00:00:00Z")
     ) / timedelta(hours=1)
 
 
 def read(path: Path, people: int | None = None) -> dict[str, list[Hour]]:
-    """Values by patient and moment, in order of time; of ``people`` patients spread over the
-    file, else of all.
+    """Return values by patient and moment, in order of time.
+
+    They are of ``people`` patients spread over the file, or of all.
     """
     series: dict[str, dict[float, dict[str, float]]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -80,8 +82,9 @@ def read(path: Path, people: int | None = None) -> dict[str, list[Hour]]:
 
 
 def personal(name: str, stay: Sequence[Hour], every: float = 0.0) -> Scores:
-    """The highest score of any vital at each moment; what is flagged is not learned, at most for
-    72 hours.
+    """Return the highest score of any vital at each moment.
+
+    What is flagged is not learned, at most for 72 hours.
     """
     kind = VITAL_DETECTORS[name]
     detectors = dict[str, Detector]()
@@ -106,7 +109,7 @@ def personal(name: str, stay: Sequence[Hour], every: float = 0.0) -> Scores:
 
 
 def news2(stay: Sequence[Hour]) -> Scores:
-    """Points of the five measured parts, each while it is fresh."""
+    """Return the points of the five measured parts, each while it is fresh."""
     rows = {
         name: [(float(upto or "inf"), points) for upto, points in part.rows]
         for name, part in shipped().news2.parameters().items()
@@ -127,7 +130,7 @@ def news2(stay: Sequence[Hour]) -> Scores:
 
 
 def alarms(scores: Scores, threshold: float, in_a_row: int = 1) -> list[float]:
-    """When it alerts: ``in_a_row`` scores at the threshold or above, then silence."""
+    """Return when it alerts: after ``in_a_row`` scores at the threshold or above, then silence."""
     found: list[float] = []
     run = 0
     for at, score in scores:
@@ -138,7 +141,7 @@ def alarms(scores: Scores, threshold: float, in_a_row: int = 1) -> list[float]:
 
 
 def early(found: Sequence[float], onset: float, horizon: float) -> float | None:
-    """By how many hours the first alarm inside the horizon came before the onset."""
+    """Return how many hours before the onset the first alarm inside the horizon came."""
     leads = [onset - at for at in found if 0.0 <= onset - at <= horizon]
     return max(leads, default=None)
 
@@ -159,8 +162,9 @@ class Stays:
     def rate(
         self, scores: Mapping[str, Scores], threshold: float, in_a_row: int = 1
     ) -> tuple[float, float, float]:
-        """Alarms a patient-day, share of onsets with one in the hours before, median lead in
-        hours.
+        """Return alarms a patient-day, share of onsets with one in the hours before, median lead.
+
+        The lead is in hours.
         """
         count = 0
         leads = list[float]()
@@ -176,8 +180,9 @@ class Stays:
         )
 
     def at_budget(self, scores: Mapping[str, Scores], budget: float) -> tuple[float, float]:
-        """Sensitivity and lead at the lowest threshold that keeps to the budget, by halving over
-        the scores seen.
+        """Return sensitivity and lead at the lowest threshold that keeps to the budget.
+
+        The threshold is found by halving over the scores seen.
         """
         seen = sorted({score for of_stay in scores.values() for _, score in of_stay})
         low = 0
@@ -193,8 +198,9 @@ class Stays:
 
 
 def stays_table(data: Path) -> Iterator[str]:
-    """Alarms before the onset of sepsis: at budgets, and at each detector's own threshold three
-    times in a row.
+    """Yield lines about alarms before the onset of sepsis.
+
+    They are given at budgets, and at each detector's own threshold three times in a row.
     """
     stays = Stays(data)
     rng = random.Random(1)
@@ -203,7 +209,7 @@ def stays_table(data: Path) -> Iterator[str]:
             name: [(at, rng.random()) for at, _ in stay] for name, stay in stays.stays.items()
         }
     }
-    # whole points fit no budget: what is equal goes in an order by chance
+    # whole points fit no budget, so equal ones are in random order
     scores["NEWS2"] = {
         name: [(at, points + rng.random()) for at, points in news2(stay)]
         for name, stay in stays.stays.items()
@@ -232,7 +238,10 @@ def stays_table(data: Path) -> Iterator[str]:
 
 
 def glucose_table(data: Path) -> Iterator[str]:
-    """Alarms as shipped on continuous glucose, and how many values below 70 they come before."""
+    """Yield lines about alarms as shipped on continuous glucose.
+
+    They also count how many values below 70 the alarms come before.
+    """
     people = read(data / "cgm.csv.gz", PEOPLE)
     days = sum(len({int(at // 24) for at, _ in series}) for series in people.values())
     yield (
@@ -260,7 +269,7 @@ def glucose_table(data: Path) -> Iterator[str]:
 
 
 def lows(series: Sequence[Hour]) -> Iterator[float]:
-    """The first value below the limit after at least two hours without one."""
+    """Yield the first value below the limit after at least two hours without one."""
     last = -1e9
     for at, values in series:
         if values.get(GLUCOSE, LOW) < LOW:

@@ -1,9 +1,8 @@
-"""The load of all benchmarks: people who each wear a chest strap and an oximeter, told in frames of
-30 notifications.
+"""The load of all benchmarks: people with a chest strap and an oximeter, in frames of 30.
 
-Frames alternate between the two devices of a person; a notification comes each second. A strap's
-carries the heart rate and one RR interval (2A37), an oximeter's saturation and pulse (2A5F): two
-values each. The same arguments give the same bytes.
+Frames alternate between the two devices of a person, and a notification comes each second. A
+strap's carries the heart rate and one RR interval (2A37), an oximeter's saturation and pulse
+(2A5F): two values each. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from rpm_stream.records import Assignment, DeviceEntry, Frame, Notification, Pat
 
 NOTIFICATIONS = 30  # a frame
 PATIENTS = 200
-# one person in so many has a heart rate and a saturation that the shipped limits find
+# one person in so many has a heart rate and a saturation beyond the shipped limits
 UNWELL_EVERY = 20
-# Later than any clock here: with time as recorded, the judge's ticks are then older than its data
+# Later than any clock here. With time as recorded, the judge's ticks are older than its data
 # and do nothing.
 RECORDED_START = datetime(2100, 1, 1, tzinfo=UTC)
 RED_RATE = 190  # /min, beyond every limit: high at once
@@ -42,12 +41,12 @@ class Load(Record, frozen=True, kw_only=True):
 
 
 def patient_name(number: int) -> str:
-    """Of the person with this number, from 0."""
+    """Return the name of the person with this number, from 0."""
     return f"bench-{number:04d}"
 
 
 def registry_of(load: Load) -> list[DeviceEntry | PatientEntry]:
-    """Every person, and who wears which device."""
+    """Return every person, and who wears which device."""
     entries: list[DeviceEntry | PatientEntry] = []
     for number in range(load.patients):
         patient = patient_name(number)
@@ -61,8 +60,9 @@ def registry_of(load: Load) -> list[DeviceEntry | PatientEntry]:
 
 
 def red_frames(load: Load) -> dict[int, int]:
-    """Number of the frame with the red readings -> number of its person; a strap's, in the
-    second half.
+    """Map the number of each frame with red readings to the number of its person.
+
+    Such a frame is a strap's, in the second half.
     """
     rounds = load.frames // load.patients
     if not load.red or rounds < 2:
@@ -75,7 +75,7 @@ def red_frames(load: Load) -> dict[int, int]:
 
 
 def frames_of(load: Load) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each message of rpm.frames, the people in turn."""
+    """Yield key and value of each message of rpm.frames, the people in turn."""
     chance = Random(load.seed)
     usual = [chance.uniform(60, 80) for _ in range(load.patients)]
     red = red_frames(load)

@@ -1,11 +1,10 @@
-"""One stage as a plain aiokafka loop: the same functions, topics and guarantees as the Faust stage,
-nothing else.
+"""One stage as a plain aiokafka loop: the functions, topics and guarantees of the Faust stage.
 
-Fetch, step, send the outputs and await them, write the touched states to a compacted topic and
-await them, commit. It restores nothing, caps nothing and watches nothing: the least that a stage
-costs on this client.
+It fetches, steps, sends the outputs and awaits them, writes the touched states to a compacted topic
+and awaits them, and commits. It restores nothing, caps nothing and watches nothing: the least that
+a stage costs on this client.
 
-Run by the benchmarks: ``python -m rig.plain ingest|judge BOOTSTRAP``; ends on SIGTERM.
+Run by the benchmarks: ``python -m rig.plain ingest|judge BOOTSTRAP``. It ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 
 PARTITIONS = 4
-MOST_RECORDS = 500  # a poll: as the worker's broker_max_poll_records
+MOST_RECORDS = 500  # of one poll, as the worker's broker_max_poll_records
 FETCH_WAIT_MS = 50  # as the worker's
 BATCH_BYTES = 1_048_576  # as the worker's
 
@@ -42,7 +41,7 @@ Sent = asyncio.Future[Any]
 
 
 class Loop:
-    """One stage: where it reads, what it does to a record, and its states by key."""
+    """One stage: its topic, its step, and its states by key."""
 
     def __init__(self, stage: str, registry: RegistryReader) -> None:
         settings = Settings()
@@ -72,7 +71,7 @@ class Loop:
     async def apply(
         self, producer: AIOKafkaProducer, tp: TopicPartition, records: list[ConsumerRecord]
     ) -> None:
-        """Outputs durable, then states durable."""
+        """Make the outputs durable, then the states."""
         sent: list[Sent] = []
         touched: set[bytes] = set()
         for record in records:
@@ -90,7 +89,7 @@ class Loop:
 
 
 async def run(stage: str, bootstrap: str) -> None:
-    """Until SIGTERM."""
+    """Run until SIGTERM."""
     registry = RegistryReader(bootstrap)
     loop = Loop(stage, registry)
     reading = asyncio.create_task(registry.run())
@@ -108,7 +107,7 @@ async def run(stage: str, bootstrap: str) -> None:
         max_poll_records=MOST_RECORDS,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    settle_collector()  # as the worker does: the loops are to differ in nothing else
+    settle_collector()  # as in the worker, so that the loops differ in nothing else
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with producer, consumer:

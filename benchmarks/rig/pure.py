@@ -1,6 +1,4 @@
-"""The pure pipeline in this process: what the stages do, without Kafka and without state in a
-changelog.
-"""
+"""The pure pipeline in this process: the stages' work without Kafka and without a changelog."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def run_pure(load: Load, frames: Sequence[tuple[bytes, bytes]]) -> tuple[float, int]:
-    """CPU seconds for all ``frames`` with every output encoded (as the stages do), and octets
-    put out.
+    """Return the CPU seconds for all ``frames``, and the number of bytes of output.
+
+    Every output is encoded, as the stages do.
     """
     knowledge = shipped()
     registry = Registry(registry_of(load))

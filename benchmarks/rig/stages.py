@@ -1,5 +1,6 @@
-"""Both stages as processes on a broker of their own, and what is measured from outside: CPU
-time, times of records.
+"""Both stages as processes on a broker of their own, measured from outside.
+
+The measures are CPU time and the times of records.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ POLL_SECONDS = 0.05
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """One run: seconds from the first output to the last state, and CPU seconds of each stage in
-    that time.
+    """One run: seconds from the first output to the last state.
+
+    Also the CPU seconds of each stage in that time.
     """
 
     wall: float
@@ -52,7 +54,7 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class Stages:
-    """The processes of one kind. ``profile`` (a folder) puts each under cProfile."""
+    """The processes of one kind. ``profile`` (a folder) runs each under cProfile."""
 
     def __init__(
         self, kind: Kind, bootstrap: str, folder: Path, settings: Mapping[str, str]
@@ -87,7 +89,7 @@ class Stages:
         )
 
     def cpu(self, stage: Stage) -> float:
-        """CPU seconds so far. Raises RuntimeError when the process has ended."""
+        """Return the CPU seconds so far. Raises RuntimeError when the process has ended."""
         process = self.processes[stage]
         if process.poll() is not None:
             said = Path(self._log.name).read_text(errors="replace")[-2000:]
@@ -98,7 +100,7 @@ class Stages:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """SIGTERM and wait."""
+        """Send SIGTERM and wait."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -112,7 +114,7 @@ class Stages:
 
 @contextmanager
 def broker_with(load: Load) -> Iterator[tuple[Broker, Path]]:
-    """A fresh broker that has the topics and the registry of ``load``, and a scratch folder."""
+    """Run a fresh broker with the topics and the registry of ``load``, and a scratch folder."""
     with (
         TemporaryDirectory(prefix="rpm-bench-") as name,
         Broker(Path(name) / "broker", port=0) as broker,
@@ -123,7 +125,7 @@ def broker_with(load: Load) -> Iterator[tuple[Broker, Path]]:
 
 
 async def fill(bootstrap: str, frames: Sequence[tuple[bytes, bytes]]) -> None:
-    """All frames into rpm.frames, in order."""
+    """Write all frames into rpm.frames, in order."""
     async with AIOKafkaProducer(
         bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20
     ) as producer:
@@ -133,7 +135,7 @@ async def fill(bootstrap: str, frames: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 class Watch:
-    """Looks at topics from outside. Open with ``async with``."""
+    """A look at topics from outside. Open it with ``async with``."""
 
     def __init__(self, bootstrap: str) -> None:
         self._consumer = AIOKafkaConsumer(
@@ -154,13 +156,13 @@ class Watch:
         await self._admin.close()
 
     async def count(self, topic: str) -> int:
-        """Records ever written to the topic."""
+        """Return the number of records ever written to the topic."""
         return sum(
             (await self._consumer.end_offsets(await partitions_of(self._admin, topic))).values()
         )
 
     async def is_drained(self, group: str, topic: str) -> bool:
-        """Whether the group has committed all that there is."""
+        """Return whether the group has committed everything."""
         ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
         committed = await self._admin.list_consumer_group_offsets(group)
         return all(
@@ -168,17 +170,17 @@ class Watch:
         )
 
     async def first_at(self, topic: str) -> float:
-        """Time of the earliest first record of a partition, seconds since 1970."""
+        """Return the time of the earliest first record of a partition, seconds since 1970."""
         tps = await partitions_of(self._admin, topic)
         return min(await self._times(dict.fromkeys(tps, 0)))
 
     async def last_at(self, topic: str) -> float:
-        """Time of the latest last record of a partition."""
+        """Return the time of the latest last record of a partition, seconds since 1970."""
         ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
         return max(await self._times({tp: end - 1 for tp, end in ends.items()}))
 
     async def read(self, topic: str) -> list[ConsumerRecord]:
-        """All records of a topic; those of a partition in their order."""
+        """Return all records of a topic; those of a partition in their order."""
         tps = await partitions_of(self._admin, topic)
         ends = await self._consumer.end_offsets(tps)
         self._consumer.assign(tps)
@@ -200,7 +202,7 @@ class Watch:
 
 
 async def measure(stages: Stages, frames: int) -> Run:
-    """Watch ``stages`` work through ``frames`` frames that lie there already."""
+    """Watch ``stages`` work through ``frames`` frames that are in the topic already."""
     async with Watch(stages.bootstrap) as watch:
         began = {stage: await _at_first_output(watch, stages, stage) for stage in STAGES}
         end = time.monotonic() + PATIENCE_SECONDS
@@ -224,7 +226,10 @@ async def measure(stages: Stages, frames: int) -> Run:
 
 
 async def _at_first_output(watch: Watch, stages: Stages, stage: Stage) -> float:
-    """The stage's CPU time (imports and joining the group) when its first output is there."""
+    """Return the stage's CPU time when its first output is there.
+
+    It is the cost of imports and of joining the group.
+    """
     while not await watch.count(FIRST_OUTPUT[stage]):
         stages.cpu(stage)
         await asyncio.sleep(POLL_SECONDS)

@@ -1,8 +1,8 @@
-"""A value that was stamped later than it was received, because the clock of its gateway is ahead.
+"""Readings whose time stamp is later than their receipt, because the gateway's clock is ahead.
 
-Nobody can have measured it then. It is judged as of its receipt: as stamped, a calm value would be
-the newest one for hours, and what is measured after it would look like something that is over. What
-is published keeps the stamped time.
+Such a value cannot have been measured at its stamped time. The judge uses the time of receipt
+instead. With the stamped time, a calm value would stay the newest one for hours, and a value
+measured after it would look like something that is over. Published records keep the stamped time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-# flag of a reading whose entry is stamped over 5 minutes after its receipt
+# set on a reading whose entry is stamped more than 5 minutes after its receipt
 CLOCK_AHEAD = "clock_ahead"
-STAMPED_AT = "stamped_at"  # attribute of the judge's copy: the time as stamped
+STAMPED_AT = "stamped_at"  # attribute of the judge's copy: the stamped time
 
 
 def as_judged(reading: Reading) -> Reading:
-    """The reading as of its receipt where it is stamped later and its clock is known to be
-    ahead; else as it is.
+    """Return the reading as the judge uses it.
+
+    The time becomes that of the receipt if the reading is stamped later and its clock is known to
+    be ahead. Every other reading is returned unchanged.
     """
     if reading.measured_at <= reading.received_at or CLOCK_AHEAD not in reading.flags:
         return reading
@@ -29,7 +31,7 @@ def as_judged(reading: Reading) -> Reading:
 
 
 def as_stamped(reading: Reading) -> Reading:
-    """The reading as it was sent: what ``as_judged`` changed is undone."""
+    """Return the reading as it was sent, with the change of ``as_judged`` undone."""
     if CLOCK_AHEAD not in reading.flags or STAMPED_AT not in reading.attributes:
         return reading
     attributes = {name: value for name, value in reading.attributes.items() if name != STAMPED_AT}

@@ -1,5 +1,4 @@
-"""What decoding hands to normalising: one entry of a frame, decoded or refused, and why something
-is refused.
+"""Records that decoding hands to normalising: an entry of a frame, and a refusal with its reason.
 
 Two words are kept apart. A *refusal* is a decision: a value, an entry or a frame becomes no
 reading, for this reason. A *reject* is the record in ``rpm.rejects`` that publishes it.
@@ -12,18 +11,18 @@ from typing import Final
 
 from rpm_stream.records import Payload, Reason, Record
 
-APP: Final = "app"  # in a characteristic's place: a measurement of an app
-FHIR: Final = "fhir"  # in a characteristic's place: a FHIR resource
+APP: Final = "app"  # in the place of a characteristic: a measurement of an app
+FHIR: Final = "fhir"  # in the place of a characteristic: a FHIR resource
 SEGMENTED: Final = frozenset({"2B8B", "2BDD"})  # characteristics whose messages come in segments
 
 
 class Entry(Record, frozen=True, kw_only=True):
     """One decoded entry of a frame.
 
-    ``content`` identifies it beside its time (CONTRACT 5). ``original`` is its JSON as it was sent.
-    ``segment`` is set for a notification that is one of several segments and has no values by
-    itself. A FHIR resource also has its own ``utc_offset`` and names its ``subject`` (every id of
-    that patient).
+    ``content`` identifies the entry beside its time (CONTRACT 5). ``original`` is its JSON as it
+    was sent. ``segment`` is set for a notification that is one of several segments and has no
+    values by itself. A FHIR resource also has its own ``utc_offset``, and ``subject`` holds every
+    id of its patient.
     """
 
     index: int
@@ -47,7 +46,10 @@ class BadEntry(Record, frozen=True, kw_only=True):
 
 
 class Refusal(Record, frozen=True, kw_only=True):
-    """Why something did not become a reading. ``detail`` tells the sender what could be mended."""
+    """The reason why something did not become a reading.
+
+    ``detail`` is for the sender and names what to correct.
+    """
 
     reason: Reason
     detail: str

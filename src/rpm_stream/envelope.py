@@ -1,9 +1,8 @@
-"""The one envelope of every stored state: checksum, layout and versions, all checked before
-anything is restored.
+"""The envelope of every stored state: checksum, layout and versions, checked before a restore.
 
-A patient, a device and a detector are sealed alike. The topics that carry a state can be written by
-others, so nothing here unpickles, and nobody reads a body that did not pass. What a layout and a
-version mean is the caller's matter.
+Patients, devices and detectors use the same envelope. Other clients may write to the topics that
+carry states, so nothing here unpickles, and a body is read only after its checks passed. The caller
+defines what a layout and a version mean.
 """
 
 from __future__ import annotations
@@ -21,11 +20,14 @@ State = TypeVar("State")
 
 
 class StateError(RpmStreamError):
-    """A state cannot be restored; the text says why, without the state's content."""
+    """A state cannot be restored. The text gives the reason without the state's content."""
 
 
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
-    """A sealed state. ``versions``: of what wrote it; ``crc``: the CRC-32 of all the others."""
+    """A sealed state.
+
+    ``versions`` names what wrote it. ``crc`` is the CRC-32 of all other fields.
+    """
 
     layout: int
     versions: bytes
@@ -49,7 +51,7 @@ def enclose(body: bytes, versions: bytes, layout: int) -> bytes:
 
 
 def whole(blob: bytes, layouts: Collection[int]) -> Sealed:
-    """Return the sealed state if it is undamaged and of a layout that is read.
+    """Return the sealed state if it is undamaged and has one of ``layouts``.
 
     Raises StateError.
     """
@@ -66,7 +68,10 @@ def whole(blob: bytes, layouts: Collection[int]) -> Sealed:
 
 
 def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> Sealed:
-    """Return the sealed state if it is whole and of a River that is read. Raises StateError."""
+    """Return the sealed state if it is whole and one of ``rivers`` wrote it.
+
+    Raises StateError.
+    """
     sealed = whole(blob, layouts)
     if sealed.versions not in rivers:
         written = sealed.versions.decode(errors="replace") or "none"
@@ -78,7 +83,10 @@ def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> 
 def unseal(
     blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]
 ) -> State:
-    """Return the state, by the reader of its layout. Raises StateError."""
+    """Return the state, decoded by the reader of its layout.
+
+    Raises StateError.
+    """
     sealed = checked(blob, rivers, readers)
     try:
         return readers[sealed.layout](sealed.body)

@@ -1,5 +1,6 @@
-"""Deterministic ids: the same facts give the same id on every run, in every process (RFC 9562
-version 5).
+"""Deterministic ids (UUID version 5, RFC 9562).
+
+The same facts give the same id in every run and in every process.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def utc_text(moment: datetime) -> str:
-    """A moment as a part of an id: the same in whatever zone it was said."""
+    """Return a moment as a part of an id, the same for every zone it is given in."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def deterministic_id(*parts: str) -> str:
-    """UUID version 5 of ``parts``; the unit separator keeps ("a", "bc") apart from ("ab", "c")."""
+    """Return the UUID version 5 of ``parts``.
+
+    The unit separator keeps ("a", "bc") apart from ("ab", "c").
+    """
     digest = sha1(
         _SEED + "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False
     ).hexdigest()
@@ -32,8 +36,9 @@ def deterministic_id(*parts: str) -> str:
 
 @lru_cache(maxsize=4096)
 def fhir_id(text: str) -> str:
-    """``text`` where it is a FHIR id, else a UUID derived from it (the original then stands in
-    ``identifier``).
+    """Return ``text`` if it is a FHIR id, else a UUID derived from it.
+
+    In the second case the caller puts the original into ``identifier``.
 
     >>> fhir_id("p-17.a")
     'p-17.a'

@@ -1,11 +1,11 @@
-"""When two readings are one measurement that came twice: a cuff's value by Bluetooth, and the same
-by its maker's app.
+"""Find readings that are one measurement received twice.
 
-Equal are vital, number, unit and time (CONTRACT 10). Two devices that tell of one measurement may
-disagree about the second: an app keeps whole minutes, and a glucose sensor's two ways stamp at
-different moments. There less than a minute apart is one, where one time stands on a full minute or
-the vital is the sensor's. The values of one payload are never the same: a device that sends two
-beats has measured two.
+Example: a cuff's value arrives by Bluetooth and again from its maker's app. Two readings are one
+measurement if vital, number, unit and time are equal (CONTRACT 10). Two devices that report one
+measurement may disagree about the second. An app keeps whole minutes, and the two ways of reading a
+glucose sensor stamp at different moments. So times of two devices less than a minute apart count as
+equal, if one of them is a full minute or the vital is the glucose sensor's. Values of one payload
+are never the same measurement: a device that sends two beats has measured two.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from zlib import crc32
 from rpm_stream.ahead import as_stamped
 from rpm_stream.records import Reading
 
-# vitals whose sensor is commonly read by two ways, at any second
+# vitals whose sensor is commonly read in two ways, at any second
 BY_TWO_WAYS = frozenset({"glucose_interstitial"})
-DEVICE_TIME = "device_time"  # attribute: what a device's clock showed, where that did not count
+DEVICE_TIME = "device_time"  # attribute: the time of the device's clock, where it was ignored
 MINUTE = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Measured(NamedTuple):
-    """What tells one reading of a vital from another: when (microseconds since 1970), and checksums
-    of number and unit, device, and entry.
+    """What distinguishes two readings of a vital.
+
+    ``at`` is the time in microseconds since 1970. The others are checksums: ``said`` of number and
+    unit, ``device`` of the device's name, ``entry`` of the frame's entry.
     """
 
     at: int
@@ -39,19 +41,19 @@ class Measured(NamedTuple):
 
 
 def measured(reading: Reading) -> Measured:
-    """The marks of a reading that has a value."""
+    """Return the marks of a reading that has a value."""
     assert reading.value is not None
     origin = reading.origin
     device = _named(reading.device)
     at = (as_stamped(reading).measured_at - _EPOCH) // _MICROSECOND
     entry = crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index)
-    # past its constructor, that costs a tenth of a microsecond: for each value of a vital that
-    # streams
+    # Not by the constructor, which costs a tenth of a microsecond for each value of a streamed
+    # vital.
     return tuple.__new__(Measured, (at, _said(reading.value, reading.unit), device, entry))
 
 
 def are_one(one: Measured, other: Measured, vital: str) -> bool:
-    """Whether two readings of one patient and vital are one measurement."""
+    """Return whether two readings of one patient and vital are one measurement."""
     if one.said != other.said or one.entry == other.entry:
         return False
     if one.at == other.at:
@@ -62,9 +64,9 @@ def are_one(one: Measured, other: Measured, vital: str) -> bool:
 
 
 def ignored_time(reading: Reading) -> str | None:
-    """What the device's clock showed, where that does not count.
+    """Return the time that the device's clock showed, if that time was ignored.
 
-    Two readings of one such time are no row.
+    Two readings with one such time are not a series.
     """
     if "device_time_ignored" not in reading.flags:
         return None
@@ -73,7 +75,7 @@ def ignored_time(reading: Reading) -> str | None:
 
 
 def plain_number(value: str) -> str:
-    """One text for each number.
+    """Return one text for each number.
 
     >>> plain_number("072.50"), plain_number("72.5"), plain_number("-0.0")
     ('72.5', '72.5', '0')
@@ -96,15 +98,16 @@ def _named(device: str) -> int:
 
 
 class Measurements:
-    """Measurements of readings at hand, however many: the first reading of each, and what else
-    told of it.
+    """The distinct measurements of a collection of readings.
+
+    Each measurement has its first reading and the other readings that report it.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, int], list[list[Measured]]] = {}
 
     def add(self, reading: Reading) -> bool:
-        """Enter a reading that has a value; whether it is the first of its measurement."""
+        """Add a reading that has a value, and return whether it is the first of its measurement."""
         one = measured(reading)
         known = self._known.setdefault((reading.patient, reading.vital, one.said), [])
         found = closest(one, ((each[0], each[1:]) for each in known), reading.vital)
@@ -118,9 +121,10 @@ class Measurements:
 def closest(
     one: Measured, known: Iterable[tuple[Measured, Iterable[Measured]]], vital: str
 ) -> Measured | None:
-    """The first reading of the measurement that ``one`` tells of too: of several the nearest in
-    time. It must be one with all that told of it, so that no second value of a device is taken for
-    the copy of a copy.
+    """Return the first reading of the measurement that ``one`` belongs to, or None.
+
+    Of several measurements it is the nearest in time. ``one`` must match all readings of the
+    measurement. Otherwise a second value of a device would count as the copy of a copy.
     """
     found = [
         first

@@ -391,7 +391,7 @@ def test_a_message_of_a_clients_compressed_batch_is_copied_by_a_real_broker(kafk
                 async for batch in records(broker, spans, lambda *_: None):
                     for one in batch:
                         await copier.copy(one, 1)
-            with pytest.raises(UsageError, match="has 3145728 octets"):
+            with pytest.raises(UsageError, match="has 3145728 bytes"):
                 async with copying(kafka, set()) as copier:
                     large = ConsumerRecord(topic, 0, 9, 0, 0, b"d", NOISE * 3, None, 1, 1, ())
                     await copier.copy(large, 1)

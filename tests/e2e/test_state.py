@@ -258,7 +258,7 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
         service.start(stage)
     asyncio.run(drained(service))
     said = service.log.read_text(errors="replace")[said_before:]
-    lines = [line for line in said.splitlines() if "cannot be restored" in line]
+    lines = [line for line in said.splitlines() if '"state.held"' in line]
     assert len(lines) == 2
     for stage, record in damaged.items():
         [line] = [line for line in lines if f'"{stage}"' in line]
@@ -350,10 +350,7 @@ def test_a_lost_changelog_is_not_begun_anew_in_silence(
         assert service.processes.pop(f"{stage}-a").wait(90) == EXIT_STATE
         said = service.log.read_text(errors="replace")[said_before:]
         assert (
-            sum(
-                "states of a partition are lost" in line and "state rebuild" in line
-                for line in said.splitlines()
-            )
+            sum('"state.lost"' in line and "state rebuild" in line for line in said.splitlines())
             == 1
         )
         status, found, _ = cli(service, "state", "check")

@@ -543,7 +543,7 @@ def test_nothing_is_a_placeholder_unless_a_clinic_says_so() -> None:
         ('[[placeholder]]\nvital = "any"\ntext = "-"\nabsent = "gone"\n', "Invalid enum value"),
         (
             2 * '[[placeholder]]\nvital = "any"\ntext = "-"\nabsent = "error"\n',
-            "stands there twice",
+            "is listed twice",
         ),
     ],
 )

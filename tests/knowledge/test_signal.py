@@ -189,9 +189,9 @@ def test_the_rows_are_those_of_the_reference(row: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('said_beside = ["demo"]\n', "demo does not stand in informs"),
+        ('said_beside = ["demo"]\n', "demo is not in informs"),
         ('never_judged = ["demo"]\n', "a refused value is a reject"),
-        ('ask_repeat = ["demo"]\n', "demo stands in never_judged and in ask_repeat"),
+        ('ask_repeat = ["demo"]\n', "demo is in never_judged and in ask_repeat"),
         (
             '[motion]\nvitals = ["mood"]\ncadence = "60"\nspeed = "1"\nseconds = 1\nsource = "?"\n',
             "unknown vital mood",

@@ -1,9 +1,8 @@
-"""Law 3 and law 2 through the judge's public doors, with everything that can come: all vitals,
-flags, absent and late values, decisions with and without sense, time, messages that come twice, and
-restarts.
+"""Laws 2 and 3 through the judge's public methods, with every kind of input.
 
-The model is the feed as it is served. Beside the patient who is restarted at random places there is
-a twin who never is: both must put out the same bytes.
+Inputs are all vitals, flags, absent and late values, valid and invalid decisions, time, messages
+that come twice, and restarts. The model is the feed as it is served. Beside the patient whose judge
+is restarted at random there is a twin whose judge never is. Both must write the same bytes.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ GROSS = {
     "glucose": ("35",),
     "systolic": ("60", "255"),
 }
-GROUPS = {"glucose": "glucose"}  # of the others: vital_signs
+GROUPS = {"glucose": "glucose"}  # the group of all others is vital_signs
 SIGNAL = shipped().signal
 FLAGS = sorted(
     {
@@ -183,8 +182,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(later=moments, data=st.data())
     def readings(self, later: float, data: st.DataObject) -> None:
-        """A few readings of one message: any vital, value, flag, reason for no value, on time or
-        late.
+        """Send a few readings in one message.
+
+        Each has any vital, value, flag or reason for no value, and is on time or late.
         """
         self.minutes += later
         found = []
@@ -199,7 +199,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(vital=st.sampled_from(sorted(GROSS)), later=moments, data=st.data())
     def gross(self, vital: str, later: float, data: st.DataObject) -> None:
-        """A value that is rarely real is high at once, also where the device doubts it."""
+        """An improbable value is high at once, even where the device doubts it."""
         self.minutes += later
         doubts = tuple(data.draw(st.lists(st.sampled_from(sorted(SIGNAL.ask_repeat)), max_size=1)))
         self._send(self._reading(vital, data.draw(st.sampled_from(GROSS[vital])), 0, flags=doubts))
@@ -222,7 +222,7 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
     )
     def person(self, kind: str, choice: int, has_sense: bool, data: st.DataObject) -> None:
-        """Any decision about any alert, or about none; with what it needs, or with nonsense."""
+        """Decide anything about any alert or none, with the fields that it needs or nonsense."""
         listed = self.feed.listed()
         alert = listed[choice % len(listed)].id if listed and choice >= 0 else "nothing"
         given: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""What made an alert may go: a limit ends, a score applies no more, a reading is taken back. Each
-alert can still end.
+"""An alert can still end when its cause is gone.
 
-And what is so now is of the newest moment, whatever comes late or is answered afterwards.
+A limit ends, a score no longer applies, a reading is taken back. The present values are of the
+newest moment, even when something comes late or an answer comes afterwards.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_a_calm_value_that_comes_late_does_not_say_what_news2_is_now() -> None:
 
 
 def test_an_answer_about_oxygen_opens_nothing_that_is_over() -> None:
-    """82 % rang, was back, and ended; the answer that it was on air changes nothing about it."""
+    """82 % raised an alert, was back and ended. The answer that it was on air changes nothing."""
     ward = Ward(SCALE_2)
     ids = set()
     for minutes, value in ((0, "82"), (5, "82"), (10, "90"), (25, "90"), (41, "90")):
@@ -82,7 +82,7 @@ def test_an_answer_about_oxygen_opens_nothing_that_is_over() -> None:
 
 
 def test_what_is_not_known_to_have_been_told_is_told() -> None:
-    """An alert of an older release has no note of what was told last."""
+    """An alert of an older release has no note of what was published last."""
     ward = Ward()
     ward.now("oxygen_saturation", "88", 0)
     ward.now("oxygen_saturation", "88", 5)
@@ -98,8 +98,9 @@ def test_what_is_not_known_to_have_been_told_is_told() -> None:
 def test_a_decision_about_a_record_of_long_ago_is_refused_if_anything_worse_came(
     worst: str, event: str
 ) -> None:
-    """The state keeps the newest moments; of a record before them it is known only how bad it
-    ever was.
+    """The state keeps the newest moments.
+
+    Of an earlier record only the worst ever is known.
     """
     ward = Ward()
     ward.now("oxygen_saturation", "91", 0)
@@ -112,7 +113,7 @@ def test_a_decision_about_a_record_of_long_ago_is_refused_if_anything_worse_came
 
 
 def test_what_was_held_back_is_told_although_a_snooze_ends_at_the_same_look() -> None:
-    """It got worse within the wait after the decision; the wait was over before the snooze was."""
+    """It got worse within the wait after the decision. The wait ended before the snooze."""
     ward, stood = Ward(), Decimal(260)
     step, _ = shipped().limits.step_of("glucose", "high", stood, "")
     for minutes in (0, 15):
@@ -145,8 +146,9 @@ def test_what_rang_by_a_limit_that_was_taken_away_ends_by_readings() -> None:
 
 
 def test_news2_of_who_is_pregnant_now_ends() -> None:
-    """NEWS2 applies no more: what it rang for is over an hour after the last breach, by
-    readings.
+    """NEWS2 no longer applies.
+
+    By readings, its finding is over an hour after the last breach.
     """
     ward = Ward()
     send(ward, 0, *FIVE)
@@ -158,8 +160,9 @@ def test_news2_of_who_is_pregnant_now_ends() -> None:
 
 
 def test_news2_ends_without_the_part_that_was_taken_back() -> None:
-    """Another person's fever was one of its six points: nobody need send a temperature for it to
-    end.
+    """Another person's fever was one of its six points.
+
+    It ends without a new temperature.
     """
     ward, fast = Ward(), ("respiratory_rate", "22")
     message = ward.message(0, *((0, *value) for value in (FIVE[0], *FIVE[2:], fast)))
@@ -185,7 +188,7 @@ def test_news2_ends_without_the_part_that_was_taken_back() -> None:
 
 
 def test_news2_ends_though_nobody_answers_about_oxygen_again() -> None:
-    """The answer that gave two points is too old after a while; no newer one need come."""
+    """The answer that gave two points becomes too old. No newer one need come."""
     ward = Ward()
     send(ward, 0, *FIVE)
     ward.send(0.5, (0.5, "oxygen_flow", "2", "L/min"))
@@ -195,14 +198,15 @@ def test_news2_ends_though_nobody_answers_about_oxygen_again() -> None:
     assert "vital_signs" not in ward.patient.state.episodes or episode(ward).alert.over
 
 
-# --- oxygen that nobody speaks of any more --------------------------------------------------------
+# --- oxygen without a newer answer ----------------------------------------------------------------
 
 HALF_A_DAY = 12 * 60
 
 
 def too_much_oxygen(**entry: Any) -> Ward:
-    """On scale 2, on oxygen since minute 0, and 97 % since minute 5: high, and so is NEWS2 at
-    its limit.
+    """Return the ward of a patient on scale 2, on oxygen since minute 0, with 97 % since minute 5.
+
+    The saturation is high, and NEWS2 is at its limit.
     """
     ward = Ward({**SCALE_2, **entry})
     ward.send(0, (0, "oxygen_flow", "2", "L/min"))
@@ -230,8 +234,9 @@ def calls_it_over(ward: Ward, minutes: float, value: str) -> bool:
 def test_too_much_oxygen_is_not_over_because_the_answer_has_aged(
     registry: dict[str, Any], times: list[int], value: str
 ) -> None:
-    """Nobody has said that the oxygen was taken away: no saturation that is too high with it
-    tells that it was.
+    """No answer has reported that the oxygen was taken away.
+
+    A saturation that is too high on oxygen is no sign that it was.
     """
     ward = too_much_oxygen(**registry)
     for minutes in sorted({*times, HALF_A_DAY + 100, HALF_A_DAY + 200}):
@@ -275,7 +280,7 @@ def test_a_person_ends_an_alert_whose_answer_about_oxygen_has_aged() -> None:
 
 
 def test_what_was_too_high_on_oxygen_is_inside_on_air_from_its_first_reading_there() -> None:
-    """The readings before had rung: none of their time was time inside."""
+    """The readings before were beyond the limit, so none of their time counts as inside."""
     ward = Ward({**SCALE_2, "on_oxygen": True})
     for minutes in (0, 20):
         ward.now("oxygen_saturation", "95", minutes)
@@ -297,7 +302,7 @@ def test_what_is_mended_leaves_the_alert_about_settings() -> None:
 
 
 def test_a_device_that_ails_again_is_told_with_the_reading_of_now() -> None:
-    """It had been well while another was not: what is told is 4 %, not the 12 % of before."""
+    """It was well while another was not. The alert names the 4 % of now, not the earlier 12 %."""
     ward = Ward(worn(device="a"), worn(device="b"))
     for minutes, device, percent in ((0, "a", "12"), (1, "b", "10"), (2, "a", "80")):
         battery(ward, minutes, device, percent)
@@ -313,7 +318,7 @@ def test_a_device_that_ails_again_is_told_with_the_reading_of_now() -> None:
 
 
 def battery(ward: Ward, minutes: float, device: str, percent: str) -> tuple[Alert, ...]:
-    """The records that a device's battery causes."""
+    """Return the records that a device's battery causes."""
     message = ward.message(minutes, (minutes, "battery", percent))
     readings = tuple(
         msgspec.structs.replace(reading, device=device) for reading in message.readings
@@ -338,7 +343,7 @@ def test_a_vital_that_is_silent_again_is_told_by_its_last_reading() -> None:
 
 
 def grave() -> Knowledge:
-    """A clinic's own tables, by which everything that is not about values is high."""
+    """Return a clinic's own tables, in which everything that is not about values is high."""
     known = shipped()
     limits = msgspec.structs.replace(known.limits, silence_priority="high")
     risk = known.priorities.rule["limits.glucose.below_54.first"]

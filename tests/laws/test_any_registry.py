@@ -1,5 +1,6 @@
-"""Whatever entry the registry holds, its patient is judged and nobody else's judge ends: it was
-set by hand, once.
+"""Whatever entry the registry holds, its patient is judged and no other patient's judge ends.
+
+Entries are typed by people.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def test_no_entry_that_can_be_read_ends_the_judge(
 
 @pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
 def test_nor_do_the_ends_of_time(at: datetime) -> None:
-    """In a recording the times are what somebody wrote."""
+    """In a recording the times are what a person wrote."""
     ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}, "oxygen_scale": 2})
     ward.now("heart_rate", "190", 0)
     ward.judge.tick(ward.patient, at)
@@ -172,7 +173,7 @@ def test_nor_do_the_ends_of_time(at: datetime) -> None:
 
 
 def settings_told(expected: dict[str, int]) -> list[dict[str, Any]]:
-    """The alerts of group settings, with the replay's time at its end."""
+    """Return the alerts of group settings, with the replay's time at its end."""
     entries = [worn(), {"v": 1, "patient": "p", "expected_every": expected}]
     output = replay_frames([frame_of([measured(0, "heart_rate", "72")], 0)], entries, 5000)
     return [alert for alert in of_type(output, "alert") if alert["group"] == "settings"]
@@ -230,7 +231,7 @@ def test_a_weight_at_discharge_that_cannot_be_is_told() -> None:
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_a_time_that_utc_does_not_have_is_none_of_an_entry(at: str) -> None:
-    """No state could hold it."""
+    """No state could hold such a time."""
     entry = {"v": 1, "device": "d", "assignments": [{"patient": "p", "from": at}]}
     with pytest.raises(RegistryError, match=r"^a time lies outside the years 1 to 9999 in UTC$"):
         parse_entry(msgspec.json.encode(entry))

@@ -1,8 +1,8 @@
-"""The house's walls, read from the source: who imports whom, who may touch the world, how large a
-thing may be, how often a name may stand, how long a chain of imports may get, and what must be
-installed.
+"""The architecture, read from the source.
 
-Every exception stands in a table here with its reason; one that is no longer needed fails too.
+The laws: who imports whom, who may touch the world, how large a thing may be, how often a name may
+occur, how long a chain of imports may be, and what must be installed. A table here lists every
+exception with its reason. An exception that is no longer needed fails too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from support.source import (
     unit_of,
 )
 
-# Left may be imported by right, never the other way round; two names of one floor never import each
+# A floor may import those before it, never those after it. Two names of one floor never import each
 # other.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"records", "ids", "errors"}),
@@ -45,7 +45,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"app"}),
     frozenset({"__main__", "gateway"}),
 )
-# The rooms of a package that has floors of its own. ``score/`` and ``app/`` hold packages only.
+# Rooms of the packages that have floors of their own. ``score/`` and ``app/`` hold packages only.
 INNER_FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     "score": (
         frozenset({"detectors"}),
@@ -109,7 +109,7 @@ SIZE_EXCEPTIONS: dict[str, str] = {}
 
 
 def for_reason(reason: str, words: str) -> dict[str, str]:
-    """Exceptions that share one reason."""
+    """Return exceptions that share one reason."""
     return dict.fromkeys(words.split(), reason)
 
 
@@ -145,7 +145,7 @@ SAME_CLASS = for_reason(
 
 # --- how far one has to read ----------------------------------------------------------------------
 
-# modules, each of which imports the next one; the aim is 15 when a module is loaded
+# modules in a chain in which each imports the next; the aim is 15 for "loaded"
 LONGEST_CHAIN = {
     "loaded": 26,
     "loaded or called": 31,  # imports inside functions count too
@@ -170,7 +170,7 @@ MAKE_CLIENTS = {
 
 
 def own_names(path: Path) -> set[str]:
-    """What a module imports of the package, without its root: ``score.rules.news2.Chart``."""
+    """Return a module's imports of the package, without its root: ``score.rules.news2.Chart``."""
     return {
         name.removeprefix("rpm_stream.")
         for name in imported(path)
@@ -185,8 +185,9 @@ def level(unit: str, floors: Sequence[frozenset[str]] = FLOORS) -> int:
 
 
 def may_import(importer: Path, target: str) -> bool:
-    """Whether the target's floor lies below the importer's; within a package with inner floors,
-    the room's.
+    """Return whether the target's floor lies below the importer's.
+
+    Within a package with inner floors it is the room's floor.
     """
     ours, theirs = importer.relative_to(SOURCE).parts, target.split(".")
     unit = ours[0].removesuffix(".py")
@@ -217,7 +218,7 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_arrows(path: Path) -> None:
-    """Data flows to the right, imports point to the left, and stages never see each other."""
+    """Data flows to the right, imports point to the left, and stages never import each other."""
     if name_of(path) == "__init__.py":
         assert not own_names(path)
         return
@@ -227,7 +228,7 @@ def test_arrows(path: Path) -> None:
 
 @pytest.mark.parametrize("package", INNER_FLOORS)
 def test_a_package_with_floors_holds_rooms_alone(package: str) -> None:
-    """No module lies loose beside the rooms, and every room has its floor."""
+    """No module lies beside the rooms, and every room has its floor."""
     folder = SOURCE / package
     assert [path.name for path in folder.glob("*.py")] == ["__init__.py"]
     rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
@@ -235,7 +236,7 @@ def test_a_package_with_floors_holds_rooms_alone(package: str) -> None:
 
 
 def touches(path: Path) -> set[str]:
-    """What a module takes from the world: banned modules, names and methods that it mentions."""
+    """Return the banned modules, names and methods that a module mentions."""
     roots = {name.split(".")[0] for name in imported(path)}
     found = {root for root in roots if root in BANNED_MODULES}
     found |= {
@@ -261,8 +262,9 @@ def touches(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", pure_modules(), ids=name_of)
 def test_nothing_above_the_line_touches_the_world(path: Path) -> None:
-    """Law 4: no clock is read outside app/; and no socket, file, environment, thread or log
-    either.
+    """Law 4: no clock is read outside app/.
+
+    Nor is a socket, file, environment, thread or log used.
     """
     wrong = sorted(what for what in touches(path) if (name_of(path), what) not in WORLD_EXCEPTIONS)
     assert not wrong, f"{name_of(path)} uses {wrong}"
@@ -328,7 +330,7 @@ def classes(path: Path) -> Iterator[ast.ClassDef]:
 
 
 def functions(path: Path) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, bool]]:
-    """Every function, with whether it is a method that gets its instance or class."""
+    """Yield every function, with whether it is a method that gets its instance or class."""
     for parent in ast.walk(tree(path)):
         for node in ast.iter_child_nodes(parent):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -340,8 +342,10 @@ def functions(path: Path) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionD
 
 
 def is_command(path: Path, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A command's parameters are its options: typer reads them from the signature and has no
-    form for a record.
+    """Return whether a function is a command.
+
+    A command's parameters are its options. typer reads them from the signature and has no form for
+    a record.
     """
     return name_of(path).startswith("app/cli/") and not function.name.startswith("_")
 
@@ -371,14 +375,14 @@ def test_sizes(path: Path) -> None:
 
 
 def floor(path: Path) -> tuple[int, str]:
-    """The level of a module; a room of ``app/`` and ``score/`` is a floor of its own."""
+    """Return the floor of a module; each room of ``app/`` and ``score/`` is one of its own."""
     unit = unit_of(path)
     room = path.relative_to(SOURCE).parts[1] if unit in INNER_FLOORS else ""
     return level(unit), room
 
 
 def repeated(homes: dict[Any, list[Path]]) -> dict[str, list[str]]:
-    """The names that have several homes, with these homes."""
+    """Return the names that have several homes, with these homes."""
     found: dict[str, list[str]] = {}
     for (name, *_), paths in homes.items():
         if len(paths) > 1:
@@ -387,7 +391,7 @@ def repeated(homes: dict[Any, list[Path]]) -> dict[str, list[str]]:
 
 
 def repeated_stems(paths: Sequence[Path] = MODULES) -> dict[str, list[str]]:
-    """Names of modules that stand twice on one floor.
+    """Return the names of modules that occur twice on one floor.
 
     A package's ``__init__`` has the package's name.
     """
@@ -399,7 +403,7 @@ def repeated_stems(paths: Sequence[Path] = MODULES) -> dict[str, list[str]]:
 
 
 def repeated_classes(paths: Sequence[Path] = MODULES) -> dict[str, list[str]]:
-    """Names of public classes that stand twice in the package."""
+    """Return the names of public classes that occur twice in the package."""
     homes: dict[Any, list[Path]] = defaultdict(list)
     for path in paths:
         for one in classes(path):
@@ -409,7 +413,7 @@ def repeated_classes(paths: Sequence[Path] = MODULES) -> dict[str, list[str]]:
 
 
 def test_a_module_has_a_name_of_its_own_on_its_floor() -> None:
-    """Who searches for a name finds one place."""
+    """A search for a name finds one place."""
     wrong = {name: paths for name, paths in repeated_stems().items() if name not in SAME_STEM}
     assert not wrong, "give one of them another name"
 
@@ -421,9 +425,9 @@ def test_a_class_has_a_name_of_its_own_in_the_package() -> None:
 
 
 def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
-    """Modules from the one that imports nothing to the one that needs most.
+    """Return modules from the one that imports nothing to the one that needs most.
 
-    CycleError: there is a circle.
+    Raises CycleError if there is a circle.
     """
     chains: dict[str, list[str]] = {}
     for name in TopologicalSorter(graph).static_order():
@@ -440,7 +444,10 @@ def test_a_chain_of_imports_is_short_and_no_circle(kind: str) -> None:
 
 
 def test_the_checks_of_names_and_chains_see() -> None:
-    """A repeated name is found, and a chain is as long as it is; a circle is an error."""
+    """The checks themselves.
+
+    A repeated name is found, a chain has its real length, and a circle is an error.
+    """
     assert longest_chain({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == ["c", "b", "a"]
     with pytest.raises(CycleError):
         longest_chain({"a": {"b"}, "b": {"a"}})
@@ -507,7 +514,7 @@ def test_the_check_of_clients_sees(source: str, tmp_path: Path) -> None:
 
 
 def not_imported() -> set[str]:
-    """The packages that every installation gets and no module imports."""
+    """Return the packages that every installation gets and no module imports."""
     project = tomllib.loads(repository("pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {Requirement(one).name for one in project["dependencies"]}
     roots = {name.split(".")[0] for path in MODULES for name in imported(path)}
@@ -517,13 +524,14 @@ def not_imported() -> set[str]:
 
 
 def test_every_hard_dependency_is_imported() -> None:
-    """What no module imports is no dependency, or belongs in an extra."""
+    """A dependency that no module imports belongs in an extra, or goes."""
     assert not_imported() <= set(NOT_IMPORTED)
 
 
 def test_the_gateway_client_runs_without_faust() -> None:
-    """It is installed on phones' hubs: all that it loads, itself and through others, is free of
-    the engine.
+    """The client runs on hubs in homes.
+
+    Nothing that it loads, directly or through others, imports the engine.
     """
     modules = [
         "rpm_stream."

@@ -1,5 +1,6 @@
-"""What lies in deploy/, checked without containers: it must name only what exists, and keep its
-own promises.
+"""The files in deploy/, checked without containers.
+
+They must name only what exists, and keep their own promises.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ OURS = {name: service for name, service in SERVICES.items() if service["image"] 
 
 
 def promtool(*arguments: str, cwd: Path) -> None:
-    """Fails with what promtool says; skips where there is none."""
+    """Run promtool and fail with its output. Skips if it is not installed."""
     program = shutil.which("promtool")
     if program is None:
         pytest.skip("no promtool on the PATH (Debian: it is in the package prometheus)")
@@ -74,7 +75,7 @@ def test_images_are_pinned_and_services_come_back(name: str) -> None:
 
 
 def test_every_stage_is_a_service_with_its_command() -> None:
-    """The names are the hosts that prometheus.yml scrapes, the commands what `rpm-stream` has."""
+    """The names are the hosts of prometheus.yml, and `rpm-stream` has the commands."""
     assert {name: OURS[name]["command"] for name in STAGES} == {
         name: ["worker", "--stages", name] for name in STAGES
     }
@@ -83,7 +84,7 @@ def test_every_stage_is_a_service_with_its_command() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_line_knows_each_command(name: str) -> None:
-    """`--help` behind the command: typer checks the words before it and runs nothing."""
+    """With `--help` after the command, typer checks the words before it and runs nothing."""
     words = [
         word
         for word in OURS[name]["command"]
@@ -180,8 +181,9 @@ def test_kafka_takes_nobody_in_the_clear() -> None:
 
 
 def test_the_keys_are_made_where_kafka_and_the_services_look(tmp_path: Path) -> None:
-    """Runs the command of the service keys; the broker's properties must serve the listeners of
-    the service kafka.
+    """Run the command of the service keys.
+
+    The broker's properties must serve the listeners of the service kafka.
     """
     words = [
         str(tmp_path) if word == "/var/lib/rpm-stream/keys" else word
@@ -208,7 +210,7 @@ def test_the_keys_are_made_where_kafka_and_the_services_look(tmp_path: Path) -> 
 
 
 def test_no_secret_has_a_default() -> None:
-    """A token comes from outside, or the service does not start (feed) or sends none (sink)."""
+    """A token comes from outside. Without it the feed does not start, and the sink sends none."""
     environment = {
         key: value
         for service in SERVICES.values()
@@ -232,8 +234,9 @@ def kafka_users() -> dict[str, dict[str, Any]]:
 
 
 def test_the_users_are_those_of_the_table() -> None:
-    """On a difference: rpm-stream topics acls --strimzi rpm --user gw-17, below the comment of
-    the file.
+    """On a difference run: rpm-stream topics acls --strimzi rpm --user gw-17.
+
+    Put its output below the comment of the file.
     """
     users = {role.value: role for role in Role if role is not Role.GATEWAY} | {
         "gw-17": Role.GATEWAY
@@ -270,7 +273,7 @@ def test_no_stage_has_a_quota() -> None:
 
 
 def dockerfile() -> list[tuple[str, str]]:
-    """Its instructions: (word, rest), continued lines joined."""
+    """Return its instructions as (word, rest), with continued lines joined."""
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")
@@ -328,7 +331,7 @@ def test_what_is_copied_exists_and_is_let_into_the_context() -> None:
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    """The rules of alerts.yml; kind "alert" or "record"."""
+    """Return the rules of alerts.yml of a kind, "alert" or "record"."""
     groups = load(PROMETHEUS / "alerts.yml")["groups"]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
@@ -345,8 +348,9 @@ def panel_expressions() -> list[str]:
 
 
 def exported_metrics() -> dict[str, str]:
-    """Names as Prometheus sees them, from the source: the samples that each metric of ours
-    writes, and its class.
+    """Return metric names as Prometheus sees them, from the source.
+
+    They are the samples that each metric writes, with the metric's class.
     """
     suffixes = {"Counter": ("_total",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
     found: dict[str, str] = {}
@@ -360,7 +364,7 @@ def exported_metrics() -> dict[str, str]:
 
 
 def test_every_metric_that_is_asked_for_exists() -> None:
-    """Alerts on a metric that nobody writes are silent for ever."""
+    """An alert on a metric that no stage writes never fires."""
     recorded = {rule["record"] for rule in rules("record")}
     asked = {
         name
@@ -408,7 +412,7 @@ def test_the_alerts_pass_their_own_tests() -> None:
 
 
 def test_promtool_parses_every_panel(tmp_path: Path) -> None:
-    """A panel's expression as a recording rule: the parser is Prometheus' own."""
+    """Each panel's expression becomes a recording rule, so that Prometheus' own parser reads it."""
     texts = [text.replace("$__rate_interval", "5m") for text in panel_expressions()]
     rows = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(texts)]
     text = yaml.safe_dump({"groups": [{"name": "panels", "rules": rows}]})

@@ -1,5 +1,6 @@
-"""Every exception of the package has one root, and the tree that rpm_stream/errors.py opens with
-is the real one.
+"""Every exception of the package has one root.
+
+The tree at the top of rpm_stream/errors.py is the real one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Found = tuple[str, str]  # the file and the name of a class
 
 
 def classes() -> dict[Found, tuple[str, ...]]:
-    """Each class of the package, with the names of its bases."""
+    """Yield each class of the package, with the names of its bases."""
     return {
         (name_of(path), node.name): tuple(ast.unparse(base) for base in node.bases)
         for path in MODULES
@@ -36,8 +37,9 @@ def is_builtin_error(name: str) -> bool:
 
 
 def exceptions() -> dict[Found, tuple[str, ...]]:
-    """The classes that are exceptions, by their bases: a builtin one, or an exception of the
-    package.
+    """Return the classes that are exceptions, by their bases.
+
+    A base is a builtin exception or an exception of the package.
     """
     known = classes()
     found: dict[Found, tuple[str, ...]] = {}

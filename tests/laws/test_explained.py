@@ -1,4 +1,4 @@
-"""Law 12: every alert says what kind of rule opened it and whose setting that was."""
+"""Law 12: every alert names the kind of rule that opened it and whose setting that was."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A value is known by the time that its device shows, whether or not that time counts; and no
-other value is lost.
+"""A value is identified by the time that its device shows, whether or not that time counts.
+
+No other value is lost because of that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ EPOCH = datetime(2000, 1, 1)
 
 
 def shown(at: datetime) -> bytes:
-    """The seven octets of a device's clock."""
+    """Return the seven bytes of a device's clock."""
     return struct.pack("<HBBBBB", at.year, at.month, at.day, at.hour, at.minute, at.second)
 
 
@@ -49,14 +50,14 @@ def seconds(at: datetime) -> int:
 
 
 def health(at: datetime, value: int, counter: int = 0) -> bytes:
-    """A breathing rate: type, the stamp of a clock that says no zone, number."""
+    """Return a breathing rate: type, the stamp of a clock without a zone, number."""
     time = struct.pack("<B", 0x20) + seconds(at).to_bytes(6, "little") + bytes((0, 0x80))
     fields = struct.pack("<I", 151562) + time + struct.pack("<HI", 2784, value)
     return bytes((counter << 2 | 3,)) + struct.pack("<BHH", 1, len(fields) + 5, 0x0003) + fields
 
 
 def stored_health(at: datetime, value: int) -> bytes:
-    """As ``health``, out of the sensor's memory: each record has a number of its own."""
+    """Return the same as ``health`` from the sensor's memory, where each record has a number."""
     live = health(at, value)
     return live[:1] + struct.pack("<I", seconds(at) ^ value) + live[1:]
 
@@ -107,8 +108,8 @@ class Sender:
 
 # --- sent again -----------------------------------------------------------------------------------
 
-# Days at which the clock stands, from the first delivery on: it counts, is ahead, is of years ago,
-# is a month old.
+# Days that the clock shows, counted from the first delivery: it counts, is ahead, is years behind,
+# is a month behind.
 CLOCKS = st.one_of(
     st.integers(-29 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY)
 )
@@ -140,9 +141,11 @@ def payloads(values: Sequence[tuple[str, int, int]]) -> list[tuple[str, bytes]]:
 def test_what_is_sent_again_is_no_further_reading(
     values: list[Any], ways: list[Any], chance: Any
 ) -> None:
-    """Any number of times, each within 7 days of the one before, at any offset, one by one or in
-    one frame, in any order, by the same gateway or another. (What was refused may be read, where
-    another offset makes its time count.)
+    """A value that is sent again is a duplicate within 7 days of the delivery before.
+
+    It may come any number of times, at any offset, one by one or in one frame, in any order, by the
+    same gateway or another. (What was refused may be read when another offset makes its time
+    count.)
     """
     sender, known = Sender(), payloads(values)
     read = [
@@ -189,8 +192,9 @@ NEAR = st.one_of(
 def test_law_2b_in_whatever_order_and_by_whatever_clock_the_readings_are_the_same(
     values: Any, chance: Any
 ) -> None:
-    """By their ids: each value comes three times, at times and offsets of which some make its
-    time count.
+    """The readings are compared by id.
+
+    Each value comes three times, at times and offsets of which some make its time count.
     """
     sent = [
         (
@@ -262,7 +266,10 @@ def test_what_is_sent_again_raises_no_alert(values: list[Any], ways: list[Any]) 
 def test_another_value_at_the_same_shown_time_is_a_reading(
     kind: str, clock: int, values: list[int], apart: int, in_one: bool
 ) -> None:
-    """However long between them, in one frame or in several; none has the id of another."""
+    """It may come long after the other, in the same frame or in another.
+
+    No two values have one id.
+    """
     sender, at = Sender(), START + timedelta(minutes=clock)
     sent = [
         entry(kind, TIMED[kind](at, value), place * apart) for place, value in enumerate(values)
@@ -277,7 +284,10 @@ def test_another_value_at_the_same_shown_time_is_a_reading(
 
 
 def test_a_stored_value_is_one_whatever_the_offset_says_of_it() -> None:
-    """Its id is that of the time that counts, also where the first delivery was not to count."""
+    """Its id is made of the time that counts.
+
+    That holds even when the time of the first delivery did not count.
+    """
     payload = TIMED["2A35"](START, 20)
     ids = set()
     for offset in ("Z", "-02:00", "+01:00"):
@@ -296,7 +306,7 @@ def test_a_stored_value_is_one_whatever_the_offset_says_of_it() -> None:
 
 
 def test_it_is_known_for_seven_days_since_it_was_seen_last() -> None:
-    """Then it is a value of now once more, under an id of its own."""
+    """After that it is a value of now once more, under an id of its own."""
     sender, payload = Sender(), TIMED["2A5E"](datetime(2021, 1, 1), 30)
     found = [
         sender.send(day * DAY, entry("2A5E", payload, day * DAY)) for day in (0, 6, 13, 20, 28)
@@ -306,8 +316,9 @@ def test_it_is_known_for_seven_days_since_it_was_seen_last() -> None:
 
 
 def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
-    """The systolic pressure was given to nobody; by the device's time it is still known which
-    parts were read.
+    """The device had no wearer for the systolic pressure.
+
+    By the device's time ingest still knows which parts were read.
     """
     sender = Sender({"v": 1, "device": "d", "assignments": [{"patient": "p"}, {"patient": "q"}]})
     payload = TIMED["2A35"](datetime(2021, 1, 1), 20)
@@ -318,9 +329,7 @@ def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
 
 @pytest.mark.parametrize("days", [-1, -1900])
 def test_what_no_body_can_have_is_refused_once_and_the_judge_hears_of_it_once(days: int) -> None:
-    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, sent each
-    day.
-    """
+    """It is refused as a whole or in part: 60 degrees, and a pulse of 500, sent each day."""
     whole = TIMED["2A1C"](START + timedelta(days=days), 260)
     in_part = (
         struct.pack("<BHHH", 0x06, 120, 80, 93)
@@ -365,7 +374,7 @@ def test_the_second_packet_of_a_body_is_known_by_the_time_of_the_first() -> None
     assert [sorted(one.vital for one in each) for each in found] == [["body_fat", "weight"], []]
 
 
-# --- a clock that stands still --------------------------------------------------------------------
+# --- a clock that does not move -------------------------------------------------------------------
 
 
 def spo2(*values: int) -> list[bytes]:
@@ -373,9 +382,9 @@ def spo2(*values: int) -> list[bytes]:
 
 
 def test_the_same_value_by_a_clock_that_stands_still_is_measured_anew() -> None:
-    """As of the second value at one time it is sure.
+    """From the second value at one time on it is sure that the clock does not move.
 
-    Each has an id of its own, and is known by its own ``at``.
+    Each has an id of its own, and is identified by its own ``at``.
     """
     sender, sent = Sender(), spo2(97, 88, 97, 88, 88)
     found = [
@@ -388,8 +397,9 @@ def test_the_same_value_by_a_clock_that_stands_still_is_measured_anew() -> None:
 
 
 def test_a_memory_of_such_a_clock_is_read_out_as_often_as_one_likes() -> None:
-    """In one frame or in several, a minute later or the next day, whole or cut off in the
-    middle.
+    """The memory may be read out in one frame or several, a minute later or the next day.
+
+    It may come whole or cut off in the middle.
     """
     sender, memory = Sender(), spo2(97, 88, 93)
 
@@ -445,7 +455,7 @@ def cuff(days: float) -> bytes:
 def test_a_record_over_30_days_old_of_a_clock_that_counts_is_too_old(
     in_one: bool, days: int
 ) -> None:
-    """It came before, with, or after one that counts: in one frame in either order."""
+    """It came before, with or after one that counts, in one frame in either order."""
     for now, old in ((0, 1), (1, 0)) if in_one else ((0, 1),):
         bench = Device(worn())
         sent = [entry("2A35", cuff(-1), now), entry("2A35", cuff(days), old)]
@@ -458,7 +468,7 @@ def test_a_record_over_30_days_old_of_a_clock_that_counts_is_too_old(
 
 
 def test_a_clock_that_lost_its_date_measures_now() -> None:
-    """It counted until the battery was changed, and now stands years back."""
+    """It counted until the battery was changed, and now shows a time years back."""
     sender = Sender()
     sender.send(0, entry("2A35", cuff(-1), 0))
     found = sender.send(1, entry("2A35", cuff(-1900), 1))
@@ -471,8 +481,9 @@ def test_without_a_time_that_counts_an_old_one_is_of_now() -> None:
 
 
 def test_a_clock_set_to_a_wrong_month_measures_now_once_that_is_sure() -> None:
-    """It keeps its distance; a memory that is read out does not, and one record that comes again
-    is none of it.
+    """Such a clock keeps its distance from the gateway's.
+
+    A memory that is read out does not, and a record that comes again is not such a clock's.
     """
     sender = Sender()
     sender.send(0, entry("2A35", cuff(0), 0))
@@ -486,7 +497,7 @@ def test_a_clock_set_to_a_wrong_month_measures_now_once_that_is_sure() -> None:
 
 @pytest.mark.parametrize("days", [-20, -40])
 def test_what_was_refused_as_too_old_is_refused_once_and_does_not_become_of_now(days: int) -> None:
-    """However often its device sends it, though it gets older than 30 days meanwhile."""
+    """Its device may send it often, and it gets older than 30 days meanwhile."""
     bench = Device(worn())
     bench.send(
         frame([entry("2A35", cuff(-1), 0), entry("2A35", cuff(0.1), 0)], 0, seq=0, utc_offset="Z")
@@ -502,8 +513,9 @@ def test_what_was_refused_as_too_old_is_refused_once_and_does_not_become_of_now(
 
 
 def test_a_memory_of_one_old_time_is_no_clock_that_runs() -> None:
-    """Many values of one shown time, all at once: they keep their distance, as a wrong clock's
-    would.
+    """Many values of one shown time come all at once.
+
+    They keep their distance, as those of a wrong clock would.
     """
     sender, at = Sender(), START - timedelta(days=50)
     sender.send(0, entry("2A35", cuff(0), 0))
@@ -514,7 +526,7 @@ def test_a_memory_of_one_old_time_is_no_clock_that_runs() -> None:
 
 
 def test_what_was_refused_is_read_where_its_time_counts() -> None:
-    """A frame that was late says that it came within 30 days."""
+    """A late frame shows that the value came within 30 days."""
     sender = Sender()
     sender.send(0, entry("2A35", cuff(-33), -5 * DAY))
     sender.send(0, entry("2A35", cuff(-31), -1.5 * DAY))
@@ -547,12 +559,15 @@ def observation(text: str, identity: str | None) -> bytes:
 def test_one_number_at_one_instant_is_one_reading(
     texts: list[str], kind: str, in_one: bool
 ) -> None:
-    """However it is written and however often it comes; another number is another reading."""
+    """It may be written in any way and come any number of times.
+
+    Another number is another reading.
+    """
     bench = Device(worn())
     if kind == "app":
         entries: list[Any] = [measurement(0, "heart_rate", text) for text in texts]
     else:
-        texts = [text.removeprefix("0") for text in texts]  # JSON has no such numbers
+        texts = [text.removeprefix("0") for text in texts]  # JSON has no numbers with a leading 0
         entries = [
             msgspec.Raw(observation(text, "q" if kind == "fhir by id" else None)) for text in texts
         ]
@@ -575,8 +590,9 @@ def test_one_number_at_one_instant_is_one_reading(
 @pytest.mark.parametrize("app_first", [True, False])
 @pytest.mark.parametrize("apart", [0, 7 / 60, 59 / 60])
 def test_a_sensors_value_by_two_uploaders_is_one_measurement(app_first: bool, apart: float) -> None:
-    """CONTRACT 10, Sameness: seconds apart, by 2AA7 and by an app; it is in one summary once,
-    and low once.
+    """CONTRACT 10, Sameness: it comes seconds apart, by 2AA7 and by an app.
+
+    It is in one summary once, and low once.
     """
     start = [
         {"at": stamp(-60), "characteristic": "2AAA", "payload": (shown(START) + bytes(2)).hex()}
@@ -612,8 +628,9 @@ def test_a_sensors_value_by_two_uploaders_is_one_measurement(app_first: bool, ap
 
 @pytest.mark.parametrize(("second", "priority"), [(0, "medium"), (60, "high")])
 def test_two_of_one_shown_time_that_does_not_count_are_no_row(second: int, priority: str) -> None:
-    """CONTRACT 10, Device time: one may be what the other was before it was sent again; of two
-    times they are two.
+    """CONTRACT 10, Device time: one may be the other, sent again.
+
+    Two values of two times are two.
     """
     sent = [
         TIMED["2A35"](datetime(2021, 1, 1) + timedelta(seconds=each), 90) for each in (0, second)
@@ -658,7 +675,7 @@ def test_sightings_of_another_machine_or_cut_ones_are_refused(data: bytes) -> No
 
 
 def test_what_sends_most_gives_first() -> None:
-    """A sensor that streams by a wrong clock pushes no cuff out."""
+    """A sensor that streams with a wrong clock does not displace a cuff."""
     kinds = {"2B8B": Sightings(), "2A35": Sightings()}
     for number in range(5000):
         at = START + timedelta(seconds=number)
@@ -672,8 +689,10 @@ def test_what_sends_most_gives_first() -> None:
 
 
 def test_what_an_older_release_read_is_known_by_the_gateways_time() -> None:
-    """Its state has no names: re-sent by the gateway it is known, re-sent by the device it is
-    read once more.
+    """An older state has no identities of values.
+
+    A value that the gateway sends again is recognised. One that the device sends again is read once
+    more.
     """
     sender, payload = Sender(), TIMED["2A35"](datetime(2021, 1, 1), 20)
     sender.send(0, entry("2A35", payload, 0))
@@ -741,7 +760,7 @@ def test_a_wrong_clock_takes_little_state() -> None:
 
 
 def glucose(value: int, number: int, at: datetime | None, low: bool = False) -> bytes:
-    """A meter's record in mg/dL; without a time, of a meter that has none."""
+    """Return a meter's record in mg/dL; without a time, of a meter that has none."""
     time = bytes(7) if at is None else shown(at)
     said = struct.pack("<HB", 0xB000 + value, 0x11) + (struct.pack("<H", 0x40) if low else b"")
     return bytes((0x0A if low else 0x02,)) + struct.pack("<H", number) + time + said
@@ -754,8 +773,9 @@ def glucose(value: int, number: int, at: datetime | None, low: bool = False) -> 
 def test_one_number_with_another_value_is_another_measurement(
     clock: int | None, values: list[int], low: bool
 ) -> None:
-    """A meter that lost its battery begins again with its first number; sent again, each value
-    is a repeat.
+    """A meter that lost its battery begins again with its first number.
+
+    When it is sent again, each value is a duplicate.
     """
     sender, at = Sender(), None if clock is None else START + timedelta(minutes=clock)
     sent = [glucose(value, 1, at) for value in values] + (

@@ -33,7 +33,7 @@ def label_names(call: ast.Call) -> list[str]:
     )
     if given is None:
         return []
-    # fails on anything but a literal: a list that is made up at run time hides a label
+    # fails on anything but a literal, because a list that is made at run time would hide a label
     names = ast.literal_eval(given)
     assert isinstance(names, list | tuple)
     return [str(name) for name in names]
@@ -41,7 +41,7 @@ def label_names(call: ast.Call) -> list[str]:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if any(metric_calls(path))], ids=name_of)
 def test_labels_come_from_enums(path: Path) -> None:
-    """Law 11: a label is one of the table, so that its values are few and name nobody."""
+    """Law 11: a label is in the table, so its values are few and identify no person."""
     unknown = {name for call in metric_calls(path) for name in label_names(call)} - set(LABELS)
     assert not unknown, (
         f"{name_of(path)}: {sorted(unknown)}: add it to LABELS with the enum that its values come"
@@ -50,8 +50,9 @@ def test_labels_come_from_enums(path: Path) -> None:
 
 
 def value_names(value: ast.expr) -> set[str]:
-    """What a value is called: ``priority`` for ``alert.priority``, ``patient`` for
-    ``str(reading.patient)``.
+    """Return what a value is called.
+
+    That is ``priority`` for ``alert.priority``, and ``patient`` for ``str(reading.patient)``.
     """
     if isinstance(value, ast.Attribute):
         return {value.attr}
@@ -62,7 +63,10 @@ def value_names(value: ast.expr) -> set[str]:
 
 
 def naming_labels(path: Path) -> list[str]:
-    """Places where a label's value is made up of text, or is called by a word of IDENTIFYING."""
+    """Yield places where a label's value is made of text.
+
+    Also those where it is called by a word of IDENTIFYING.
+    """
     found = []
     for node in ast.walk(tree(path)):
         if (
@@ -85,8 +89,9 @@ def naming_labels(path: Path) -> list[str]:
 
 
 def test_no_label_value_names_anyone() -> None:
-    """Law 11, the other side: nothing that is called a patient, a device, a gateway or an id is
-    given to a label.
+    """Law 11, the other side.
+
+    Nothing that is called a patient, a device, a gateway or an id is given to a label.
     """
     assert [text for path in MODULES for text in naming_labels(path)] == []
 

@@ -1,5 +1,6 @@
-"""An alert's life is the table of alert/life_cycle.py: no other transition happens, and no row
-of it is dead.
+"""An alert's life follows the table of alert/life_cycle.py.
+
+No other transition happens, and each row is used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rpm_stream.records import Alert, Event, Finding, Key, State
 
 Row = tuple[State | None, Event | None, State]
 ROWS: set[Row] = {(state, event, to) for state, rows in TABLE.items() for event, to in rows.items()}
-# Rows that tests of their own take: the registry changes; a learned detector (low) joins what a
+# Rows that have tests of their own: the registry changes, and a learned detector (low) joins what a
 # person has snoozed.
 ENDED = {row for row in ROWS if row[1] == "ended"}
 JOINED: Row = ("snoozed", "joined", "snoozed")
@@ -123,7 +124,7 @@ def test_no_other_transition_happens(found: set[Row]) -> None:
 
 
 def test_no_row_is_dead(found: set[Row]) -> None:
-    """Each row is taken by some patient; a row that nothing takes would only seem to be handled."""
+    """Each row is taken by a patient. A row that is never taken would only seem to be handled."""
     dead = ROWS - ENDED - {JOINED} - found
     assert not dead, sorted(map(str, dead))
 
@@ -139,7 +140,9 @@ def test_what_is_gone_ends_without_a_reading(state: State) -> None:
 
 
 def learned(ward: Ward, minutes: float) -> Finding:
-    """What a learned detector alone finds: low, and a person may call it the new normal."""
+    """Return what only a learned detector finds: it is low, and a person may call it the new
+    normal.
+    """
     (reading,) = ward.message(minutes, (minutes, "glucose", "66")).readings
     return Finding(
         kind="detector",
@@ -181,7 +184,7 @@ def test_every_event_and_every_decision_is_in_the_table() -> None:
 
 
 def test_what_the_table_lacks_leaves_the_state() -> None:
-    """The alert stays listed whatever comes; it never resolves by a mistake."""
+    """The alert stays listed whatever comes, and never resolves by mistake."""
     for state in get_args(State):
         for event in set(get_args(Event)) - set(TABLE[state]):
             assert next_state(state, event) == state

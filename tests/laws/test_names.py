@@ -1,7 +1,7 @@
-"""Law: no text that the service has written itself is read back to decide something.
+"""Law: no code parses text that the service has written in order to decide something.
 
-What a finding, a member, an alert's step is stands in typed fields. A prefix of a name or the words
-of a reason may change with the next release, and stored ones stay as they were.
+Typed fields hold what a finding, a member or an alert's step is. A prefix of a name or the words of
+a reason may change with the next release, and stored ones stay as they were.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CUTS = frozenset(
     " fullmatch sub findall finditer".split()
 )
 SPOKEN = frozenset("reason member members group groups rule rules why episode".split())
-# here no text at all is cut but what stands in the table
+# in these no text at all is cut except those in the table
 STAGES = frozenset({"score", "alert", "pipeline"})
 
 EXCEPTIONS = {
@@ -57,7 +57,7 @@ EXCEPTIONS = {
 
 
 def words_of(node: ast.expr) -> set[str]:
-    """The words in the names that an expression is made of."""
+    """Return the words in the names that an expression is made of."""
     named = [each for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)]
     return {
         word
@@ -67,7 +67,7 @@ def words_of(node: ast.expr) -> set[str]:
 
 
 def cut(path: Path) -> Iterator[str]:
-    """What a module cuts or searches that the law is about: the text, as it is written there."""
+    """Yield the texts that a module cuts or searches against the law, as its source has them."""
     for node in ast.walk(tree(path)):
         if not (
             isinstance(node, ast.Call)

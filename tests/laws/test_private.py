@@ -1,8 +1,7 @@
-"""What the service keeps on a disk is data of patients: only its owner may read it, from the moment
-it is there.
+"""Files that the service keeps on a disk hold data of patients: only their owner may read them.
 
-Each thing is made under an umask that forbids nothing, as a careless administrator's; and again
-over what an older release left open to everybody.
+That holds from the moment they exist. Each file is made under an umask that forbids nothing, as a
+careless administrator's, and again over files that an older release left open to everybody.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from rpm_stream.app.simulator.commands import write_registry
 
 @pytest.fixture(autouse=True)
 def careless() -> Iterator[None]:
-    """Nothing is forbidden by the shell that starts it."""
+    """The shell that starts it forbids nothing."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """Every file and folder below that others may look into."""
+    """Return every file and folder below that other users may read."""
     found = [path for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
     assert len(found) > 1, "nothing was made"
     return [
@@ -85,7 +84,9 @@ def test_what_is_made_is_its_owners_alone(
 ) -> None:
     folder = tmp_path / "data"
     close = make(folder)
-    assert open_to_others(folder) == []  # while it is open: SQLite's log lies beside the database
+    assert (
+        open_to_others(folder) == []
+    )  # while it is open, because SQLite's log is beside the database
     close()
     assert open_to_others(folder) == []
 
@@ -94,7 +95,9 @@ def test_what_is_made_is_its_owners_alone(
 def test_what_an_older_release_left_open_is_closed(
     make: Callable[[Path], Callable[[], None]], tmp_path: Path
 ) -> None:
-    """The files; a folder that was there may be shared with others' files and keeps its mode."""
+    """The files are closed. An existing folder may be shared with others' files, so it keeps its
+    mode.
+    """
     folder = tmp_path / "data"
     make(folder)()
     for path in folder.rglob("*"):
@@ -107,7 +110,7 @@ def test_what_an_older_release_left_open_is_closed(
 
 
 def test_a_gateway_in_a_program_of_somebody_else(tmp_path: Path) -> None:
-    """It may not set the program's umask, and needs no broker to keep what it was given."""
+    """It may not set the program's umask, and keeps its frames without a broker."""
 
     async def keep() -> None:
         async with Gateway("127.0.0.1:1", "gw", spool_dir=tmp_path / "spool"):
@@ -140,7 +143,7 @@ def test_a_command_writes_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_the_embedded_broker(tmp_path: Path) -> None:
-    """Its configuration, its log, and all that Java writes; at a second start also what is old."""
+    """Its configuration, its log and all that Java writes, at a second start old files too."""
     with Broker(tmp_path / "data", port=0):
         assert open_to_others(tmp_path / "data") == []
     for path in (tmp_path / "data").rglob("*"):
@@ -203,7 +206,7 @@ ELSEWHERE = {
 
 
 def makers(path: Path) -> Iterator[str]:
-    """The calls of a module that may create a file or a folder."""
+    """Yield the calls of a module that may create a file or a folder."""
     known = aliases(path)
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
@@ -221,7 +224,7 @@ def makers(path: Path) -> Iterator[str]:
 
 
 def writes(call: ast.Call) -> bool:
-    """Whether a call of ``open`` has a mode that creates a file."""
+    """Return whether a call of ``open`` has a mode that creates a file."""
     given = [*call.args, *(word.value for word in call.keywords)]
     texts = [
         each.value

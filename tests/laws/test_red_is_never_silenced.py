@@ -1,9 +1,8 @@
-"""Law 3 as a state machine: whatever happens, a high alert stays listed until it is resolved, and
-resolved by reason.
+"""Law 3 as a state machine: a high alert stays listed until it is resolved, with a reason.
 
-The model is the feed: the last record of each alert id. Readings in and out of order, ticks, what
-people decide and restarts come in any order; a reading beyond the query bound must always be in a
-listed high alert afterwards.
+The model is the feed: the last record of each alert id. Readings in and out of order, ticks,
+people's decisions and restarts come in any order. After a reading beyond the query bound there must
+always be a listed high alert with it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ OPENS = ("opened", "raised", "reopened", "worse", "returned")
 
 
 def _was_seen(alert: Alert) -> bool:
-    """Whether a person has seen the alert since it last became open."""
+    """Return whether a person has seen the alert since it last became open."""
     places = [place for place, step in enumerate(alert.history) if step.event in OPENS]
     return any(step.event in ("seen", "acknowledged") for step in alert.history[places[-1] :])
 
@@ -125,8 +124,9 @@ class Feed(RuleBasedStateMachine):
 
     @rule(vital=vitals, ago=st.floats(0.1, 2000), data=st.data())
     def gross_and_late(self, vital: str, ago: float, data: st.DataObject) -> None:
-        """It may be over by now: then it was in the feed, historical, and is resolved; never is
-        it not told.
+        """A gross value comes late, and may be over by now.
+
+        Then it was in the feed, as historical, and is resolved. It is always published.
         """
         told = {
             key: len(each.history) for key, each in self.feed.items() if each.priority == "high"
@@ -149,7 +149,7 @@ class Feed(RuleBasedStateMachine):
 
     @rule(action=st.sampled_from(ACTIONS), choice=st.integers(0, 5), data=st.data())
     def person(self, action: str, choice: int, data: st.DataObject) -> None:
-        """Any decision, with all fields or without, at any open alert."""
+        """Decide anything, with all fields or without, about any open alert."""
         listed = self._listed()
         if not listed:
             return
@@ -177,8 +177,9 @@ class Feed(RuleBasedStateMachine):
 
     @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))
     def sleep(self, lasts: float, direction: str | None) -> None:
-        """A low glucose, and a snooze of all that may sleep: random fields alone get there too
-        seldom.
+        """A low glucose, and a snooze of all that may be snoozed.
+
+        Random fields alone get there too seldom.
         """
         self.minutes += 1
         self._send("glucose", "60", self.minutes)
@@ -208,8 +209,9 @@ class Feed(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_lists_exactly_the_open_episodes(self) -> None:
-        """What the last records say is what the judge holds: nothing is open in secret, nothing
-        is listed for ever.
+        """The last records show what the judge holds.
+
+        No episode is open without being listed, and none is listed for ever.
         """
         held = {episode.alert.id: episode.alert for episode in self.patient.state.episodes.values()}
         assert {alert.id: alert for alert in self._listed()} == held
@@ -221,7 +223,7 @@ class Feed(RuleBasedStateMachine):
 
     @invariant()
     def no_snooze_outlasts_its_end(self) -> None:
-        """After time was told, whatever sleeps has its end ahead."""
+        """After a tick, the end of every snoozed alert is in the future."""
         now = START + timedelta(minutes=self.minutes)
         self._take(self.judge.tick(self.patient, now))
         sleeping = [
@@ -250,7 +252,7 @@ FLAGS = st.lists(
     st.sampled_from(sorted(shipped().signal.ask_repeat | shipped().signal.informs)), max_size=3
 )
 LATER = st.sampled_from([0.05, 1.0, 6.0, 200.0])
-# of one vital: neighbours are what comparing is about
+# of one vital, because neighbouring values are compared
 runs = st.sampled_from(sorted(DOUBTED)).flatmap(
     lambda vital: st.lists(
         st.tuples(st.just(vital), st.sampled_from(DOUBTED[vital]), FLAGS, LATER),
@@ -275,7 +277,7 @@ HELD = {
 
 
 def without_doubts() -> Knowledge:
-    """The tables of a service that doubts no value and compares none with another."""
+    """Return tables of a service that doubts no value and compares none with another."""
     known = shipped()
     signal = msgspec.structs.replace(
         known.signal, ask_repeat=frozenset(), step=(), other_unit=(), resent=()
@@ -292,8 +294,10 @@ def without_doubts() -> Knowledge:
 def test_no_doubt_about_a_value_takes_an_alert_away_or_lowers_it(
     course: list[tuple[str, str, list[str], float]], chance: Random
 ) -> None:
-    """Law 3: whatever the device or our comparing says of values, the alerts about the patient are
-    the same but for their words; in particular every one that is high is.
+    """Law 3: doubts about values change only the words of a patient's alerts.
+
+    A doubt comes from the device or from a comparison of values. The alerts stay the same
+    otherwise, in particular every high one.
     """
     ward = Ward()
     judges = [Judge(shipped(), ward.registry), Judge(without_doubts(), ward.registry)]

@@ -1,5 +1,6 @@
-"""Each cause of a refusal has one code; a record that an older release wrote with the sentence
-alone gives the code.
+"""Each cause of a refusal has one code.
+
+A record of an older release, which has only the sentence, gives the code too.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def test_a_full_history_refuses_whatever_is_asked() -> None:
 
 
 def test_a_persons_words_are_no_refusal() -> None:
-    """What a person wrote is never read, even where it is the service's own sentence."""
+    """A person's words are never parsed, even if they are the service's own sentence."""
     words = refused_words("resolve", SENTENCES["no_reason"])
     step = Transition(
         at=AT, state="open", priority="high", who="nurse", reason=words, event="commented"
@@ -68,7 +69,7 @@ def test_a_persons_words_are_no_refusal() -> None:
 
 
 def test_a_typed_step_is_not_read() -> None:
-    """The code holds, whatever the sentence says: it may be reworded or translated."""
+    """The code counts, whatever the sentence is: it may be reworded or translated."""
     step = refused("zu spät", "snooze", "end_past")
     assert typed((step,)) == (step,)
     assert refuses((step,), "snooze") and not refuses((step,), "resolve")

@@ -1,8 +1,8 @@
-"""A refusal is written once: its id follows from what was refused, so a re-send must not give it a
-second content.
+"""A refusal is written once.
 
-The account of what was sent again names the reject that was written; what is refused for another
-reason is told anew.
+Its id follows from what was refused, so sending that again must not give the id a second content.
+The account of what was sent again names the reject that was written. A refusal for another reason
+is written as a new reject.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ def test_a_frame_that_cannot_be_read_is_refused_once() -> None:
     ("status", "flag"), [("2000", "result_too_high"), ("4000", "result_too_low")]
 )
 def test_a_meter_that_shows_no_number_still_says_hi_or_lo(status: str, flag: str) -> None:
-    """2A18 without a concentration but with the result beyond its range: the reading that
-    matters most has no value.
+    """2A18 without a concentration, but with the result beyond its range.
+
+    The reading that matters most has no value.
     """
     (reading,) = decode("2A18", bytes.fromhex("08" + "0100" + "e907030e071e00" + status)).readings
     assert (reading.vital, reading.value, flag in reading.flags) == ("glucose", None, True)
@@ -114,8 +115,9 @@ def test_the_account_of_what_came_again_names_its_reject() -> None:
 
 
 def test_what_is_refused_for_another_reason_is_told() -> None:
-    """A value that nobody wore, sent again once somebody does: that no body can have it must not
-    stay unheard.
+    """A value without a wearer is sent again when the device has one.
+
+    That it is implausible must then be reported.
     """
     sent = frame([measurement(0, "heart_rate", "70"), measurement(1, "heart_rate", "999")], 2)
     device = Device({"v": 1, "device": "d"})
@@ -146,7 +148,7 @@ def test_another_value_of_the_frame_that_is_refused_for_a_known_reason_is_told()
 
 
 def test_a_thousand_refusals_of_a_frame_come_again_as_duplicates() -> None:
-    """More than are kept one by one."""
+    """There are more than are kept one by one."""
     sent = frame([measurement(minute / 60, "heart_rate", "999") for minute in range(900)], 20)
     device = Device(worn())
     first, again = device.send(sent), device.send(sent)
@@ -155,7 +157,7 @@ def test_a_thousand_refusals_of_a_frame_come_again_as_duplicates() -> None:
 
 
 def test_one_reject_for_one_cause_of_a_notification() -> None:
-    """All parts by whose they are; each value that no body can have by itself."""
+    """All parts without a wearer share one; each implausible value has its own."""
     cuff = {
         "at": "2026-03-01T08:00:00Z",
         "characteristic": "2A35",

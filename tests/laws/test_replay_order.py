@@ -1,5 +1,7 @@
-"""Law 2a from the frames on: ingest again, judged in the order of record, gives what a replay of
-rpm.readings gives.
+"""Law 2a from the frames on.
+
+Frames that are ingested again and judged in the order of record give what a replay of rpm.readings
+gives.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ FRAMES = {partition: frames_of(device, partition) for device, partition in DEVIC
 
 
 def written() -> dict[int, list[bytes]]:
-    """What ingest writes to rpm.readings, by partition of the frames."""
+    """Return what ingest writes to rpm.readings, by partition of the frames."""
     run = new_replay(ENTRIES)
     return {
         number: [
@@ -88,8 +90,9 @@ def action(offset: int, kind: str, minutes: int) -> bytes:
 
 
 def order_of(chance: random.Random) -> list[bytes]:
-    """A partition of rpm.readings: both devices' messages and decisions, each in its order, and
-    some written twice.
+    """Return a partition of rpm.readings.
+
+    It holds both devices' messages and decisions, each in its order, and some twice.
     """
     queues = [
         list(one)
@@ -114,7 +117,7 @@ def from_frames(
     moved: Collection[Origin] = (),
     grew_at: int = 0,
 ) -> list[bytes]:
-    """``grew_at``: until then the patient's messages lay in another partition."""
+    """Replay from the frames. Until ``grew_at`` the patient's messages are in another partition."""
 
     async def run() -> list[bytes]:
         replay = new_replay(ENTRIES)
@@ -150,15 +153,16 @@ def test_both_begin_where_they_may_and_say_the_same(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_growth_in_the_middle_changes_nothing(seed: int) -> None:
-    """The first messages of the patient lie where its key was before."""
+    """The first messages of the patient are in the partition where its key was before."""
     order = order_of(random.Random(seed))
     grew_at = random.Random(seed).randint(1, len(order))
     assert from_frames(order, grew_at=grew_at) == from_readings(order)
 
 
 def test_a_frame_that_was_written_once_more_elsewhere_is_read_there() -> None:
-    """What ingest never read in its first place gives nothing there: the topic names the place
-    of the copy.
+    """Ingest never read the frame in its first place, so that gives nothing.
+
+    The topic names the place of the copy.
     """
     stay, go = FRAMES[0][:2], FRAMES[0][2:]
     behind = [
@@ -183,8 +187,9 @@ def test_a_frame_that_was_written_once_more_elsewhere_is_read_there() -> None:
 
 
 def test_what_the_topic_does_not_have_is_judged_before_the_next_of_its_frames() -> None:
-    """Other code or other tables give a reading where there was a reject: in its place, as far
-    as that is known.
+    """Other code or other tables give a reading where there was a reject.
+
+    It is judged in its place, as far as that is known.
     """
     order = [*WRITTEN[0][:3], *WRITTEN[0][4:]]
     assert from_frames([*order, *WRITTEN[1]]) == from_readings([*WRITTEN[0], *WRITTEN[1]])

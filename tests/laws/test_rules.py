@@ -1,6 +1,4 @@
-"""What every rule is held to, whichever it is: it runs over the tables, so a further rule is met
-by all of it.
-"""
+"""Laws that every rule must meet. They run over the tables, so they hold for a new rule too."""
 
 from __future__ import annotations
 
@@ -33,11 +31,11 @@ ALL: tuple[Rule, ...] = (
 )
 KINDS = [rule.kind for rule in ALL]
 FORGETTING = [rule.kind for rule in ALL if not rule.keeps]
-# What no reading ends, and why.
+# Kinds whose findings no reading ends, and why.
 BY_A_PERSON = {
     "not_judged": "whether a person has looked at what was not judged is known by nobody else"
 }
-# one reading or entry says it: they are about no value
+# these recover with one reading or entry, because they are not about a value
 AT_ONCE = {"quality", "device", "silence", "setting"}
 MOST_SCORE_BYTES = 16 * 1024  # of one or a few vitals; the bound of a state is 48 KB
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
@@ -52,8 +50,9 @@ def test_each_kind_has_one_rule_and_each_rule_an_example() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_finds(kind: Kind) -> None:
-    """Under the name that its kind and key make, in a group and with words, and not before there
-    was anything.
+    """It finds something under the name that its kind and key make, in a group and with words.
+
+    It finds nothing before there was a cause.
     """
     example = EXAMPLES[kind]
     before = Patient(example.entry)
@@ -67,8 +66,9 @@ def test_it_finds(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_has_words_and_a_source(kind: Kind) -> None:
-    """A person is told what it found without ids and dates, and what kind of rule it is; its
-    numbers have sources.
+    """Its words tell a person what it found without ids and dates, and what kind of rule it is.
+
+    Its numbers have sources.
     """
     (rule,) = (rule for rule in ALL if rule.kind == kind)
     patient, _ = found(kind)
@@ -86,8 +86,9 @@ def test_it_has_words_and_a_source(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_recovers(kind: Kind) -> None:
-    """Values that are back for long enough (a device that is well, a setting that is mended) end
-    what it holds.
+    """Values that are back for long enough end what it holds.
+
+    So does a device that is well, or a setting that is corrected.
     """
     patient, _ = found(kind)
     held = patient.held(kind)
@@ -103,7 +104,7 @@ def test_it_recovers(kind: Kind) -> None:
 
 
 def left_of(patient: Patient, kind: Kind) -> set[str]:
-    """The members of a kind that have not recovered."""
+    """Return the members of a kind that have not recovered."""
     scoring, entry, state = (
         patient.judge._scoring,
         patient.registry.patient("p"),
@@ -115,7 +116,7 @@ def left_of(patient: Patient, kind: Kind) -> set[str]:
 
 @pytest.mark.parametrize("kind", FORGETTING)
 def test_it_forgets_what_was_taken_back(kind: Kind) -> None:
-    """It holds nothing of it, and further values are judged as if it had never been."""
+    """It holds nothing of it, and judges further values as if it had never come."""
     example = EXAMPLES[kind]
     assert example.again, "an example of a rule that forgets says what must not count any more"
     patient, wrong = found(kind)
@@ -147,7 +148,7 @@ def test_one_that_keeps_what_was_taken_back_says_why(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_bounded(kind: Kind) -> None:
-    """However often it finds something: what is remembered grows no more after a while."""
+    """However often it finds something, what it remembers stops growing after a while."""
     example = EXAMPLES[kind]
     patient = Patient(example.entry)
     course = (*example.calm[-60:], *example.wrong, *example.well)
@@ -171,8 +172,9 @@ def test_it_is_bounded(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
-    """A state whose members have names alone, as releases before this one wrote it, is read as
-    today's.
+    """An older release wrote members by name alone.
+
+    Such a state is read as one of today.
     """
     patient, _ = found(kind)
     pack_patient(patient.patient)
@@ -218,8 +220,9 @@ KEYS: dict[Kind, st.SearchStrategy[Key]] = {
 
 @given(st.data(), st.sampled_from(KINDS))
 def test_a_name_says_its_kind_and_key(data: st.DataObject, kind: Kind) -> None:
-    """So that what an older release kept under a name alone is exactly what is kept under it
-    today.
+    """A name gives its kind and key.
+
+    So what an older release kept under a name is what is kept under it today.
     """
     key = data.draw(KEYS[kind].filter(lambda key: key.what not in get_args(Direction)))
     assert kind_and_key(member_name(kind, key), key.side) == (kind, key)

@@ -1,4 +1,4 @@
-"""One measurement by two ways: judged once, published once, accounted for twice."""
+"""One measurement by two ways is judged once, published once and accounted for twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TURNED_BACK = START + timedelta(hours=9)
 def sent(
     device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
 ) -> Record:
-    """A frame of values measured at ``minutes`` and sent ``at`` (then, if not said)."""
+    """Return a frame of values measured at ``minutes`` and sent ``at`` (without it: then)."""
     entries = [measurement(minutes, vital, value) for vital, value in values]
     return frame(
         entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
@@ -53,12 +53,15 @@ def values_of(output: Output) -> list[tuple[str, str]]:
 
 
 def published(output: Output) -> dict[str, Record]:
-    """The last record of each Observation by its id."""
+    """Return the last record of each Observation by its id."""
     return {record["id"]: record for record in of_type(output, "observation")}
 
 
 def test_a_pressure_by_bluetooth_and_by_its_app_is_no_repeat() -> None:
-    """Whichever comes first, and from one device twice, where the second is a duplicate at once."""
+    """Either way may come first.
+
+    From one device twice, the second is a duplicate at once.
+    """
     pressure = (("systolic", "185"), ("diastolic", "95"))
     hub, app = sent("d", 1, 120, *pressure), sent("app", 1, 120, *pressure, at=121)
     both = frame(hub["measurements"] + app["measurements"], 120)
@@ -93,7 +96,7 @@ def test_a_value_that_was_measured_again_is_one_more() -> None:
 
 
 def test_a_flag_of_the_second_device_is_heard_all_the_same() -> None:
-    """Its battery and its contact are its own."""
+    """Battery and contact are each device's own."""
     low = [sent(device, 1, 120, ("heart_rate", "72"), ("battery", "3")) for device in ("d", "app")]
     output = replay_frames(low, [*WAYS, PATIENT])
     told = [alert for alert in of_type(output, "alert") if alert["group"] == "device:battery"]
@@ -126,7 +129,7 @@ VALUES = {
 
 
 def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
-    """Each value by its devices, each of which stamps it with a second of its own."""
+    """Return each value by its devices, each of which stamps it with a second of its own."""
     frames, minutes = [], 0
     for number, (step, (vital, digit), devices) in enumerate(course):
         minutes += step
@@ -139,9 +142,9 @@ def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
 
 
 def _is_sparse(frames: Sequence[Record]) -> bool:
-    """Few values of a vital, and at most four about each minute:
+    """Return whether there are few values of a vital, and at most four around each minute.
 
-    what is kept of more is bounded (score/rules/same_measurement.py).
+    What is kept of more is bounded (score/rules/same_measurement.py).
     """
     near: Counter[tuple[str, int]] = Counter()
     of_a_vital: Counter[str] = Counter()
@@ -153,7 +156,7 @@ def _is_sparse(frames: Sequence[Record]) -> bool:
     return max(near.values()) <= 4 and max(of_a_vital.values()) <= MOST
 
 
-SHUFFLED = [  # the app tells of the first weight at two seconds, and of three others in between
+SHUFFLED = [  # the app sends the first weight at two seconds, and three others in between
     (0, ("systolic", "1"), ["d", "d", "d"]),
     (0, ("weight", "1"), ["d", "app", "app"]),
     (3, ("weight", "1"), ["d", "app"]),
@@ -173,9 +176,10 @@ SHUFFLED = [  # the app tells of the first weight at two seconds, and of three o
 def test_law_1_each_measurement_is_published_once(
     course: list[Any], offsets: list[int], chance: random.Random
 ) -> None:
-    """Each reading is single, in a summary, not published by policy, or seen already: then the
-    first of its measurement is one of the others. What counts is told by the rule alone, over the
-    whole list in the order of record.
+    """Each reading is single, in a summary, not published by policy, or seen already.
+
+    Of one seen already, the first of its measurement is one of the others. The expected result
+    comes from the rule alone, over the whole list in the order of record.
     """
     frames = by_routes(course, offsets)
     assume(_is_sparse(frames))
@@ -214,8 +218,9 @@ def test_law_1_each_measurement_is_published_once(
 def test_law_2b_two_ways_open_what_one_way_opens(
     course: list[tuple[int, str]], twice: list[bool], chance: random.Random, whole_minutes: bool
 ) -> None:
-    """Whatever comes twice, and whichever way comes first: high is what is high by the cuff
-    alone, no more, no less.
+    """Values may come twice, and either way may come first.
+
+    Exactly that is high which is high by the cuff alone.
     """
     minutes, cuff, app = 0.0, [], []
     for number, (step, value) in enumerate(course):
@@ -241,7 +246,9 @@ def _high(output: Output) -> set[str]:
 
 
 def after_void(frames: Sequence[Record], device: str) -> tuple[Output, list[Record]]:
-    """All output before the readings of ``device`` are taken back, and what follows from that."""
+    """Return all output before the readings of ``device`` are taken back, and what follows from
+    that.
+    """
     run = new_replay([*WAYS, PATIENT])
     lines = [line for each in frames for line in run.jsonl(msgspec.json.encode(each), 1)]
     output = [(line.type, msgspec.json.decode(line.record)) for line in lines]
@@ -278,8 +285,9 @@ def test_what_came_second_takes_the_place_of_what_is_taken_back() -> None:
 
 
 def test_a_second_that_is_taken_back_takes_nothing_with_it() -> None:
-    """It was never published and nothing rests on it: the first stays, with its alert and its
-    memory.
+    """It was never published and nothing rests on it.
+
+    The first stays, with its alert and its memory.
     """
     frames = [sent(device, 1, 120, ("systolic", "185")) for device in ("d", "app")]
     _, then = after_void(frames, "app")
@@ -330,8 +338,9 @@ def test_the_state_is_restored_in_between() -> None:
 
 @pytest.mark.parametrize("device", ["d", "app"])
 def test_whatever_is_taken_back_of_many_leaves_no_wrong_observation(device: str) -> None:
-    """More than the state remembers: none of the wrong stays as it was, and each of the right is
-    there.
+    """There are more than the state remembers.
+
+    Each wrong Observation changes, and each right one is there.
     """
     frames = [
         sent(way, seq, 120 + 60 * seq, ("systolic", "140"))
@@ -348,7 +357,9 @@ def test_whatever_is_taken_back_of_many_leaves_no_wrong_observation(device: str)
 
 
 def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
-    """Who stood there is not known: nobody is judged by it, nothing hides behind it, and taken
+    """The person on the scale is not known.
+
+    No patient is judged by the weight, and no other weight counts as its copy. When it is taken
     back it is in error.
     """
     weighed = Reading(

@@ -1,5 +1,6 @@
-"""Law 6 and CONTRACT 8: whatever is sent, a patient's state stays under 48 KB and 16 KB a vital,
-and hides nothing.
+"""Law 6 and CONTRACT 8: a patient's state stays under 48 KB and 16 KB a vital, whatever is sent.
+
+It hides nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ _encode = msgspec.msgpack.Encoder().encode
 class Hostile(Record, frozen=True, kw_only=True):
     """One way of filling a state.
 
-    ``hung``: octets of attributes on each value; ``letter``: of the devices' names.
+    ``hung`` is the number of bytes of attributes on each value, ``letter`` a character of the
+    devices' names.
     """
 
     seed: int
@@ -86,8 +88,9 @@ HOSTILE = st.builds(
 
 
 class Siege:
-    """A patient's judge, and what a hostile gateway and its people send it; with ``restarts``
-    from the sealed state.
+    """A patient's judge, and what a hostile gateway and its people send it.
+
+    With ``restarts`` the judge continues from the sealed state.
     """
 
     def __init__(self, hostile: Hostile, restarts: bool = False) -> None:
@@ -194,7 +197,7 @@ def _action(hostile: Hostile, chance: random.Random, alert: str, at: datetime) -
 
 
 def has_red(readings: Readings) -> bool:
-    """Whether a pulse is beyond the query bound, so that the alert must be high at once."""
+    """Return whether a pulse is beyond the query bound, so that the alert must be high at once."""
     return any(
         reading.vital == "heart_rate"
         and Decimal(reading.value or "50") < 30
@@ -204,7 +207,7 @@ def has_red(readings: Readings) -> bool:
 
 
 def size_of(patient: Patient, vital: str) -> int:
-    """Octets of all that the state keeps under a vital's name."""
+    """Return the number of bytes of all that the state keeps under a vital's name."""
     state = patient.state
     kept = [getattr(state.score, name) for name in state.score.__struct_fields__]
     kept.append(patient.windows.courses)
@@ -216,7 +219,7 @@ def size_of(patient: Patient, vital: str) -> int:
     return len(_encode(named))
 
 
-CROWDED = Hostile(  # alerts of every group, and nothing left of them to give up but words
+CROWDED = Hostile(  # alerts of every group, of which only words are left to give up
     seed=2318037079,
     vitals=VITALS,
     messages=80,
@@ -237,8 +240,9 @@ CROWDED = Hostile(  # alerts of every group, and nothing left of them to give up
 @example(CROWDED)
 @given(HOSTILE)
 def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Hostile) -> None:
-    """CONTRACT 8, law 3: every alert that was opened is either still open, at its priority, or
-    told as resolved.
+    """CONTRACT 8, law 3: no alert that was opened gets lost.
+
+    Each is still open at its priority, or was published as resolved.
     """
     siege, open_now, applied = Siege(hostile), dict[str, Alert](), 0
     for judged in siege.run():
@@ -261,7 +265,10 @@ def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Ho
 @settings(max_examples=4, deadline=None)
 @given(HOSTILE)
 def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> None:
-    """Law 2: sealed and restored after every message it gives up the same, and tells the same."""
+    """Law 2: the state may be sealed and restored after every message.
+
+    It gives up the same and publishes the same.
+    """
     straight, restarted = Siege(hostile), Siege(hostile, restarts=True)
     for one, other in zip(straight.run(), restarted.run(), strict=True):
         assert one == other
@@ -272,8 +279,9 @@ def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> N
 def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever_else_is_sent(
     besieged: bool,
 ) -> None:
-    """Law 3: 62 runs within half an hour, of which the state keeps few, and the rest of it is
-    full.
+    """Law 3: there are 62 runs within half an hour.
+
+    The state keeps few of them, and the rest of it is full.
     """
     hostile = Hostile(
         seed=1, vitals=VITALS[:12] if besieged else (), letter="device" * 16, tiers=1, words=0
@@ -307,7 +315,7 @@ def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever
 
 
 class Silenced:
-    """A patient each of whose ``vitals`` was heard once, an hour before it is missed."""
+    """A patient each of whose ``vitals`` came once, an hour before it is missed."""
 
     def __init__(self, vitals: tuple[str, ...]) -> None:
         self.vitals, self.calm = vitals, Hostile(seed=1, vitals=vitals, late=0, hung=0, devices=1)
@@ -350,7 +358,7 @@ class Silenced:
 
     @property
     def said(self) -> list[tuple[str, str]]:
-        """People's words, as the alert's history has them."""
+        """Return people's words, as the alert's history has them."""
         return [(step.who, step.reason) for step in self.alert.history if step.who == "nurse"]
 
 
@@ -379,7 +387,7 @@ def test_a_silence_lasts_until_every_vital_is_heard_however_much_is_said(
 
 
 def test_what_people_say_of_a_silence_stays_until_they_are_told_that_there_is_no_room() -> None:
-    """CONTRACT 8: 12,000 octets of words, as of any other alert."""
+    """CONTRACT 8: 12,000 bytes of words, as for any other alert."""
     ward = Silenced(VITALS[:9])
     ward.tick(61)
     for number in range(20):

@@ -1,6 +1,4 @@
-"""Where tests and their helpers are: one root for helpers, one place that knows where the
-checkout is.
-"""
+"""Where tests and their helpers are: one root for helpers, one module that finds the checkout."""
 
 from __future__ import annotations
 
@@ -18,16 +16,14 @@ def test_there_are_files_to_look_at() -> None:
 
 
 def test_helpers_are_in_support() -> None:
-    """Beside tests there are only tests and fixtures, so that a helper has one place to be
-    looked for.
-    """
+    """Beside tests there are only tests and fixtures, so a helper has one place."""
     files = [(name, name.rpartition("/")[2]) for name in NAMES if not name.startswith("support/")]
     wrong = [name for name, file in files if file != "conftest.py" and not file.startswith("test_")]
     assert wrong == [], "move them to tests/support"
 
 
 def test_nobody_counts_folders() -> None:
-    """``repository`` and ``shared_data`` know the way: a test can be moved without a change."""
+    """``repository`` and ``shared_data`` find files, so a test can be moved without a change."""
     counts = re.compile(r"__file__\)[^\n]*(\.parents\[|\.parent\.parent)")
     wrong = [
         name

@@ -1,7 +1,7 @@
-"""Law 3 for what changes over days: a weight gain that somebody acknowledged or snoozed is told
-again when it grows.
+"""Law 3 for what changes over days.
 
-CONTRACT 10, Worse is told again and What is so now, for members that a trend holds and not a limit.
+A weight gain that a person acknowledged or snoozed is published again when it grows. CONTRACT 10,
+Worse is told again and What is so now, for members that a trend holds and not a limit.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ LIMITS = shipped().limits
 
 
 class Course(Record, frozen=True, kw_only=True):
-    """A trend that rings: the days before, the values that ring, in the vital's first unit."""
+    """A trend that raises an alert.
+
+    It has the days before and the values that raise it, in the vital's first unit.
+    """
 
     vital: str
     side: Direction
     before: tuple[str, ...] = ()
     rings: tuple[str, ...]
     target: str = ""
-    apart: int = DAY  # minutes between the values that ring
+    apart: int = DAY  # minutes between the values that raise an alert
 
     @property
     def group(self) -> str:
@@ -43,7 +46,7 @@ class Course(Record, frozen=True, kw_only=True):
         return Decimal(self.rings[-1])
 
     def worse(self, steps: str) -> Decimal:
-        """So many steps beyond what stood."""
+        """Return a value so many steps beyond the earlier one."""
         further = LIMITS.step_of(self.vital, self.side, self.stood, "")[0] * Decimal(steps)
         return self.stood - further if self.side == "low" else self.stood + further
 
@@ -66,7 +69,7 @@ decisions = st.sampled_from(["acknowledge", "snooze"])
 
 
 def ring(course: Course) -> tuple[Ward, Alert, int]:
-    """A ward in which the trend has rung, its alert, and the minute of the last value."""
+    """Return a ward in which the trend raised an alert, the alert, and the last value's minute."""
     entry: dict[str, Any] = {"v": 1, "patient": "p"}
     if course.target:
         entry["target_weight"] = {"value": course.target, "unit": "kg", "at": stamp(-DAY)}
@@ -118,8 +121,9 @@ def test_about_the_same_lets_it_be(course: Course, decision: str, steps: str) ->
 @settings(max_examples=60, deadline=None)
 @given(courses, st.lists(st.sampled_from(["0.3", "0.6", "-0.4", "1"]), min_size=1, max_size=8))
 def test_no_creep_goes_by(course: Course, moves: list[str]) -> None:
-    """However slowly it comes: once a step is reached since the decision, the alert has been
-    open in between.
+    """The rise may be slow.
+
+    Once a step is reached since the decision, the alert has been open in between.
     """
     ward, at = decided(course, "acknowledge")
     step, number, has_opened = (
@@ -128,7 +132,7 @@ def test_no_creep_goes_by(course: Course, moves: list[str]) -> None:
         False,
     )
     for move in moves:
-        at += 7  # all in one slot of the day: the trend goes on ringing
+        at += 7  # all in one slot of the day, so the trend still holds
         number += step * Decimal(move) * (-1 if course.side == "low" else 1)
         if shipped().vitals[course.vital].reject.excludes(number):
             return
@@ -184,8 +188,9 @@ def test_a_member_of_an_older_release_gets_its_side_with_its_next_value(course: 
 
 
 def test_a_weight_that_is_back_says_so() -> None:
-    """CONTRACT 10, What is so now: the title and the first line tell the newest weight, not the
-    one that rang.
+    """CONTRACT 10, What is so now: the title and the first line have the newest weight.
+
+    They do not have the one that raised the alert.
     """
     course = COURSES[0]
     ward, _, at = ring(course)
@@ -227,7 +232,7 @@ def keep_readings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_law_12_each_line_names_the_reading_whose_weight_it_tells(
     tenths: list[int], unit: tuple[str, int]
 ) -> None:
-    """In order: the evidence is what the lines tell, rising, back, and rising again."""
+    """The evidence is what the lines name, in order: rising, back, and rising again."""
     entry = {
         "v": 1,
         "patient": "p",
@@ -260,7 +265,7 @@ def test_between_the_threshold_and_its_half_it_is_not_over_and_says_what_is_so()
 
 
 def test_the_pulse_of_a_stream_needs_a_row() -> None:
-    """One beat counted wrong at 1 Hz opens nothing; half a minute of it does."""
+    """One beat counted wrong at 1 Hz opens nothing. Half a minute of it does."""
     course = COURSES[2]
     ward, at = decided(course, "acknowledge")
     for second in range(60):
@@ -273,7 +278,10 @@ def test_the_pulse_of_a_stream_needs_a_row() -> None:
 
 
 def test_a_trend_hides_no_limit_that_is_broken_again_after_an_hour() -> None:
-    """Tier (d) of a limit asks for values beyond that limit: those of a milder trend are none."""
+    """Tier (d) of a limit needs values beyond that limit.
+
+    Those of a milder trend do not count.
+    """
     entry = {
         "v": 1,
         "patient": "p",

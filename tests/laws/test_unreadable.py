@@ -1,5 +1,6 @@
-"""Law 7 behind the frames too: what others may write into any topic is passed over and told, and
-stops no stage.
+"""Law 7 behind the frames too: a message in any topic that cannot be read stops no stage.
+
+It is skipped and reported.
 """
 
 from __future__ import annotations
@@ -70,17 +71,19 @@ def test_the_judge_passes_over_it_and_goes_on(value: bytes) -> None:
 
 
 def test_ingest_passes_over_it_among_the_actions(value: bytes) -> None:
-    """Logged and acked: nobody could carry it out, and what lies behind it goes on."""
+    """It is logged and acked: it could not be carried out, and the messages after it go on."""
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(ACTIONS, value)) == []
-    assert [(each["event"], each["log_level"]) for each in logs] == [("not an action", "error")]
+    assert [(each["event"], each["log_level"]) for each in logs] == [
+        ("ingest.not_an_action", "error")
+    ]
 
 
 def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
     reader = RegistryReader("nowhere")
     with capture_logs() as logs:
         reader.apply(b"patient/ada", value)
-    assert [each["event"] for each in logs] == ["registry entry ignored"]
+    assert [each["event"] for each in logs] == ["registry.entry_ignored"]
     (entry,) = reader.registry.entries()
     assert isinstance(entry, PatientEntry)
     assert (entry.patient, has_unreadable_birth(entry)) == (

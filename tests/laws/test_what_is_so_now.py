@@ -1,5 +1,6 @@
-"""An alert tells what is so now: its title, its first line, its evidence, and whether it is over
-(laws 3 and 12).
+"""An alert describes the present: its title, its first line, its evidence, and whether it is over.
+
+These are laws 3 and 12.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def timed(course: Sequence[tuple[int, tuple[str, str]]]) -> list[tuple[int, str,
 
 
 def is_beyond(vital: str, value: str) -> bool:
-    """Whether a single value of an adult rings by itself: 2 points or more of the chart, or a
-    shipped limit.
+    """Return whether a single value of an adult raises an alert by itself.
+
+    It has 2 points or more of the chart, or is beyond a shipped limit.
     """
     rows = {
         "heart_rate": lambda x: x <= 40 or x >= 111,
@@ -74,8 +76,9 @@ def is_beyond(vital: str, value: str) -> bool:
 def test_law_12_the_lines_name_the_readings_of_the_evidence_in_their_order(
     course: list[Any],
 ) -> None:
-    """Each value that a line tells is of a reading of the evidence; the first line's come first;
-    eight at most.
+    """Each value in a line is of a reading of the evidence.
+
+    Those of the first line come first. There are eight at most.
     """
     output = replay_values(timed(course))
     of = {reading["id"]: reading for reading in of_type(output, "reading")}
@@ -91,8 +94,9 @@ def test_law_12_the_lines_name_the_readings_of_the_evidence_in_their_order(
 
 
 def _values_of(line: str) -> list[str]:
-    """The values that a line tells as a vital's: behind a name and before its unit, in front of
-    a colon or "now".
+    """Return the values that a line gives for a vital.
+
+    They are after a name and before its unit, and before a colon or "now".
     """
     found = []
     for vital, unit in (
@@ -115,14 +119,15 @@ def _values_of(line: str) -> list[str]:
 @settings(max_examples=150, deadline=None)
 @given(courses)
 def test_the_last_record_tells_the_newest_value_of_each_vital(course: list[Any]) -> None:
-    """``now`` is the newest and the worst; no line before it speaks of another value of that
-    vital as of now.
+    """``now`` has the newest and the worst value.
+
+    No line before it gives another value of that vital as present.
     """
     ward, newest = Ward(), {}
     for minutes, vital, value in timed(course):
         newest[vital] = value
         told = ward.now(vital, value, minutes)
-        # others: of time before it
+        # the other lines are of an earlier time
         after_it = {each.id: each for each in told if each.updated_at == after(minutes)}
         for alert in after_it.values():
             for entry in alert.now:
@@ -141,8 +146,9 @@ def test_the_last_record_tells_the_newest_value_of_each_vital(course: list[Any])
 @settings(max_examples=200, deadline=None)
 @given(courses, st.randoms(use_true_random=False))
 def test_historical_is_what_is_over_of_every_member(course: list[Any], chance: Any) -> None:
-    """No alert is called over while the newest value of a vital that rang is beyond its limit;
-    in any order.
+    """Values may come in any order.
+
+    No alert is called over while the newest value of a vital that raised it is beyond its limit.
     """
     ordered = timed(course)
     sent = chance.sample(ordered, len(ordered))
@@ -173,8 +179,9 @@ TIME_DRIVEN = ("stale", "updated_at", "escalation", "history")
 @settings(max_examples=80, deadline=None)
 @given(courses, st.lists(st.integers(0, 400_000), min_size=14, max_size=14))
 def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: list[int]) -> None:
-    """A worker that is ahead of its data (a replay of old recordings into a running service)
-    tells the same.
+    """A worker may be ahead of its data, as with a replay of old recordings into a running service.
+
+    Its records are the same.
     """
     ward, twin = Ward(), Ward()
     for (minutes, vital, value), later in zip(timed(course), ticks, strict=False):
@@ -226,8 +233,9 @@ DECIDED = st.sampled_from(["acknowledge", "see", "new_normal", "snooze", "resolv
 def test_a_decision_means_the_same_whenever_somebody_ticked(
     course: list[Any], kinds: list[Any]
 ) -> None:
-    """A replay ticks before each record: what is due at the very moment of a message is noticed
-    apart from it.
+    """A replay ticks before each record.
+
+    What is due at the very moment of a message is noticed apart from it.
     """
     ward, twin, seen = Ward(), Ward(), list[Alert]()
     for place, ((value, decides, back), kind) in enumerate(zip(course, kinds, strict=False)):
@@ -264,7 +272,7 @@ def test_glucose_that_was_high_and_is_low_is_low() -> None:
 
 
 def test_a_low_value_stands_before_a_high_one_of_the_same_weight() -> None:
-    """Meter and sensor disagree: who reads "high" first may give insulin."""
+    """Meter and sensor disagree. A nurse who reads "high" first may give insulin."""
     ward = Ward()
     (alert,) = [
         each
@@ -291,8 +299,9 @@ def test_the_worst_is_told_beside_the_newest() -> None:
 def test_a_value_a_tier_worse_is_named_also_where_a_better_one_is_newer(
     before: list[str], batch: list[str], is_late: bool
 ) -> None:
-    """A night comes in the morning, in one message: what is told names its worst, and when it
-    was no better before.
+    """A night comes in the morning, in one message.
+
+    The record names its worst value if that is a tier worse than any before.
     """
     ward = Ward()
     for place, value in enumerate(before):
@@ -310,7 +319,10 @@ def test_a_value_a_tier_worse_is_named_also_where_a_better_one_is_newer(
 
 
 def test_words_do_not_rise() -> None:
-    """A patient who responds no more does not get higher, though the code of the answer does."""
+    """A patient who no longer responds does not get "higher".
+
+    Only the code of the answer is a higher number.
+    """
     ward = Ward()
     ward.send(0, (0, "consciousness", "2", "{ACVPU}"))
     told = ward.send(20, (20, "consciousness", "4", "{ACVPU}"))
@@ -347,7 +359,7 @@ def test_a_value_that_crosses_its_limit_is_told() -> None:
 
 
 def low() -> tuple[Ward, Alert]:
-    """A red glucose at night, and back again."""
+    """Return a red glucose at night that is back again."""
     ward = Ward()
     (alert,) = ward.now("glucose", "48", 0)
     ward.now("glucose", "96", 60)
@@ -416,8 +428,9 @@ def test_resolve_of_what_is_not_back_is_an_acknowledgement_that_says_so() -> Non
     st.data(),
 )
 def test_no_second_red_is_lost_by_the_row(gaps: list[int], data: st.DataObject) -> None:
-    """High as soon as two reds of a row lie 30 s apart: directly after each other, or no further
-    than a minute.
+    """High as soon as two reds of a row are 30 s apart.
+
+    The reds of a row come directly after each other, or at most a minute apart.
     """
     ward, second, reds, calm = Ward(), 0, [0], False
     row_since, last = 0, 0
@@ -504,8 +517,9 @@ saturations = st.lists(
 def test_law_2b_the_order_of_oximeter_and_check_in_decides_about_no_red(
     said: list[tuple[int, str]], measured: list[tuple[int, str]], registry: bool | None, chance: Any
 ) -> None:
-    """What is high in the order of measurement is high in any order of delivery: the answer may
-    come last.
+    """What is high in the order of measurement is high in any order of delivery.
+
+    The answer may come last.
     """
     entries = [(minute, "oxygen_flow", value, "L/min") for minute, value in dict(said).items()]
     entries += [
@@ -522,8 +536,9 @@ def test_law_2b_the_order_of_oximeter_and_check_in_decides_about_no_red(
 def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(
     registry: bool | None,
 ) -> None:
-    """The answer of minute 61 says the oxygen from minute 1 on: of two saturations only one lies
-    there.
+    """The answer of minute 61 holds for the oxygen from minute 1 on.
+
+    Of two saturations only one is in that time.
     """
     entries = [
         (0, "oxygen_saturation", "97", "%"),
@@ -549,7 +564,10 @@ def test_two_saturations_that_are_too_low_on_air_and_on_oxygen_are_a_row_whateve
 
 
 def test_saturations_of_the_time_on_air_are_of_no_row_on_oxygen() -> None:
-    """Air at 0, oxygen from 150 on: of three saturations one lies there, and one is no row."""
+    """Air at 0, oxygen from 150 on.
+
+    Of three saturations only one is in the time on oxygen, and one value makes no row.
+    """
     ordered = [
         (0, "oxygen_flow", "0", "L/min"),
         (5, "oxygen_saturation", "98", "%"),
@@ -574,7 +592,10 @@ def _high(output: Output) -> set[str]:
 
 
 def test_an_answer_a_minute_later_judges_the_saturation_again_and_says_the_scale() -> None:
-    """97 % on oxygen is red for who is to have 88 to 92; nobody had said that there was oxygen."""
+    """97 % on oxygen is red for a patient who should have 88 to 92.
+
+    No answer had reported oxygen before.
+    """
     ward = Ward(SCALE_2)
     for minutes in (0, 5):
         assert [
@@ -589,8 +610,9 @@ def test_an_answer_a_minute_later_judges_the_saturation_again_and_says_the_scale
 
 
 def test_points_are_told_with_the_oxygen_of_their_time() -> None:
-    """97 % has three points on oxygen and none on air: an answer that comes later does not
-    change its words alone.
+    """97 % has three points on oxygen and none on air.
+
+    An answer that comes later does not change the words alone.
     """
     ward = Ward({**SCALE_2, "on_oxygen": True})
     for minutes in (0, 10):
@@ -607,8 +629,9 @@ def test_points_are_told_with_the_oxygen_of_their_time() -> None:
 
 @pytest.mark.parametrize(("answer", "words"), [("0", "on air"), (None, "oxygen not known")])
 def test_what_is_now_and_what_was_before_name_their_oxygen(answer: str | None, words: str) -> None:
-    """The same number is too high on oxygen and right on air: without the oxygen the two would
-    read alike.
+    """The same number is too high on oxygen and right on air.
+
+    Without the oxygen the two would read alike.
     """
     ward, late = Ward(SCALE_2), 13 * 60
     ward.send(0, (0, "oxygen_flow", "2", "L/min"))

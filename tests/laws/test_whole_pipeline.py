@@ -74,7 +74,7 @@ STRIPPED = {
 
 
 def timed(course: Sequence[tuple[int, tuple[str, str]]]) -> list[tuple[int, str, str]]:
-    """Steps of so many minutes after each other -> (minutes, vital, value)."""
+    """Turn steps of so many minutes after each other into (minutes, vital, value)."""
     minutes, found = 0, []
     for step, (vital, value) in course:
         minutes += step
@@ -92,10 +92,10 @@ def frames_of(values: Sequence[tuple[float, str, str]]) -> list[dict[str, Any]]:
 @settings(max_examples=60, deadline=None)
 @given(courses)
 def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[Any]) -> None:
-    """Continuous app vitals are summarised: n of all windows is their count; all others stand
-    singly, once.
+    """Continuous app vitals are summarised, and n of all windows is their count.
 
-    A value that stands twice at one instant is one measurement (test_sameness.py).
+    All others are single, once. A value that comes twice at one instant is one measurement
+    (test_sameness.py).
     """
     values = [
         *timed(course),
@@ -122,7 +122,7 @@ def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[
     evidence = {each for alert in of_type(output, "alert") for each in alert["evidence"]}
     known = {reading.id for reading in came}
     assert all(named[f"urn:uuid:{each}"] == 1 for each in evidence & known)
-    # refused values are told of too
+    # refused values are reported too
     assert evidence - known <= {each["id"] for each in of_type(output, "reject")}
 
 
@@ -131,8 +131,9 @@ def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[
 def test_law_2b_reordered_frames_give_the_same_readings_and_miss_no_high_alert(
     course: list[Any], chance: random.Random
 ) -> None:
-    """One value of a vital at an instant: of two, the order of delivery is all there is to tell
-    which came last.
+    """There is one value of a vital at an instant.
+
+    Of two, only the order of delivery would show which came last.
     """
     ordered = frames_of(timed([(step + 1, value) for step, value in course]))
     shuffled = chance.sample(ordered, len(ordered))
@@ -147,8 +148,9 @@ def test_law_2b_reordered_frames_give_the_same_readings_and_miss_no_high_alert(
 
 @pytest.mark.parametrize("calm", [(1, 9), (1, 2, 9), (1, 2, 8, 9)])
 def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -> None:
-    """They split a time inside; between them lies nothing, though nobody remembers how many lay
-    on which side.
+    """They split a time inside the limits, and nothing lies between them.
+
+    The state does not know how many values lay on which side.
     """
     values = [
         *((minute, "respiratory_rate", "15") for minute in calm),
@@ -169,15 +171,16 @@ def test_law_2b_a_known_calm_value_between_two_late_reds_parts_them() -> None:
 
 
 def _high_by_rules(output: Output) -> set[str]:
-    """Groups that limits or NEWS2 opened at high."""
+    """Return the groups that limits or NEWS2 opened at high."""
     return {alert["group"] for alert in of_type(output, "alert") if alert["priority"] == "high"}
 
 
 @settings(max_examples=40, deadline=None)
 @given(courses, st.integers(1, 400))
 def test_law_4_shifted_by_days_gives_the_same_shifted(course: list[Any], days: int) -> None:
-    """One value of a vital at an instant: of two, their ids decide the order (CONTRACT 3), and
-    ids hold the time.
+    """There is one value of a vital at an instant.
+
+    Of two, their ids would decide the order (CONTRACT 3), and ids depend on the time.
     """
     values = timed([(step + 1, value) for step, value in course])
     lines = [*csv_lines(values), "p,nothing\n"]
@@ -303,7 +306,7 @@ def test_state_stays_small_over_a_week_of_everything() -> None:
 
 @pytest.mark.parametrize("days", [1, 30])
 def test_texts_hold_no_dates(days: int) -> None:
-    """CONTRACT 9: what a person reads must not change when the story is moved."""
+    """CONTRACT 9: what a person reads must not change when the story is moved in time."""
     values = [(0, "heart_rate", "135"), (0, "oxygen_saturation", "88"), (5, "heart_rate", "135")]
     first = of_type(replay_values(values), "alert")
     moved = of_type(

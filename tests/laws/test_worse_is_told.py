@@ -1,8 +1,8 @@
-"""Law 3 after a decision: whatever was decided at a value, a value a tier worse is told again
-(CONTRACT 10).
+"""Law 3 after a decision: a value that is a tier worse is published again (CONTRACT 10).
 
-By the judge's public doors. ``Value`` holds what is drawn of one vital and side: a value just
-beyond its limit, and how much further out one is a step worse.
+That holds whatever was decided. The tests use the judge's public methods. ``Value`` holds what is
+drawn of one vital and side: a value just beyond its limit, and how much further out the next step
+is.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ WAIT = LIMITS.tier_wait_minutes
 
 
 class Value(Record, frozen=True, kw_only=True):
-    """A value beyond the limits of a side, and one that is a step worse; numbers in the vital's
-    first unit.
+    """A value beyond the limits of a side, and one that is a step worse.
+
+    The numbers are in the vital's first unit.
     """
 
     vital: str
@@ -39,7 +40,7 @@ class Value(Record, frozen=True, kw_only=True):
         return shipped().vitals[self.vital].group
 
     def worse(self, steps: str = "1") -> Decimal:
-        """So many steps further out."""
+        """Return a value so many steps further out."""
         step, _ = LIMITS.step_of(self.vital, self.side, self.bound or self.stood, "")
         further = step * Decimal(steps)
         return self.stood - further if self.side == "low" else self.stood + further
@@ -49,7 +50,7 @@ class Value(Record, frozen=True, kw_only=True):
 
 
 def own(vital: str, side: Direction, bound: str, **other: object) -> Value:
-    """A vital without a shipped limit of that side has one of the patient's own."""
+    """Return a value that is beyond a limit of the patient's own."""
     unit = shipped().vitals[vital].unit
     limit = {"vital": vital, side: bound, "unit": unit, "owner": "dr-7", **other}
     return Value(
@@ -90,8 +91,9 @@ decisions = st.sampled_from(["acknowledge", "snooze"])
 
 
 def decided(value: Value, decision: str, apart: float = 15) -> tuple[Ward, Alert, float]:
-    """A ward with an alert about two such values, and what a nurse decided; the minute of the
-    decision.
+    """Return a ward with an alert about two such values and a nurse's decision.
+
+    The second result is the minute of the decision.
     """
     ward = Ward({"v": 1, "patient": "p", "limits": list(value.limits)})
     unit = shipped().vitals[value.vital].unit
@@ -143,7 +145,7 @@ def test_about_the_same_lets_it_be(value: Value, decision: str, steps: str) -> N
     now(ward, value, round(value.worse(steps), 1), at + 5)
     assert state_of(ward, value) in ("acknowledged", "snoozed", "open")
     if value.group == "vital_signs" or value.side == "low":
-        # NEWS2 may have more points, a lower glucose is of another limit: those are tiers of their
+        # NEWS2 may have more points, and a lower glucose another limit. Those are tiers of their
         # own
         return
     assert state_of(ward, value) in ("acknowledged", "snoozed")
@@ -158,8 +160,9 @@ def test_about_the_same_lets_it_be(value: Value, decision: str, steps: str) -> N
 def test_whatever_was_decided_what_is_worse_is_told_within_the_wait(
     value: Value, course: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    """Decide again and again: a value that stays a step beyond what was decided about is told
-    within 15 minutes.
+    """Decide again and again.
+
+    A value that stays a step beyond what was decided about is published within 15 minutes.
     """
     ward, alert, minutes = decided(value, "acknowledge")
     stood = value.stood
@@ -172,7 +175,7 @@ def test_whatever_was_decided_what_is_worse_is_told_within_the_wait(
         if state_of(ward, value) != "open":
             beyond = (stood - number) if value.side == "low" else (number - stood)
             step, _ = LIMITS.step_of(value.vital, value.side, value.bound or value.stood, "")
-            if beyond >= step:  # held back: told when the wait is over, if it is still so
+            if beyond >= step:  # held back, and published after the wait if it still holds
                 twin = msgspec.structs.replace(ward.patient.state.episodes[value.group].alert)
                 ward.tick(minutes + WAIT)
                 assert state_of(ward, value) == "open", (
@@ -217,7 +220,7 @@ def test_beyond_the_query_bound_never_waits() -> None:
 
 
 def test_one_value_of_many_a_minute_is_no_tier() -> None:
-    """At a value a second one dip opens nothing; half a minute of it does."""
+    """At a value a second one dip opens nothing. Half a minute of it does."""
     ward, _, at = decided(VALUES[0], "acknowledge", 5)
     told = []
     for second in range(150):
@@ -242,7 +245,7 @@ def test_two_points_more_of_news2_open_it(before: str, later: str, opens: bool) 
     ward.now("heart_rate", "133", 0)
     (alert,) = ward.now("heart_rate", "134", 5)
     ward.act("acknowledge", alert.id, 6)
-    # a point: no limit, no tier
+    # a point, but no limit and no tier
     ward.send(20, (20, "heart_rate", "133"), (20, "respiratory_rate", "10"))
     assert ward.patient.state.episodes["vital_signs"].alert.state == "acknowledged"
     (told,) = ward.send(40, (40, "heart_rate", "133"), (40, "body_temperature", "38.5"))[-1:]
@@ -268,7 +271,10 @@ def test_a_decision_about_a_record_that_a_tier_has_passed_is_not_carried_out() -
 
 @pytest.mark.parametrize("action", ["acknowledge", "resolve", "withdraw", "see", "new_normal"])
 def test_a_decision_about_a_record_that_was_lower_is_not_carried_out(action: str) -> None:
-    """A second red in a row is no tier worse; the person named a record that was medium."""
+    """A second red in a row is no tier worse.
+
+    The person named a record that was medium.
+    """
     ward = Ward()
     (seen,) = ward.now("oxygen_saturation", "88", 0)
     (*_, high) = ward.now("oxygen_saturation", "88", 5)
@@ -281,8 +287,9 @@ def test_a_decision_about_a_record_that_was_lower_is_not_carried_out(action: str
 
 
 def test_a_decision_about_a_record_does_not_pass_a_rise_of_the_same_moment() -> None:
-    """Two messages were received at once: the step that raised it has the time of the record
-    that was medium.
+    """Two messages were received at once.
+
+    The step that raised the alert has the time of the record that was medium.
     """
     ward = Ward()
     (seen,) = ward.now("heart_rate", "135", 5)
@@ -302,8 +309,9 @@ def test_a_decision_about_a_record_does_not_pass_a_rise_of_the_same_moment() -> 
 
 
 def test_a_decision_about_a_record_of_long_ago_is_measured_by_the_priority_that_it_had() -> None:
-    """Its moment is forgotten, and one of before it is not: the history says that it was high
-    already.
+    """Its moment is forgotten, but an earlier one is kept.
+
+    The history shows that the alert was high already.
     """
     ward = Ward()
     ward.now("heart_rate", "135", 0)
@@ -318,8 +326,9 @@ def test_a_decision_about_a_record_of_long_ago_is_measured_by_the_priority_that_
 
 
 def test_a_record_is_told_from_the_one_before_whatever_came_first() -> None:
-    """A comment may be received before readings whose turn is later: two records, two times, and
-    one is worse.
+    """A comment may be received before readings whose turn is later.
+
+    There are two records with two times, and one is worse.
     """
     ward = Ward()
     ward.now("glucose", "69", 0)
@@ -340,8 +349,9 @@ def behind(message: Readings, minutes: float) -> Readings:
 
 
 def test_a_decision_on_its_way_while_it_got_worse_is_not_carried_out() -> None:
-    """Without a record: what was received up to the moment of the decision is what the person
-    saw.
+    """The decision names no record.
+
+    What was received up to its moment is what the person saw.
     """
     ward = Ward()
     ward.now("glucose", "66", 0)
@@ -352,7 +362,7 @@ def test_a_decision_on_its_way_while_it_got_worse_is_not_carried_out() -> None:
 
 
 def test_what_stood_is_the_newest_that_was_seen_not_the_worst() -> None:
-    """It had been 80 and was 88 again when the nurse looked: 84 is worse than what she saw."""
+    """It was 80 and then 88 again when the nurse looked. 84 is worse than what she saw."""
     ward = Ward()
     for minutes, value in ((0, "80"), (5, "80"), (25, "88")):
         ward.now("oxygen_saturation", value, minutes)

@@ -1,12 +1,12 @@
-"""What tests share, and the only root of helpers: ``from support.replaying import registry_of``.
+"""Shared helpers, and the only root of helpers: ``from support.replaying import registry_of``.
 
-- ``paths``: this checkout and the public data; ``source``: the package's own code, parsed.
-- Without Kafka: ``replaying`` (rows or frames in, output lines out), ``device`` (one device's
-  ingest), ``ward`` (one patient's judge), ``situation``, ``people``, ``readings``, ``books``,
+- ``paths``: this checkout and the public data. ``source``: the package's own code, parsed.
+- Without Kafka: ``replaying`` (rows or frames in, output lines out), ``device`` (the ingest of one
+  device), ``ward`` (the judge of one patient), ``situation``, ``people``, ``readings``, ``books``,
   ``command_line`` (``rpm-stream`` as a person calls it).
 - Doubles of the outside world: ``fhir_server``, and ``radio`` for Bluetooth.
 - ``feed``: a running feed, and its page in this process.
-- ``kafka``: a real broker with the stages as processes; ``faults``: the harm that is done to them.
+- ``kafka``: a real broker with the stages as processes. ``faults``: the harm that is done to them.
 - ``scenarios``: loads the stories and draws them. ``states``: writes the files of a state layout.
   ``gateway``: a gateway on a small disk.
 

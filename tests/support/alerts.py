@@ -1,4 +1,4 @@
-"""Alerts for tests: one place that knows all fields."""
+"""Alerts for tests: the one place that knows all fields."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rpm_stream.records import Alert, Priority, State, Transition
 
 
 def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
-    """An open high alert of patient "p", opened, measured and updated ``at``; ``fields`` instead
-    of these.
+    """Return an open high alert of patient "p", opened, measured and updated ``at``.
+
+    ``fields`` replace these values.
     """
     facts: dict[str, Any] = {
         "id": key,
@@ -33,7 +34,7 @@ def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
 def history_of(
     priority: Priority, state: State, opened: datetime, updated: datetime
 ) -> tuple[Transition, ...]:
-    """How an alert came into ``state``: opened by a value; the second step is N. Adeyemi's."""
+    """Return a history that ends in ``state``: opened by a value, then a step by N. Adeyemi."""
     first = Transition(at=opened, state="open", priority=priority, who="", reason="first value")
     if state == "open":
         return (first,)

@@ -1,5 +1,6 @@
-"""The topics of a service that ran over some frames, without Kafka: the same pure steps, their
-outputs as records.
+"""The topics of a service that worked through some frames, without Kafka.
+
+The pure steps of ingest and judge run here, and their outputs are kept as records.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ def topics_of(
     ticked: bool = True,
     actions: Callable[[Topics], Iterable[Action]] | None = None,
 ) -> Topics:
-    """Every topic of one partition after ingest and judge have worked through ``frames``.
+    """Return every topic of one partition after ingest and judge have worked through ``frames``.
 
-    ``actions``: what people decided then, having seen the topics. A tick comes last.
+    ``actions`` gets the topics and returns what people decided then. A tick comes last.
     """
     registry = registry_of(entries)
     ingest, judge = Ingest(shipped(), registry, recorded_time=True), Judge(shipped(), registry)
@@ -98,7 +99,7 @@ def topics_of(
 
 
 def changed(one: ConsumerRecord, change: Change) -> ConsumerRecord:
-    """The record with another content."""
+    """Return the record with other content."""
     body = msgspec.json.decode(one.value)
     change(body)
     value = msgspec.json.encode(body)
@@ -120,7 +121,10 @@ def changed(one: ConsumerRecord, change: Change) -> ConsumerRecord:
 def balanced(
     folder: Path, topics: Topics, done: dict[str, int] | None = None, at: datetime = LATER
 ) -> tuple[list[Line], Total]:
-    """The report over these topics; ``done``: what the agents committed, where not all."""
+    """Return the report over these topics.
+
+    ``done`` is what the agents have committed; without it, everything.
+    """
     store = Store(folder / f"{len(list(folder.iterdir()))}.sqlite")
     try:
         take(store, topics, done)
@@ -131,7 +135,7 @@ def balanced(
 
 
 def take(store: Store, topics: Topics, done: dict[str, int] | None = None) -> None:
-    """Note all records of ``topics`` from where the store stands."""
+    """Note all records of ``topics`` from where the store is."""
     notes = Collector(store, shipped(), b"key")
     for topic in (names.FRAMES, names.READINGS):
         ends = [each.offset + 1 for each in topics[topic]]

@@ -1,4 +1,4 @@
-"""``rpm-stream`` in a process of its own, as a person calls it, and what it says of wrong use."""
+"""``rpm-stream`` in a process of its own, as a person calls it, and its message on wrong use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes
 def run(
     *arguments: str, folder: Path, code: str | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command in a child, without this shell's settings; ``code`` runs in it first."""
+    """Run the command in a child without this shell's settings. ``code`` runs in it first."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RPM_")}
     environment |= {
         "RPM_DATA_DIR": str(folder),
@@ -36,7 +36,7 @@ def run(
 
 
 def one_line(ran: subprocess.CompletedProcess[str], status: int = 2) -> str:
-    """What a wrong use ends with: status 2, nothing on stdout, one line on stderr."""
+    """Return the line on stderr of a wrong use: status 2, and nothing on stdout."""
     assert (ran.returncode, ran.stdout) == (status, ""), (ran.returncode, ran.stdout, ran.stderr)
     assert re.fullmatch(r"rpm-stream: [^\n]+\n", ran.stderr), ran.stderr
     return ran.stderr

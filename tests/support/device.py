@@ -1,4 +1,4 @@
-"""One device's ingest, as the service runs it, over a registry that may change."""
+"""The ingest of one device, as the service runs it, over a registry that may change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 class Device:
-    """One device's ingest over a registry that may change; restarted before every frame."""
+    """The ingest of one device over a registry that may change, restarted before every frame."""
 
     def __init__(self, *entries: Record) -> None:
         self.registry = registry_of(entries)
@@ -45,5 +45,5 @@ class Device:
 
 
 def counts(done: Ingested) -> tuple[int, int, int]:
-    """Readings, duplicates, rejects."""
+    """Return the numbers of readings, duplicates and rejects."""
     return done.account.readings, done.account.duplicates, len(done.rejects)

@@ -1,7 +1,7 @@
-"""A small FHIR server over real HTTP: stores by id, and misbehaves on request.
+"""A small FHIR server over real HTTP that stores by id and fails on request.
 
-Like HAPI it refuses a transaction whole: for a missing fullUrl, an id twice, a reference to a
-Patient or Device that is not there, or a resource that the test names.
+Like HAPI it refuses a transaction as a whole: for a missing fullUrl, an id that is used twice, a
+reference to a Patient or Device that does not exist, or a resource that the test names.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ SLOW_SECONDS = 2.0
 
 
 class FhirServer:
-    """``faults`` are used up one a request: a status, (status, headers), or a word.
+    """The server's state.
 
-    "drop" and "drop_after_storing" end the connection, "log_in" is a page in front of the server,
-    "slow" keeps waiting.
+    Each request uses up one of ``faults``: a status, a pair (status, headers), or a word. "drop"
+    and "drop_after_storing" end the connection. "log_in" answers with the page of a server in
+    front. "slow" answers after SLOW_SECONDS.
     """
 
     def __init__(self) -> None:
@@ -32,12 +33,12 @@ class FhirServer:
         self.refused: dict[str, int] = {}
         self.always: int | str | None = None
         self.readable = True
-        # statuses of single entries of a batch, used up one an entry
+        # Statuses of single entries of a batch. Each entry uses up one.
         self.read_faults: list[str] = []
         self._changed = asyncio.Condition()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until ``condition()`` holds after some request."""
+        """Wait until ``condition()`` is true after a request."""
         async with self._changed:
             await self._changed.wait_for(condition)
 
@@ -117,7 +118,7 @@ def answer_of(kind: str, entries: list[dict[str, Any]]) -> web.Response:
 
 @asynccontextmanager
 async def fhir_server() -> AsyncIterator[FhirServer]:
-    """One on a free port of the loopback address, at the base path ``/fhir``."""
+    """Run one on a free port of the loopback address, at the base path ``/fhir``."""
     server = FhirServer()
     application = web.Application(client_max_size=2**26)
     application.router.add_post("/fhir", server.handle)

@@ -10,15 +10,14 @@ _SHARED = Path(os.environ.get("RPM_SHARED", _ROOT.parent / "shared"))
 
 
 def repository(*parts: str) -> Path:
-    """A path in this checkout: ``repository("topics", "README.md")``."""
+    """Return a path in this checkout: ``repository("topics", "README.md")``."""
     return _ROOT.joinpath(*parts)
 
 
 def shared_data(*parts: str) -> Path:
-    """A path below ``data`` in the folder that RPM_SHARED names (else: ``shared`` beside the
-    checkout).
+    """Return a path below ``data`` in the folder that RPM_SHARED names.
 
-    The data are public and not part of this repository: a test that needs a file says so where it
-    is missing.
+    Without RPM_SHARED the folder is ``shared`` beside the checkout. The data are public and not
+    part of this repository. A test that needs a file reports when it is missing.
     """
     return _SHARED.joinpath("data", *parts)

@@ -1,4 +1,6 @@
-"""Made-up people: what is usual for each, drawn with fixed seeds, and what is gross for anyone."""
+"""Invented people: usual values of each, drawn with fixed seeds, and values that are gross for
+anyone.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,7 @@ Vector = dict[str, float]
 
 
 class Vital(Record, frozen=True, kw_only=True):
-    """Usual values (mean and standard deviation of three people), resolution, and the query
-    bounds.
-    """
+    """Usual values (mean and standard deviation of three people), resolution and query bounds."""
 
     people: tuple[tuple[float, float], ...]
     resolution: float
@@ -65,7 +65,7 @@ def gross_values(vital: str, person: int) -> tuple[float, ...]:
 
 
 def normal(vital: str, person: int, rng: random.Random) -> float:
-    """One usual reading with the device's digits."""
+    """Return one usual reading with the device's digits."""
     row = VITALS[vital]
     mean, deviation = row.people[person]
     steps = round(rng.gauss(mean, deviation) / row.resolution)

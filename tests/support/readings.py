@@ -1,4 +1,4 @@
-"""Readings for the tests of publish: one place that knows all fields."""
+"""Readings for the tests of publish: the one place that knows all fields."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ START = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
 
 
 def reading(vital: str, value: str | None, unit: str, seconds: float = 0, **fields: Any) -> Reading:
-    """A reading of patient "p-1" by device "d-1", ``seconds`` after START, received two seconds
-    later.
+    """Return a reading of patient "p-1" by device "d-1".
+
+    It is measured ``seconds`` after START and received two seconds later.
     """
     at = START + timedelta(seconds=seconds)
     facts: dict[str, Any] = {

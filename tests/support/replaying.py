@@ -1,6 +1,4 @@
-"""Replays for tests, through the doors of the pipeline: rows or frames in, decoded output lines
-out.
-"""
+"""Replays for tests, by the entry points of the pipeline: rows or frames in, lines out."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ Output = list[tuple[str, Record]]
 
 
 def stamp(minutes: float) -> str:
-    """RFC 3339 of so many minutes after START."""
+    """Return the time so many minutes after START, as RFC 3339."""
     return (START + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
 
 
@@ -57,7 +55,7 @@ def decoded(lines: Iterable[Any]) -> Output:
 
 
 def csv_lines(values: Iterable[Sequence[Any]], patient: str = "p") -> list[str]:
-    """A CSV file of (minutes, vital, value[, unit]) of one patient."""
+    """Return a CSV file of (minutes, vital, value[, unit]) of one patient."""
     lines = ["patient,measured_at,vital,value,unit\n"]
     for minutes, vital, value, *unit in values:
         lines.append(
@@ -69,7 +67,7 @@ def csv_lines(values: Iterable[Sequence[Any]], patient: str = "p") -> list[str]:
 def replay_csv(
     lines: Iterable[str], entries: Iterable[Record] = (), until: float | None = None
 ) -> Output:
-    """All output lines of a CSV file."""
+    """Return all output lines of a CSV file."""
     run = new_replay(entries)
     output = [line for found in frames(rows(lines)) for line in run.csv(found)]
     return decoded(
@@ -80,12 +78,12 @@ def replay_csv(
 def replay_values(
     values: Iterable[Sequence[Any]], entries: Iterable[Record] = (), until: float | None = None
 ) -> Output:
-    """All output lines of (minutes, vital, value[, unit]) of the patient ``p``."""
+    """Return all output lines of (minutes, vital, value[, unit]) of the patient ``p``."""
     return replay_csv(csv_lines(values), entries, until)
 
 
 def frame(entries: Sequence[Record], minutes: float, seq: int = 0, **fields: Any) -> Record:
-    """A frame of device ``d``: measurements, or notifications where an entry has a payload."""
+    """Return a frame of device ``d``: measurements, or notifications if an entry has a payload."""
     kind = "notifications" if "payload" in entries[0] else "measurements"
     given = {
         "v": 1,
@@ -107,7 +105,7 @@ def measurement(minutes: float, vital: str, value: str, unit: str | None = None)
 def replay_frames(
     found: Iterable[Record | bytes], entries: Iterable[Record] = (), until: float | None = None
 ) -> Output:
-    """All output lines of frames (or of raw lines)."""
+    """Return all output lines of frames (or of raw lines)."""
     run = new_replay(entries)
     output = []
     for number, each in enumerate(found, start=1):
@@ -120,7 +118,7 @@ def replay_frames(
 
 
 def worn(patient: str = "p", device: str = "d", **fields: Any) -> Record:
-    """A registry entry: the device belongs to the patient, always."""
+    """Return a registry entry that gives the device to the patient, without begin or end."""
     return {"v": 1, "device": device, "assignments": [{"patient": patient}], **fields}
 
 
@@ -129,7 +127,7 @@ def of_type(output: Output, kind: str) -> list[Record]:
 
 
 def alerts(output: Output) -> list[tuple[str, str, str, str]]:
-    """Group, priority, state and title of every alert line."""
+    """Return group, priority, state and title of every alert line."""
     return [
         (alert["group"], alert["priority"], alert["state"], alert["title"])
         for alert in of_type(output, "alert")
@@ -137,12 +135,12 @@ def alerts(output: Output) -> list[tuple[str, str, str, str]]:
 
 
 def last_alerts(output: Output) -> dict[str, Record]:
-    """The last record of each alert by its id."""
+    """Return the last record of each alert by its id."""
     return {alert["id"]: alert for alert in of_type(output, "alert")}
 
 
 def news2_scores(output: Output) -> list[tuple[float, float]]:
-    """Range of every NEWS2 score."""
+    """Return the range of every NEWS2 score."""
     scores = of_type(output, "score")
     return [
         (score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"
@@ -152,7 +150,7 @@ def news2_scores(output: Output) -> list[tuple[float, float]]:
 def reading_of(
     vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any
 ) -> Reading:
-    """One reading of the patient ``p``, as the pipeline would have it."""
+    """Return one reading of the patient ``p``, as the pipeline would give it."""
     at = START + timedelta(minutes=minutes)
     given: dict[str, Any] = {
         "id": f"r-{vital}-{minutes}",

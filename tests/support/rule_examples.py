@@ -1,4 +1,4 @@
-"""For each kind of rule a patient in whom it finds something, and what lets it recover."""
+"""For each kind of rule a patient for whom it finds something, and values that let it recover."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY = 1440.0
 
 
 class Patient:
-    """One patient's judge, sent readings as they come out of ingest."""
+    """The judge of one patient, which gets readings as they come out of ingest."""
 
     def __init__(self, entry: dict[str, Any]) -> None:
         self.registry = registry_of([{"v": 1, "patient": "p", **entry}])
@@ -31,7 +31,7 @@ class Patient:
         self.offset = 0
 
     def send(self, values: Iterable[Value]) -> tuple[list[Reading], list[Alert]]:
-        """A message a moment; the readings and the alert records."""
+        """Send one message for each moment. Return the readings and the alert records."""
         sent: list[Reading] = []
         alerts: list[Alert] = []
         for minutes, vital, value in values:
@@ -65,12 +65,12 @@ class Patient:
         self.judge.act(self.patient, given)
 
     def put(self, **fields: Any) -> None:
-        """Change the patient's entry."""
+        """Change the patient's registry entry."""
         for entry in registry_of([{"v": 1, "patient": "p", **fields}]).patients.values():
             self.registry.put(entry)
 
     def held(self, kind: Kind) -> dict[str, Member]:
-        """The members of a kind that have not recovered."""
+        """Return the members of a kind that have not recovered."""
         episodes = self.patient.state.episodes.values()
         members = {name: member for episode in episodes for name, member in episode.members.items()}
         return {
@@ -81,11 +81,12 @@ class Patient:
 
 
 class Example(msgspec.Struct, frozen=True):
-    """``wrong`` makes the rule find something after ``calm``, ``well`` lets it recover.
+    """An example for one kind of rule.
 
-    ``again`` is a value that the rule finds something in only if ``wrong`` still counts. ``entry``:
-    fields of the patient; ``late``: what comes last before the rule finds something, and what comes
-    first before it recovers.
+    The rule finds something in ``wrong`` after ``calm``, and ``well`` lets it recover. ``again`` is
+    a value in which the rule finds something only if ``wrong`` still counts. ``entry`` holds fields
+    of the patient. ``late`` is sent last before the rule finds something, and first before it
+    recovers.
     """
 
     calm: list[Value]
@@ -98,7 +99,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 def panel(minutes: float, rate: str, saturation: str, pulse: str) -> list[Value]:
-    """Four vitals of NEWS2."""
+    """Return values of four vitals of NEWS2."""
     return [
         (minutes, "respiratory_rate", rate),
         (minutes, "oxygen_saturation", saturation),
@@ -108,7 +109,7 @@ def panel(minutes: float, rate: str, saturation: str, pulse: str) -> list[Value]
 
 
 def line(vital: str, values: Iterable[str], first: float, every: float) -> list[Value]:
-    """Values of one vital at equal distances."""
+    """Return values of one vital at equal distances."""
     return [(first + number * every, vital, value) for number, value in enumerate(values)]
 
 
@@ -140,7 +141,7 @@ EXAMPLES: dict[Kind, Example] = {
         calm=line("heart_rate", ["72", "74"], 0, 5),
         wrong=[(10, "heart_rate", "145")],
         well=line("heart_rate", ["72"] * 5, 15, 5),
-        again=[(12, "heart_rate", "146")],  # a second in a row is high
+        again=[(12, "heart_rate", "146")],  # the second in a row is high
     ),
     "news2": Example(
         calm=panel(0, "16", "97", "72"),
@@ -148,7 +149,7 @@ EXAMPLES: dict[Kind, Example] = {
         well=[
             value for minutes in range(10, 100, 10) for value in panel(minutes, "16", "97", "72")
         ],
-        again=[(7, "respiratory_rate", "22")],  # two points, with those that were taken back six
+        again=[(7, "respiratory_rate", "22")],  # two points, six with those that were taken back
     ),
     "detector": Example(
         calm=line("heart_rate", USUAL, 0, 20),
@@ -201,9 +202,7 @@ EXAMPLES: dict[Kind, Example] = {
 
 
 def found(kind: Kind) -> tuple[Patient, list[Reading]]:
-    """The patient of an example when its rule has found something, and the readings that are
-    wrong.
-    """
+    """Return the patient of an example after its rule found something, and the wrong readings."""
     example = EXAMPLES[kind]
     patient = Patient(example.entry)
     patient.send(example.calm)
@@ -213,6 +212,9 @@ def found(kind: Kind) -> tuple[Patient, list[Reading]]:
 
 
 def size_of(patient: Patient) -> int:
-    """Bytes of what score remembers, without sealed detectors, whose bound is their table's."""
+    """Return the number of bytes that score remembers.
+
+    Sealed detectors are left out: the bound of each is in the table of detectors.
+    """
     score = msgspec.structs.replace(patient.patient.state.score, detectors={})
     return len(msgspec.msgpack.encode(score))

@@ -1,6 +1,4 @@
-"""A patient of whom alert knows nothing but the findings: what tests of the life of alerts alone
-need.
-"""
+"""A patient of whom alert knows only the findings, for tests of the life of alerts."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from rpm_stream.records import Direction, Reading, Total, Trend
 
 
 class Unknown:
-    """Nothing newer is known than what rang."""
+    """A situation without any newer value than those of the findings."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Reading] = {}
@@ -48,7 +46,7 @@ class Unknown:
 
 
 def context(now: datetime) -> Context:
-    """Of a decision about an alert whose values are not back."""
+    """Return the context of a decision about an alert whose values are not back."""
     return Context(
         shipped().priorities, Unknown(), lambda name, member: False, lambda member: False, now
     )

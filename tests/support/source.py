@@ -1,4 +1,4 @@
-"""The package's source, parsed: what the tests of the house and of the labels look at."""
+"""The package's source, parsed, for the tests of architecture, names and labels."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def name_of(path: Path) -> str:
 
 
 def unit_of(path: Path) -> str:
-    """The part of the house that a file belongs to: a package or a single module."""
+    """Return the unit that a file belongs to: a package or a single module below the root."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names of everything that a module imports, wherever in it the import stands."""
+    """Return the dotted names of everything that a module imports, inside functions too."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -39,15 +39,15 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def module_name(path: Path) -> str:
-    """``rpm_stream.app.cli.main`` for ``app/cli/main.py``; a package for its ``__init__.py``."""
+    """Return ``rpm_stream.app.cli.main`` for ``app/cli/main.py``, a package for ``__init__.py``."""
     parts = ["rpm_stream", *path.relative_to(SOURCE).with_suffix("").parts]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _statements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
-    """What runs of a module; ``inside``: also in its functions.
+    """Yield the statements of a module that run when it is loaded.
 
-    Not what only a type checker reads.
+    With ``inside`` also those in its functions. What only a type checker reads is left out.
     """
     for child in ast.iter_child_nodes(node):
         typing_only = isinstance(child, ast.If) and dotted(child.test, {}) == "TYPE_CHECKING"
@@ -59,7 +59,10 @@ def _statements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
 
 
 def import_graph(inside: bool) -> dict[str, set[str]]:
-    """Each module of the package with those that it imports; ``inside``: also inside functions."""
+    """Return each module of the package with the modules that it imports.
+
+    With ``inside`` imports inside functions count too.
+    """
     known = {module_name(path) for path in MODULES} - {"rpm_stream"}
     found: dict[str, set[str]] = {name: set() for name in known}
     for path in MODULES:
@@ -78,8 +81,9 @@ def import_graph(inside: bool) -> dict[str, set[str]]:
 
 
 def aliases(path: Path) -> dict[str, str]:
-    """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime
-    import datetime as dt``.
+    """Return what each local name means.
+
+    After ``from datetime import datetime as dt`` the name ``dt`` means ``datetime.datetime``.
     """
     found: dict[str, str] = {}
     for node in ast.walk(tree(path)):
@@ -105,7 +109,7 @@ def dotted(node: ast.expr, known: dict[str, str]) -> str | None:
 
 
 def metric_calls(path: Path) -> Iterator[ast.Call]:
-    """Every place where a metric is made."""
+    """Return every call that makes a metric."""
     known = aliases(path)
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):

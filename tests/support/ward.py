@@ -1,6 +1,4 @@
-"""One patient's judge, as the service runs it: what it is sent, and the alert records that come
-of it.
-"""
+"""The judge of one patient, as the service runs it: messages in, alert records out."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ def after(minutes: float) -> datetime:
 
 
 class Ward:
-    """One patient's judge, as the service runs it."""
+    """The judge of one patient, as the service runs it."""
 
     def __init__(self, *entries: dict[str, Any]) -> None:
         self.registry = registry_of((worn(), *entries))

@@ -1,1 +1,1 @@
-"""Findings -> alerts: episodes by patient and group, their priority, their life."""
+"""Turn findings into alerts: one episode a patient and group, its priority and its life cycle."""

@@ -1,13 +1,16 @@
-"""What people decide about an alert. What cannot be done is said in the alert's history; nothing is
-refused silently. A refusal that the history says already, since a person's decision was last
-carried out, is not said again: presses without end would fill it.
+"""Apply people's decisions about an alert.
 
-Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing
-but a learned detector holds; of a high alert whose values are not back, ``resolve`` is carried out
-as ``acknowledge``; one that is not about values (a silence, a device, a setting) a person ends,
-whatever its priority. A high alert can be acknowledged, not snoozed (law 3); one that has become
-high while somebody decided about less stays as it is, and so does one that has got worse by a tier
-since the record that the person saw.
+A decision that cannot be carried out is refused, and the refusal is entered in the alert's history.
+A refusal that is in the history already is not entered again until a decision of a person has been
+carried out. Otherwise repeated presses would fill the history.
+
+Only three actions take an alert off the list: ``resolve``, ``withdraw``, and ``new_normal`` where
+only learned detectors hold the alert. ``resolve`` is carried out as ``acknowledge`` while the
+values of a high alert are not back. An alert that is not about values (a silence, a device, a
+setting) is ended by a person whatever its priority. A high alert can be acknowledged but not
+snoozed (law 3). Two kinds of decision change nothing: one about an alert that has become high since
+the person saw it as less, and one about an alert that has got worse by a tier since the record that
+the person saw.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from rpm_stream.records import RANK, Action, Alert, Cause, Direction, Event, Pri
 from rpm_stream.text import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
-ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
+# these silence nothing, so they apply whatever has come since
+ANY_TIME = ("comment", "assign")
 # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
 MOST_SAID = 12_000
 EACH_STEP = 100  # bytes that a step takes besides its words
@@ -47,9 +51,10 @@ EVENTS: dict[str, Event] = {
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a decision depends on beside the alert. ``recovered``: whether a member's values are
-    back inside; ``may_be_new_normal``: whether a person may call what a member found the patient's
-    new normal.
+    """What a decision depends on besides the alert.
+
+    ``recovered`` returns whether the values of a member are back inside. ``may_be_new_normal``
+    returns whether a person may declare what a member found to be the patient's new normal.
     """
 
     priorities: Priorities
@@ -60,8 +65,9 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def decide(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
-    """Apply a decision about the open episode of ``group``; its alert's new records, none where
-    nothing changes.
+    """Apply a decision about the open episode of ``group``.
+
+    Return the new records of its alert, none where nothing changes.
     """
     episode = episodes[group]
     stood = _stood(episode, action.record)
@@ -82,8 +88,10 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
 
 
 def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert] | None:
-    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by
-    a new normal. None of any other.
+    """Apply a decision that always has room in the history.
+
+    These are to see, to acknowledge, to resolve, to withdraw, and a new normal that ends the alert.
+    Return None for every other decision.
     """
     episode = episodes[group]
     now = context.now
@@ -121,9 +129,9 @@ def refusal(
     now: datetime,
     stood: Priority | None = None,
 ) -> Cause | None:
-    """Why a decision about an alert cannot be carried out; None where it can.
+    """Why a decision about an alert cannot be carried out, or None where it can.
 
-    ``stood``: the priority of the record that the person names, where it is known.
+    ``stood`` is the priority in the record that the person names, where it is known.
     """
     if action.action not in ANY_TIME and has_risen(alert, action.seen, action.record, stood):
         return "risen"
@@ -141,7 +149,7 @@ def refusal(
 def _overtaken(
     episode: Episode, action: Action, context: Context, stood: Priority | None
 ) -> Cause | None:
-    """Whether the alert has got worse by a tier since the record that the person saw."""
+    """Return ``overtaken`` if the alert got worse by a tier since the record that was seen."""
     if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record, stood):
         return None
     is_passed = has_passed(episode, action.record or action.at, context.situation)
@@ -149,15 +157,16 @@ def _overtaken(
 
 
 def is_needless(alert: Alert, kind: str, who: str) -> bool:
-    """Whether an alert says already what would come of a decision, so that no record follows. (Of
-    ``resolve``: unless the values are back by now.)
+    """Whether the alert already shows what the decision would lead to, so that no record follows.
+
+    For ``resolve`` this holds only while the values are not back.
     """
     match kind:
         case "acknowledge":
             return alert.state == "acknowledged"
         case "resolve":
             return alert.state == "acknowledged" and is_told(alert, "resolve", "not_back")
-        case "see":  # since the service last changed anything
+        case "see":  # counted since the last step of the service
             newest = takewhile(lambda step: step.who != SERVICE, reversed(alert.history))
             return any((step.event, step.who) == ("seen", who) for step in newest)
         case _:
@@ -167,11 +176,12 @@ def is_needless(alert: Alert, kind: str, who: str) -> bool:
 def has_risen(
     alert: Alert, seen: Priority | None, record: datetime | None, stood: Priority | None = None
 ) -> bool:
-    """Whether the alert has become higher than a person saw it: as they say, or as the record said
-    that they name.
+    """Whether the alert has a higher priority than the person saw.
 
-    ``stood``: the priority of that record, where it is known; else the history's up to its time. A
-    step has the time of the message, so that one of the same moment may have come after the record.
+    What the person saw is the priority ``seen`` that the action gives and the priority of the
+    ``record`` that the action names. ``stood`` is the priority of that record, where it is known.
+    Otherwise it is the priority of the last step of the history up to the record's time. A step
+    carries the time of its message, so a step with the same time may have come after the record.
     """
     named = [step.priority for step in alert.history if record is not None and step.at <= record]
     of_record = stood or next(reversed(named), None)
@@ -179,13 +189,16 @@ def has_risen(
 
 
 def _stood(episode: Episode, record: datetime | None) -> Priority | None:
-    """The alert's priority in the record that a person names; None where that is not known."""
+    """The alert's priority in the record that a person names, or None where that is not known."""
     place = None if record is None else moment_of(episode, record)
     return None if place is None else episode.moments[place].priority
 
 
 def assignee_of(action: Action) -> str:
-    """The name of who gets the alert; empty where none is given: a name has a letter or a digit."""
+    """The name of the person who gets the alert, or an empty string where none is given.
+
+    A name has at least one letter or digit.
+    """
     name = " ".join((action.to or "").split())
     return name if any(letter.isalnum() for letter in name) else ""
 
@@ -218,7 +231,7 @@ def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]
 
 
 def _settled(episodes: Episodes, group: str, now: datetime) -> list[Alert]:
-    """An alert that was over and is seen now has nothing to wait for."""
+    """Settle an alert that was over and has now been seen: it has nothing to wait for."""
     alert = settle(episodes, group, now) if episodes[group].alert.over else None
     return [] if alert is None else [alert]
 
@@ -233,7 +246,10 @@ def _end(episodes: Episodes, group: str, action: Action, now: datetime) -> Alert
 
 
 def _step(episode: Episode, action: Action, now: datetime, event: Event, **other: Any) -> Alert:
-    """A person's step, with their own words; ``other``: fields of the step that are other ones."""
+    """Enter a person's step with their own words.
+
+    ``other`` holds fields of the step that differ from that.
+    """
     alert = episode.alert
     step = Transition(
         at=now,
@@ -274,15 +290,16 @@ def _snooze_refusal(
 
 
 def _directions(episode: Episode) -> tuple[Direction, ...]:
-    """The sides that a snooze without one covers: those that the person could see; both where
-    the alert has none.
+    """The sides that a snooze without a direction covers.
+
+    These are the sides that the person could see, or both where the alert has none.
     """
     seen = {member.direction for member in episode.members.values()}
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
 def _forget_learned(episode: Episode, context: Context) -> None:
-    """Drop the members that a person may call the new normal."""
+    """Drop the members that a person may declare to be the new normal."""
     left = {
         name: member
         for name, member in episode.members.items()
@@ -297,9 +314,10 @@ def _forget_learned(episode: Episode, context: Context) -> None:
 
 
 def _is_full(episodes: Episodes) -> bool:
-    """Whether the patient's open alerts have no room for more words of people; to acknowledge,
-    resolve or withdraw always works. What the service says in them is given up where people need
-    the room (size.py).
+    """Whether the patient's open alerts have no room for more words of people.
+
+    To acknowledge, resolve or withdraw an alert always works. Words of the service in these alerts
+    are dropped where people need the room (``alert/size.py``).
     """
     steps = (
         step

@@ -1,5 +1,6 @@
-"""What is kept of an alert that is not resolved: its members, what a person saw and decided,
-what was told.
+"""What is kept of an alert that is not resolved.
+
+These are its members, what a person saw and decided, and what the last record reported.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ MOST_EVIDENCE = 8  # CONTRACT 1
 
 
 class Fact(msgspec.Struct, array_like=True):
-    """One reading as an alert needs it; ``number`` in the vital's first unit, infinite for LO
-    and HI.
+    """One reading as an alert needs it.
+
+    ``number`` is the value in the vital's first unit. It is infinite for LO and HI.
     """
 
     id: str
@@ -28,7 +30,10 @@ class Fact(msgspec.Struct, array_like=True):
 
 
 class Found(msgspec.Struct, array_like=True):
-    """What a rule said of one moment; ``points`` of NEWS2 that the value has."""
+    """What a rule found at one moment.
+
+    ``points`` is the number of NEWS2 points that the value has.
+    """
 
     measured_at: datetime
     priority: Priority
@@ -40,15 +45,17 @@ class Found(msgspec.Struct, array_like=True):
 
 
 class Member(msgspec.Struct, omit_defaults=True):
-    """A rule inside an episode: its highest priority, its worst words that were told, its vital and
-    side of a limit.
+    """A rule inside an episode, with its highest priority, its vital and its side of a limit.
 
-    ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading
-    that was furthest beyond the limit since the alert opened, ``bound`` the mildest limit of that
-    side, in the vital's first unit. ``told``, ``points``: the number, or the points of NEWS2, that
-    ``why`` and ``title`` tell. ``well``: it has recovered while others of an alert about devices
-    have not, and is no line of it. ``kind`` and ``key`` are those of its findings; a state of an
-    older release lacks them (pipeline/old_members.py).
+    ``why`` and ``title`` are the worst words that a record has shown. ``told`` is the number that
+    these words name, and ``points`` the NEWS2 points that they name. ``measured_at`` is the time of
+    the newest finding, and ``newest`` is what that finding reported. ``worst`` is the reading
+    furthest beyond the limit since the alert opened. ``bound`` is the mildest limit of that side,
+    in the vital's first unit.
+
+    ``well`` marks a member that has recovered while other members of an alert about devices have
+    not. Such a member has no line in the alert. ``kind`` and ``key`` are those of the findings. A
+    state of an older release lacks them (``pipeline/old_members.py``).
     """
 
     rule: str
@@ -70,7 +77,7 @@ class Member(msgspec.Struct, omit_defaults=True):
 
 
 class Snoozed(msgspec.Struct):
-    """Until when an alert is snoozed, and which sides of the limits that covers."""
+    """Until when an alert is snoozed, and which sides of the limits the snooze covers."""
 
     until: datetime
     covers: tuple[Direction, ...]
@@ -84,20 +91,23 @@ class Escalated(msgspec.Struct):
 
 
 class Row(msgspec.Struct, array_like=True):
-    """Values a tier beyond what stood, less than a minute after each other: from when to when."""
+    """The first and last time of values a tier beyond the baseline, less than a minute apart.
+
+    The baseline is what the person saw when they decided (``Decision``).
+    """
 
     since: datetime
     last: datetime
 
 
 class Moment(msgspec.Struct, array_like=True):
-    """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a
-    record said so.
+    """An alert's values after one message: the newest number of each vital, and NEWS2.
 
-    ``beyond``: by vital and side, which of these were beyond a limit. ``worst``: the worst number
-    that came since, up to the next moment, by vital and side; ``worst_news2`` likewise.
-    ``priority``: the alert's; None of an older release's, and where moments of several priorities
-    were put together.
+    ``is_record`` is true if a record of the alert was written then. ``beyond`` lists by vital and
+    side which values were beyond a limit. ``worst`` is the worst number that came since, up to the
+    next moment, by vital and side. ``worst_news2`` is the same for NEWS2. ``priority`` is that of
+    the alert. It is None in a moment of an older release, and where moments of different priorities
+    were merged.
     """
 
     at: datetime
@@ -111,11 +121,11 @@ class Moment(msgspec.Struct, array_like=True):
 
 
 class Decision(msgspec.Struct, omit_defaults=True):
-    """What stood when a person acknowledged or snoozed; ``beyond``: by vital and side, what was
-    beyond a limit.
+    """The values that were known when a person acknowledged or snoozed an alert.
 
-    ``rows``: tiers that have begun; ``again``: members of which a value came again after an hour
-    without one and waits to be told.
+    ``beyond`` lists by vital and side what was beyond a limit. ``rows`` holds the tiers that have
+    begun. ``again`` names the members of which a value came again after an hour without one and has
+    not been reported yet.
     """
 
     numbers: dict[str, str]
@@ -126,8 +136,11 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
 
 class Told(msgspec.Struct, array_like=True):
-    """What the last record told that data caused: when, the worst number of each member, where each
-    stands to its limits, and up to which measurement.
+    """What the last record that data caused has reported.
+
+    ``at`` is the time of the record. ``worst`` is the worst number of each member, and ``levels``
+    the level of each member against its limits. ``until`` is the time of the newest measurement
+    that the record covers.
     """
 
     at: datetime
@@ -145,12 +158,12 @@ class Episode(msgspec.Struct, omit_defaults=True):
     decided_at: datetime  # when the finding that decided last was measured
     snoozed: Snoozed | None = None
     escalated: Escalated | None = None
-    # what rang first; None of an older release's, or when its readings were taken back
+    # What opened the alert. None in a state of an older release, or when its readings were voided.
     first: Found | None = None
     seen: bool = False  # whether a person has seen it since it last became open
     moments: list[Moment] = []
     decided: Decision | None = None
-    worse_at: datetime | None = None  # when a tier opened it last
+    worse_at: datetime | None = None  # when a tier last opened it again
     held: bool = False  # whether a tier was held back since then
     told: Told | None = None
 

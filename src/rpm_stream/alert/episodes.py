@@ -1,13 +1,19 @@
-"""The life of an alert: one episode a patient and group, from the first finding to the recovery of
-every member.
+"""The life of an alert: one episode a patient and group.
 
-Rules (CONTRACT 7 and 10): a further rule joins; a rise in priority, or a further rule at the same
-priority, opens what was acknowledged or snoozed, and so does a breach to a side that a snooze does
-not cover; priority never falls before it is resolved; missing data resolves nothing. A high alert
-that nobody has seen does not resolve by itself: it is over, and waits. Nothing here drops, delays
-or hides a finding (law 3). Whether a member has recovered is told by score; time by the caller;
-what people decide is in decisions.py, what gets worse after it in tiers.py, the words in
-telling.py.
+An episode lasts from the first finding until every member has recovered. The rules (CONTRACT 7 and
+10):
+
+- A further rule joins the alert.
+- A rise in priority opens an acknowledged or snoozed alert again. So does a further rule at the
+  same priority, and a breach of a side that the snooze does not cover.
+- The priority never falls before the alert is resolved.
+- Missing data resolves nothing.
+- A high alert that no person has seen does not resolve by itself. It is over, and waits for a
+  person.
+
+Nothing here drops, delays or hides a finding (law 3). The score stage decides whether a member has
+recovered, and the caller passes the time. Decisions of people are in ``alert/decisions.py``, what
+gets worse after a decision in ``alert/tiers.py``, and the texts in ``alert/telling.py``.
 """
 
 from __future__ import annotations
@@ -28,10 +34,10 @@ from rpm_stream.text import SERVICE, is_of_values
 def apply(
     episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False
 ) -> Alert | None:
-    """Enter a finding; the alert's new record if anything changed.
+    """Enter a finding, and return the alert's new record if anything changed.
 
-    ``still_over``: the finding came late and all that it tells of is over again: an alert that is
-    over stays so.
+    ``still_over`` is set for a late finding whose values are all back inside already. An alert that
+    is over then stays over.
     """
     episode = episodes.get(finding.group)
     if episode is None:
@@ -44,7 +50,7 @@ def apply(
     ):
         episode.decided_at = finding.measured_at
     is_new = member is None or member.well
-    if member is None or member.well:  # what it said before it was well is over
+    if member is None or member.well:  # what was found before it recovered no longer counts
         member = episode.members[finding.member] = found_member(finding)
     has_risen = RANK[finding.priority] > RANK[member.priority]
     _note(member, finding)
@@ -56,9 +62,7 @@ def apply(
 
 
 def _is_uncovered(episode: Episode, finding: Finding) -> bool:
-    """Whether the alert is snoozed and the finding is a breach to a side that the snooze does
-    not cover.
-    """
+    """Whether a snooze of the alert does not cover the side that the finding breaches."""
     snoozed = episode.snoozed
     return (
         snoozed is not None
@@ -68,12 +72,12 @@ def _is_uncovered(episode: Episode, finding: Finding) -> bool:
 
 
 def evidence_of(finding: Finding) -> tuple[str, ...]:
-    """The ids of the readings that a finding stands on, as many as an alert may name."""
+    """The ids of the readings that a finding rests on, as many as an alert may name."""
     return tuple(dict.fromkeys(reading.id for reading in finding.evidence))[:MOST_EVIDENCE]
 
 
 def found_of(finding: Finding) -> Found:
-    """What a finding said of its moment."""
+    """What a finding reports of its moment."""
     return Found(
         measured_at=finding.measured_at,
         priority=finding.priority,
@@ -90,7 +94,7 @@ def _number(finding: Finding) -> str:
 
 
 def found_member(finding: Finding) -> Member:
-    """A finding as a member of an episode that has none of its name yet."""
+    """A new member of an episode, made from a finding."""
     return Member(
         kind=finding.kind,
         key=finding.key,
@@ -107,8 +111,9 @@ def found_member(finding: Finding) -> Member:
 
 
 def _was_told_worse(member: Member, finding: Finding) -> bool:
-    """Whether a member is told by a value further out than that of a finding, which raises it as
-    a second in a row.
+    """Whether the member's words already name a value further out than that of the finding.
+
+    A second value in a row raises the member although the first was further out.
     """
     side = finding.direction
     number = finding.number
@@ -121,7 +126,7 @@ def _was_told_worse(member: Member, finding: Finding) -> bool:
 
 
 def _note(member: Member, finding: Finding) -> None:
-    """Keep what a finding adds to its member: the highest priority, the newest, the worst value."""
+    """Update a member from a finding: its priority, its newest finding and its worst value."""
     if RANK[finding.priority] > RANK[member.priority]:
         member.priority = finding.priority
         member.rule = finding.rule
@@ -157,7 +162,7 @@ def _note(member: Member, finding: Finding) -> None:
 
 
 def is_worse(side: Direction, number: str, than: str) -> bool:
-    """Whether a number lies further out on a side than another one."""
+    """Whether a number lies further out on a side than another number."""
     return Decimal(number) < Decimal(than) if side == "low" else Decimal(number) > Decimal(than)
 
 
@@ -199,8 +204,9 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
 
 
 def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
-    """A further rule, or a member that has risen: one that reaches the alert's priority opens it
-    again.
+    """Enter a further rule, or a member that has risen.
+
+    A finding that reaches the alert's priority opens the alert again.
     """
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
@@ -216,8 +222,9 @@ def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
 
 
 def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
-    """A further finding after all values had been back, before anybody saw it: it is told like a
-    new one.
+    """Enter a finding after all values were back, before a person saw the alert.
+
+    The alert is then announced like a new one.
     """
     episode.escalated = None
     _becomes_open(episode)
@@ -226,7 +233,10 @@ def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
 
 
 def take_over_back(episode: Episode, now: datetime) -> Alert:
-    """What an alert was over by has been taken back: it waits for a person like a new one."""
+    """Return an alert to waiting because the readings that made it over were voided.
+
+    It waits for a person like a new alert.
+    """
     episode.escalated = None
     episode.alert = msgspec.structs.replace(
         episode.alert, over=False, historical=False, escalation=0
@@ -235,7 +245,7 @@ def take_over_back(episode: Episode, now: datetime) -> Alert:
 
 
 def _becomes_open(episode: Episode) -> None:
-    """What a person saw or decided before holds no more."""
+    """Drop what a person saw or decided before."""
     episode.seen = False
     episode.snoozed = None
     episode.decided = None
@@ -265,10 +275,10 @@ def _with_finding(episode: Episode, finding: Finding, now: datetime, event: Even
 
 
 def change(episode: Episode, step: Transition) -> Alert:
-    """Enter a step of the alert's life, which may leave its state as it is; the alert's new record.
+    """Enter a step of the alert's life, and return the alert's new record.
 
-    ``step.at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be
-    noticed later.
+    The step may leave the state as it is. ``step.at`` is the time from which the step holds.
+    ``updated_at`` never goes back, because a step that time causes may be noticed later.
     """
     alert = episode.alert
     if step.state != "snoozed":
@@ -295,20 +305,22 @@ def service_step(episode: Episode, at: datetime, event: Event, reason: str = "")
 
 
 def open_worse(episode: Episode, at: datetime, reason: str) -> Alert:
-    """A tier of danger beyond what a person decided about: open again, and told (CONTRACT 10)."""
+    """Open the alert again for a tier beyond what a person decided about (CONTRACT 10)."""
     episode.worse_at = at
     episode.alert = msgspec.structs.replace(episode.alert, historical=False, stale=False)
     return service_step(episode, at, "worse", reason)
 
 
 def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
-    """End an episode without readings: what it tells of is there no more."""
+    """End an episode without readings because its cause no longer exists."""
     return service_step(episodes.pop(group), now, "ended", reason)
 
 
 def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
-    """All members have recovered: the alert resolves, or is over and waits where it is high and
-    nobody has seen it.
+    """Resolve the alert because all members have recovered.
+
+    A high alert that no person has seen is marked as over instead, and waits. Return None where it
+    is over already.
     """
     episode = episodes[group]
     alert = episode.alert
@@ -327,8 +339,9 @@ def settle_recovered(
     recovered: Callable[[str, Member], bool],
     now: datetime,
 ) -> list[tuple[Episode, Alert]]:
-    """Settle each episode of ``groups`` whose members have all recovered; each with its new
-    record.
+    """Settle each episode of ``groups`` whose members have all recovered.
+
+    Return each such episode with its new record.
     """
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
@@ -341,9 +354,9 @@ def settle_recovered(
 
 
 def note_well(episode: Episode, recovered: Callable[[str, Member], bool], now: datetime) -> bool:
-    """Note which members of an alert that others hold have recovered: it names the others alone.
+    """Mark the members that have recovered while others still hold the alert.
 
-    Whether it is news.
+    The alert then names the others alone. Return whether a mark has changed.
     """
     well = [name for name, member in episode.members.items() if recovered(name, member)]
     changed = [
@@ -367,9 +380,9 @@ def group_of(episodes: Episodes, alert_id: str) -> str | None:
 
 
 def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
-    """No newer data than the limit allows: resolves nothing, says so once.
+    """Mark the alert as stale, once, because no data newer than the limit allows has come.
 
-    ``at``: last reading + limit.
+    This resolves nothing. ``at`` is the time of the last reading plus the limit.
     """
     episode = episodes[group]
     if episode.alert.stale:

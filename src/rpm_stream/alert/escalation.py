@@ -1,8 +1,8 @@
-"""What time alone does to alerts: a snooze ends, what nobody acknowledges escalates, what was held
-back is told.
+"""What time alone does to alerts.
 
-All hold from the moment at which they were due, whenever they are noticed (CONTRACT 3): so a slow
-tick or a restart changes nothing but the moment of noticing.
+A snooze ends, an alert that no person acknowledges escalates, and what was held back is reported.
+Each step holds from the moment at which it was due, whenever it is noticed (CONTRACT 3). A slow
+tick or a restart therefore changes only when the step is noticed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from rpm_stream.records import Alert
 def overdue(
     episodes: Episodes, priorities: Priorities, situation: Situation, now: datetime
 ) -> Iterator[tuple[Episode, Alert]]:
-    """Each alert that time has changed up to ``now``, a record a step, oldest first within an
-    alert.
+    """Apply what was due up to ``now``, and yield each changed alert.
+
+    Each step is a record of its own, the oldest first within an alert.
     """
     for _, episode in sorted(episodes.items()):
         snoozed = episode.snoozed
@@ -60,7 +61,7 @@ def _escalations(episode: Episode, priorities: Priorities, now: datetime) -> Ite
 
 
 def waits_since(alert: Alert) -> datetime:
-    """Since when the alert is open at its present priority without a break, and not over."""
+    """Since when the alert has been open at its present priority without a break and not over."""
     since = alert.history[-1].at
     for step in reversed(alert.history):
         if step.state != "open" or step.priority != alert.priority:

@@ -1,16 +1,19 @@
 """The life of an alert as a table: state x event -> state.
 
-Rules. An alert begins ``open`` with ``opened``. It ends ``resolved``; nothing follows. Every step
-of its history is one row of ``TABLE``, and each event of ``records.Event`` occurs in it. Which
-event it is, and whether it may happen now, is decided elsewhere: findings and recovery in
-episodes.py, people in decisions.py, time in escalation.py.
+An alert begins ``open`` with ``opened``. It ends ``resolved``, and nothing follows. Every step of
+its history is one row of ``TABLE``, and each event of ``records.Event`` occurs in it. Other modules
+decide which event happens and whether it may happen now: ``alert/episodes.py`` for findings and
+recovery, ``alert/decisions.py`` for people, ``alert/escalation.py`` for time.
 
 Ugly parts, and why they stay:
-- ``new_normal`` ends the alert only if no other member is left: ``LAST`` has that second column.
-- ``over`` is a field of the alert beside its state, as readers of the topic know four states. Only
-  an open high alert is over; ``returned`` and ``escalated`` therefore have ``open`` alone.
+
+- ``new_normal`` ends the alert only if no other member is left. ``LAST`` is the second column for
+  that.
+- ``over`` is a field of the alert beside its state, because readers of the topic know four states.
+  Only an open high alert is over. ``returned`` and ``escalated`` therefore occur from ``open``
+  alone.
 - ``next_state`` leaves the state as it is where the table has no row. Such a step is a defect, and
-  tests find it; an exception here would leave the patient unjudged.
+  tests find it. An exception here would leave the patient without monitoring.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from rpm_stream.records import Event, State
 
 FIRST: State = "open"
 
-# Findings, time and readings.
+# In each table the events of findings, time and readings come first.
 FROM_OPEN: dict[Event, State] = {
     "raised": "open",
     "joined": "open",
@@ -84,18 +87,24 @@ TABLE: dict[State, dict[Event, State]] = {
     "snoozed": FROM_SNOOZED,
     "resolved": {},
 }
-LAST: dict[Event, State] = {"new_normal": "resolved"}  # where no member is left
+LAST: dict[Event, State] = {"new_normal": "resolved"}  # if no member is left
 
 
 def next_state(state: State, event: Event, is_last: bool = False) -> State:
-    """The state after an event. ``is_last``: no member of the alert is left."""
+    """The state after an event.
+
+    ``is_last`` is true if no member of the alert is left.
+    """
     if is_last and event in LAST:
         return LAST[event]
     return TABLE[state].get(event, state)
 
 
 def is_a_row(before: State | None, event: Event, after: State) -> bool:
-    """Whether the table has this transition. ``before`` is None for an alert that begins."""
+    """Whether the table has this transition.
+
+    ``before`` is None for an alert that begins.
+    """
     if before is None:
         return (event, after) == ("opened", FIRST)
     rows = TABLE[before]

@@ -1,8 +1,7 @@
-"""What stood after each message of an alert, and what came after it: for decisions about it that
-are on their way.
+"""The values of an alert after each message, and what came after it.
 
-A decision is measured by what its person could see: the record that it names (CONTRACT 10, Worse is
-told again).
+A decision that is still on its way is measured by what its person could see: the record that the
+decision names (CONTRACT 10). The moments kept here make that possible.
 """
 
 from __future__ import annotations
@@ -13,24 +12,24 @@ from rpm_stream.alert.episode import Episode, Moment
 from rpm_stream.alert.episodes import is_worse
 from rpm_stream.alert.situation import Situation
 
-# moments that a person may have seen: two hours of records, where nothing gets worse
+# moments with a record that a person may have seen: two hours of records, if nothing gets worse
 MOST_RECORDS = 8
-MOST_OTHERS = 3  # moments since the last record
-LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
+MOST_OTHERS = 3  # moments without a record
+LEAST_LATER = timedelta(microseconds=1)  # records of an alert are distinguished by their times
 
 
 def stands_at(episode: Episode, now: datetime) -> datetime:
-    """From when on the next moment stands: after the one before, though it may have been received
-    earlier.
+    """The time from which the next moment holds.
 
-    No tick has a part in it, so that a decision means the same whenever somebody ticked.
+    It is after the moment before, even if its message was received earlier. Ticks have no influence
+    on it, so a decision means the same whenever a tick ran.
     """
     moments = episode.moments
     return max(now, moments[-1].at + LEAST_LATER) if moments else now
 
 
 def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
-    """Keep what stands after a message, for a decision about it that is on its way."""
+    """Keep the values after a message, for a decision about it that is still on its way."""
     vitals = {member.vital for member in episode.members.values()}
     numbers = {
         vital: str(number)
@@ -55,7 +54,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
 
 
 def _drop(moments: list[Moment], place: int) -> None:
-    """Forget a moment; what came after it came after the one before."""
+    """Drop a moment, and add what came after it to the moment before."""
     gone = moments.pop(place)
     if place:
         for key, number in gone.worst.items():
@@ -66,13 +65,13 @@ def _drop(moments: list[Moment], place: int) -> None:
 
 
 def note_worst(moment: Moment, key: str, number: str) -> None:
-    """A value that came after a moment, by vital and side."""
+    """Keep a value that came after a moment, by vital and side, if it is the worst so far."""
     known = moment.worst.get(key)
     if known is None or is_worse("low" if key.endswith(":low") else "high", number, known):
         moment.worst[key] = number
 
 
 def note_worst_total(moment: Moment, total: int | None) -> None:
-    """A NEWS2 that came after a moment."""
+    """Keep a NEWS2 total that came after a moment, if it is the highest so far."""
     if total is not None and total > (moment.worst_news2 or -1):
         moment.worst_news2 = total

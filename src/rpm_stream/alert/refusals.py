@@ -1,9 +1,8 @@
-"""Why a decision about an alert is not carried out: one code a cause, and the sentence that its
-record shows.
+"""Why a decision about an alert is not carried out: a code for each cause, and its sentence.
 
-A refused step carries the code (``cause``) and the action (``asked``). Code reads these alone. The
-sentence is what a person reads in ``reason``; nothing parses it, but for records of older releases
-(publish/old_life.py).
+A refused step carries the code (``cause``) and the action (``asked``), and code reads only these.
+The sentence in ``reason`` is for people. Nothing parses it, except in records of older releases
+(``publish/old_life.py``).
 """
 
 from __future__ import annotations
@@ -32,12 +31,15 @@ SENTENCES: dict[Cause, str] = {
     "not_kept": "the service keeps nothing of this alert but its record",
 }
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
-# another priority is another sentence
+# the sentence names the priority, so that another priority makes another sentence
 NAMES_PRIORITY: frozenset[Cause] = frozenset({"risen", "never_snoozed"})
 
 
 def sentence(cause: Cause, priority: Priority, priorities: Priorities) -> str:
-    """Why, in a few plain words. ``cause`` is one of ``SENTENCES``."""
+    """The reason in a few plain words.
+
+    ``cause`` is a key of ``SENTENCES``.
+    """
     return SENTENCES[cause].format(priority=priority, hours=priorities.snooze.at_most_hours)
 
 
@@ -47,15 +49,16 @@ def refused_words(asked: ActionName, why: str) -> str:
 
 
 def is_told(alert: Alert, asked: ActionName, cause: Cause) -> bool:
-    """Whether the history holds this refusal since a person's decision was last carried out."""
+    """Whether the history has this refusal since a decision of a person was last carried out."""
     by_people = (step for step in reversed(alert.history) if step.who != SERVICE)
     since = takewhile(lambda step: step.event == "refused", by_people)
     return any(_is_same(step, asked, cause, alert.priority) for step in since)
 
 
 def refuses(history: Sequence[Transition], asked: str) -> bool:
-    """Whether the history holds a refusal of such an action, or of all notes, since one was last
-    carried out.
+    """Whether the history has a refusal of this action, or of all notes.
+
+    A refusal counts until a decision of a person has been carried out after it.
     """
     by_people = (step for step in reversed(history) if step.who != SERVICE)
     since = takewhile(lambda step: step.event == "refused", by_people)

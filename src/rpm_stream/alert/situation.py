@@ -1,5 +1,6 @@
-"""What alert has to know of a patient beside the findings: given by the pipeline, which knows
-score's state.
+"""What the alert stage needs to know of a patient besides the findings.
+
+The pipeline provides it, because the pipeline knows the state of the score stage.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Level: TypeAlias = Literal["beyond", "between", "inside"]
 
 
 class Situation(Protocol):
-    """A patient as of now: newest readings, NEWS2, and where each member of an episode stands."""
+    """A patient as of now: newest readings, NEWS2, and each member's level against its limit."""
 
     @property
     def latest(self) -> Mapping[str, Reading]:
@@ -25,29 +26,29 @@ class Situation(Protocol):
 
     @property
     def total(self) -> Total | None:
-        """NEWS2 as of the newest reading that it stands on; None where it does not apply."""
+        """NEWS2 as of the newest reading that counts in it, or None where it does not apply."""
 
     @property
     def limits(self) -> Limits:
-        """The table with the spans and steps of what is told again."""
+        """The table that holds the spans and steps for reporting again."""
 
     def number(self, reading: Reading) -> Decimal | None:
         """The value in its vital's first unit, infinite where the device shows LO or HI."""
 
     def said(self, reading: Reading) -> str:
-        """``oxygen saturation 88 %``"""
+        """The vital and its value in words: ``oxygen saturation 88 %``."""
 
     def short(self, reading: Reading) -> str:
-        """``88 %``"""
+        """The value in words: ``88 %``."""
 
     def trend(self, vital: str) -> Trend | None:
-        """Where the vital goes; None where nothing older is known."""
+        """The trend of the vital, or None where no older value is known."""
 
     def level(self, member: Member) -> Level:
-        """Where the newest value of a member stands to its limit."""
+        """The level of a member's newest value against its limit."""
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:
-        """Whether a value is one that rings high at once."""
+        """Whether a value alone raises a high alert."""
 
     def heard_at(self, vital: str) -> datetime | None:
         """When the newest reading of a vital was measured."""

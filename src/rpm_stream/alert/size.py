@@ -1,9 +1,8 @@
-"""What open alerts give up where a patient's state would grow too large (pipeline/state_budget.py
-says when).
+"""What open alerts give up where a patient's state would grow too large.
 
-No alert, no priority and no state is given up, and never the rule that decided (law 3). Words go
-first: those of rules that the alert does not show, and steps of the history by which nothing
-changed but that a further rule was said.
+``pipeline/state_budget.py`` decides when. No alert, no priority and no state is given up, and never
+the rule that decided the priority (law 3). Words go first: those of rules that the alert does not
+show, and steps of the history that added a rule and changed nothing else.
 """
 
 from __future__ import annotations
@@ -16,25 +15,24 @@ from rpm_stream.alert.episode import Episode, Member
 from rpm_stream.records import RANK, Transition
 from rpm_stream.text import SERVICE
 
-SHORT = 60  # octets of what nobody is shown
-LONG = 160  # octets of each text where only few are kept
+SHORT = 60  # bytes of a text that no one is shown
+LONG = 160  # bytes of each text where only few are kept
 FEW = 6
-# of an alert's history; a busy alert that is seen has under 20
+# Steps in the history of an alert. A busy alert that a person has seen has under 20.
 MOST_STEPS = 80
 KEPT_STEPS = 40
-# from here on no single value is kept of a member: what it is now follows with its next finding
+# With this number or fewer no value of a member is kept. Its next finding brings the current one.
 FEWEST = 2
 
 
 def lighten(episodes: Iterable[Episode], most: int) -> None:
-    """Keep of each episode the ``most`` members that weigh most, as many lines and steps and pieces
-    of evidence.
+    """Keep the ``most`` weightiest members of each episode, and as many lines, steps and readings.
 
-    NEWS2 and one limit of each side of a vital stay, however few: the alert must wait for their
-    recovery, and all limits of a side recover together. A decision about a record of long ago is
-    then about the limits themselves. Where few are kept, people's steps go too, the oldest first,
-    and long texts are cut. The opening step and reading always stay, and the step since which the
-    alert waits.
+    NEWS2 and one limit of each side of a vital stay, however small ``most`` is. The alert must wait
+    for their recovery, and all limits of a side recover together. A decision about a record whose
+    moment was dropped is measured against the limits themselves. Where few are kept, people's steps
+    are dropped too, the oldest first, and long texts are cut. The opening step, the opening reading
+    and the step since which the alert waits always stay.
     """
     for episode in episodes:
         _merge(episode.members, most)
@@ -61,8 +59,9 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
 
 
 def shorten_history(episode: Episode) -> None:
-    """Of what the service did in an alert that nobody sees for weeks keep the newest: each
-    record holds all steps.
+    """Keep the newest steps of the service in an alert that no person sees for weeks.
+
+    Each record holds all steps, so the history must not grow without bound.
     """
     history = episode.alert.history
     if len(history) <= MOST_STEPS:
@@ -76,9 +75,9 @@ def shorten_history(episode: Episode) -> None:
 
 
 def lighten_service(episode: Episode, most: int) -> None:
-    """Of what the service says in an episode keep its ``most`` newest steps.
+    """Keep the ``most`` newest steps of the service in an episode.
 
-    All members stay, and people's steps.
+    All members stay, and so do people's steps.
     """
     _cut_unseen(episode)
     steps = _life(episode.alert.history, most, lambda step: step.who == SERVICE)
@@ -86,7 +85,7 @@ def lighten_service(episode: Episode, most: int) -> None:
 
 
 def lighten_people(episode: Episode, most: int) -> None:
-    """Where few are kept: of people's steps in an episode the ``most`` newest, their words cut.
+    """Keep the ``most`` newest steps of people and cut their words, where few are kept.
 
     All else stays.
     """
@@ -102,7 +101,7 @@ def lighten_people(episode: Episode, most: int) -> None:
 
 
 def without_people(episode: Episode) -> Episode:
-    """The episode as the service alone has written it."""
+    """The episode without the steps of people."""
     steps = tuple(step for step in episode.alert.history if step.who == SERVICE)
     return msgspec.structs.replace(
         episode, alert=msgspec.structs.replace(episode.alert, history=steps)
@@ -138,8 +137,9 @@ def _forget_values(episode: Episode) -> None:
 
 
 def _merge(members: dict[str, Member], most: int) -> None:
-    """Forget the members that weigh least until ``most`` are left, but none that the end of the
-    alert hangs on.
+    """Drop the members that weigh least until ``most`` are left.
+
+    A member whose recovery decides when the alert ends always stays.
     """
     if len(members) <= most:
         return
@@ -162,11 +162,13 @@ def _weight(member: Member) -> tuple[int, float]:
 def _life(
     history: tuple[Transition, ...], most: int, may_go: Callable[[Transition], bool]
 ) -> tuple[Transition, ...]:
-    """Without the steps that ``may_go`` but the ``most`` newest of these; where more than a few are
-    kept, those by which the state or the priority changed and those of people stay.
+    """The history without the steps that ``may_go``, except the ``most`` newest of these.
 
-    The opening step stays, and the one with which the present state and priority began, and what
-    was before: since then the alert waits, and escalates.
+    Where more than a few are kept, the steps of people stay, and so do the steps that changed the
+    state or the priority.
+
+    The opening step always stays. So does the step with which the present state and priority began,
+    and the step before it, because the alert waits and escalates from there.
     """
     began = _began(history)
     gone = [place for place, step in enumerate(history) if may_go(step)][:-most]
@@ -186,12 +188,13 @@ def _began(history: tuple[Transition, ...]) -> int:
 
 
 def _changes(history: tuple[Transition, ...], place: int) -> bool:
-    """Whether the state or the priority changed with a step, or whether all is over; with the
-    first they did.
+    """Whether the step changed the state or the priority, or made the alert over or return.
+
+    The first step counts as a change.
     """
     before = history[place - 1]
     step = history[place]
-    # since then it waits otherwise, or escalates anew
+    # from such a step on the alert waits in another way, or its escalation starts again
     is_of_both = step.event in ("over", "returned")
     return (
         place == 0 or is_of_both or (step.state, step.priority) != (before.state, before.priority)

@@ -1,10 +1,10 @@
-"""What an alert says: what is so now and what rang, from the facts of its members (CONTRACT 10,
-What is so now).
+"""The texts of an alert: what is so now and what raised it (CONTRACT 10).
 
-The member that matters most stands first and gives the title: one whose newest value is beyond its
-limit before one that is back, then by the priority of that value, a low glucose before a high one,
-the points of NEWS2, the newest. A line for what rang first stays. ``evidence`` is what the lines
-name, in their order; a line whose readings do not fit is left out (law 12).
+They are made from the facts of its members. The member that matters most comes first and gives the
+title. A member whose newest value is beyond its limit comes before one that is back. After that the
+order is the priority of that value, a low glucose before a high one, the points of NEWS2, and the
+newest. A line for the first finding stays. ``evidence`` holds the readings that the lines name, in
+their order. A line whose readings do not fit is left out (law 12).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from rpm_stream.text import is_of_values
 
 MOST_WHY = 12
 GLUCOSE = "glucose"  # the group in which low comes before high
-Line = tuple[str, tuple[str, ...]]  # words, and the ids of the readings that they name
+Line = tuple[str, tuple[str, ...]]  # a text, and the ids of the readings that it names
 
 
 def tell(episode: Episode, situation: Situation) -> Alert:
-    """Say anew what is so now; the alert's record."""
+    """Write the texts of what is so now, and return the alert's record."""
     if not is_of_values(episode.alert.group):
         return _tell_of_devices(episode)
     ranked = _ranked(episode, situation)
@@ -46,7 +46,7 @@ def tell(episode: Episode, situation: Situation) -> Alert:
 
 
 def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
-    """When what the alert is about was measured last."""
+    """The times of the newest measurements of what the alert is about."""
     for member in episode.members.values():
         if (at := situation.heard_at(member.vital)) is not None:
             yield at
@@ -55,8 +55,10 @@ def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
 
 
 def _tell_of_devices(episode: Episode) -> Alert:
-    """One line a member that is not well, what weighs most first: what is wrong there has no
-    course of values.
+    """Write a line for each member that is not well, the one that weighs most first.
+
+    If all members are well, each has a line. Alerts about devices have no course of values to
+    describe.
     """
     ordered = sorted(
         episode.members.values(), key=lambda member: (member.well, -RANK[member.priority])
@@ -86,7 +88,7 @@ def _ranked(episode: Episode, situation: Situation) -> list[Member]:
 
 
 def is_beyond(member: Member, situation: Situation) -> bool:
-    """Whether the newest value of a member is what its rule rings for."""
+    """Whether the newest value of a member is one that its rule finds."""
     if member.kind == "news2":
         return situation.total is not None and situation.total.priority is not None
     return member.newest is not None and member.newest.measured_at == situation.heard_at(
@@ -132,7 +134,7 @@ def _title(episode: Episode, member: Member, situation: Situation) -> str:
 
 
 def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iterator[Line]:
-    """The first member, what rang first, the others."""
+    """Yield the lines of the first member, of what opened the alert, and of the others."""
     (top, *others) = ranked
     first = episode.first
     why, evidence = _line(top, situation)
@@ -147,7 +149,7 @@ def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iter
     vitals = {top.vital}
     for member in others:
         if member.vital in vitals and member.kind != "news2" and not is_beyond(member, situation):
-            # what it is now stands above
+            # a line above has the newest value of this vital
             why = f"before: {member.why}"
             evidence = member.evidence
         else:
@@ -176,8 +178,9 @@ def _line(member: Member, situation: Situation) -> Line:
 
 
 def _was_graver(member: Member, situation: Situation) -> bool:
-    """Whether a member whose newest value is beyond its limit was told by one that was a tier
-    beyond that.
+    """Whether an earlier value that was reported of a member was a tier beyond its newest value.
+
+    The newest value itself is beyond its limit.
     """
     newest = member.newest
     if (
@@ -193,7 +196,7 @@ def _was_graver(member: Member, situation: Situation) -> bool:
 
 
 def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
-    """What the newest value is beyond, and where it goes."""
+    """The line of a newest value beyond its limit, with the direction in which it moves."""
     trend = situation.trend(member.vital) if member.bound else None
     goes = f"; {trend}" if trend in ("rising", "falling") else ""
     return f"{newest.why}{goes}", newest.evidence
@@ -202,7 +205,7 @@ def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
 def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines whose readings all fit among the evidence, each once.
 
-    The first line stays, cut to what fits.
+    The first line stays, and its readings are cut to what fits.
     """
     why: dict[str, None] = {}
     named: dict[str, None] = {}
@@ -219,7 +222,7 @@ def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _now(ranked: list[Member], situation: Situation) -> Iterator[Now]:
-    """One entry a vital, the one that matters most first."""
+    """Yield an entry for each vital, the one that matters most first."""
     known: set[str] = set()
     for member in ranked:
         vitals = (
@@ -250,8 +253,9 @@ def _sample(reading: Reading) -> Sample:
 
 
 def _worst(ranked: list[Member], vital: str) -> Sample | None:
-    """Of the first member that has one: where both sides were broken, the side that matters more
-    now.
+    """The worst value of a vital, from the first member that has one.
+
+    Where both sides were breached, this is the side that matters more now.
     """
     for member in ranked:
         if member.vital == vital and (worst := member.worst) is not None:
@@ -264,16 +268,17 @@ def _worst(ranked: list[Member], vital: str) -> Sample | None:
     return None
 
 
-# --- when what is so now is worth a record, and what was told -------------------------------------
+# --- when what is so now is worth a record, and what was reported ---------------------------------
 
 
 def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
-    """Whether what is so now is worth a record of its own: a step worse, a limit crossed, or a
-    while has passed.
+    """Whether what is so now is worth a record of its own.
+
+    It is if a value is a step worse, if a limit was crossed, or if enough time has passed.
     """
     told = episode.told
     if told is None:
-        # of an older release's alert, or where the state was full, it is not known what was told
+        # an alert of an older release, or of a state that was full: not known what was reported
         return True
     for name, member in episode.members.items():
         if told.levels.get(name, "") != _level(member, situation):
@@ -297,8 +302,10 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
 
 
 def note_graver(member: Member, finding: Finding, situation: Situation) -> bool:
-    """Whether a value is a tier worse than what was told of a member. Its words are kept then: the
-    message's record has them, also where a newer value is better already.
+    """Keep the words of a finding that is a tier worse than what was reported of its member.
+
+    Return whether it is. The record of the message then shows these words even if a newer value is
+    already better.
     """
     number = None if finding.number is None else str(finding.number)
     if number is None or member.direction is None or not member.bound:
@@ -313,8 +320,9 @@ def note_graver(member: Member, finding: Finding, situation: Situation) -> bool:
 
 
 def _is_tier(member: Member, number: str, than: str, situation: Situation) -> bool:
-    """Whether ``number`` is a step or more worse than another one, or beyond the query bound
-    where that is not.
+    """Whether ``number`` is a tier worse than ``than``.
+
+    That is a step or more, or beyond the query bound where ``than`` is not.
     """
     side = member.direction
     if side is None or not member.bound:
@@ -328,17 +336,17 @@ def _is_tier(member: Member, number: str, than: str, situation: Situation) -> bo
 
 
 def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
-    """Whether ``number`` is a step or more worse than another one."""
+    """Whether ``number`` is a step or more worse than ``than``."""
     here = Decimal(number)
     there = Decimal(than)
-    # a display without a number is further out than any
+    # LO and HI are further out than any number
     if not (here.is_finite() and there.is_finite()):
         return member.direction is not None and is_worse(member.direction, number, than)
     return (there - here if member.direction == "low" else here - there) >= step
 
 
 def _level(member: Member, situation: Situation) -> str:
-    """Where the newest value stands: inside, between, or beyond which of its limits."""
+    """The level of the newest value: inside, between, or the limit that it is beyond."""
     if (
         member.kind != "news2"
         and member.bound
@@ -350,7 +358,7 @@ def _level(member: Member, situation: Situation) -> str:
 
 
 def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
-    """Keep what the record just made tells, and that a person may have seen it."""
+    """Keep what the record just made reports, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
     worst = {
@@ -368,7 +376,7 @@ def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
 
 
 def _note_worst_told(member: Member, situation: Situation) -> None:
-    """Once it is back, a member is told by the worst that was told of it."""
+    """Keep the worst that was reported of a member, for the text once the member is back."""
     total = situation.total
     newest = member.newest
     if member.kind == "news2" and total is not None and total.minimum > member.points:

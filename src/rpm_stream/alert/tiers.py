@@ -1,11 +1,16 @@
-"""Worse is told again: what opens an alert that somebody acknowledged or snoozed (CONTRACT 10).
+"""Open an alert again because its values got worse after a person's decision (CONTRACT 10).
 
-A tier is (a) a value beyond the query bound where the one that stood was not, (b) NEWS2 by two or
-more, or from below to 7 or 9, (c) a step or more beyond the value that stood, (d) a value beyond
-its limit after an hour without one. What *stood* is what the person could see; where that was
-inside, the limit. (b) to (d) wait for a quarter of an hour after such an opening, and then what is
-still so counts: held back, never dropped. Of values less than a minute apart one alone does not
-count for them.
+The person acknowledged or snoozed the alert. Values are compared with a baseline: what the person
+could see when they decided, or the limit where that value was inside. A tier is one of these:
+
+- (a) a value beyond the query bound where the baseline was not,
+- (b) NEWS2 higher by two or more, or reaching 7 or 9 from below,
+- (c) a value a step or more beyond the baseline,
+- (d) a value beyond its limit after an hour without one.
+
+After such an opening (b) to (d) wait for a quarter of an hour, and then what is still so counts.
+They are held back and never dropped. Where values are less than a minute apart, a single value does
+not count for (b) to (d).
 """
 
 from __future__ import annotations
@@ -19,15 +24,16 @@ from rpm_stream.alert.episodes import is_worse, open_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.records import Alert, Direction, Finding, Total
 
-# totals of NEWS2 that are told again: emergency response, and the next step above (CONTRACT 10)
+# NEWS2 totals that open an alert again: emergency response, and the next step (CONTRACT 10)
 EDGES = (7, 9)
-TOTAL_STEP = 2  # of NEWS2; design choice (CONTRACT 10)
+TOTAL_STEP = 2  # NEWS2 points, a design choice (CONTRACT 10)
 TOTAL = "news2"
 
 
 def step_of(situation: Situation, vital: str, side: Direction, bound: Decimal) -> Decimal:
-    """How much further out a value must be to be told again; ``bound`` in the vital's first
-    unit, as is the step.
+    """How much further out a value must be to open the alert again.
+
+    ``bound`` and the step are in the vital's first unit.
     """
     return situation.limits.step_of(vital, side, bound, "")[0]
 
@@ -35,10 +41,9 @@ def step_of(situation: Situation, vital: str, side: Direction, bound: Decimal) -
 def look(
     episode: Episode, finding: Finding, last: datetime | None, situation: Situation, now: datetime
 ) -> Alert | None:
-    """Open the alert again where a value beyond a limit is a tier worse than what a person decided
-    about.
+    """Open the alert again if a value is a tier worse than what a person decided about.
 
-    ``last``: when a value beyond that limit was measured before.
+    The value is beyond a limit. ``last`` is when a value beyond that limit was measured before.
     """
     decided = episode.decided
     side = finding.direction
@@ -68,7 +73,7 @@ def look(
 def look_at_total(
     episode: Episode, total: Total, apart: float | None, situation: Situation, now: datetime
 ) -> Alert | None:
-    """Open the alert again where NEWS2 is a tier above the one that stood."""
+    """Open the alert again if NEWS2 is a tier above the total at the decision."""
     decided = episode.decided
     if decided is None or not is_total_tier(decided.news2, total.minimum):
         return None
@@ -78,7 +83,7 @@ def look_at_total(
 
 
 def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
-    """What was held back, if it is still so when the wait is over."""
+    """Open the alert for what was held back, if it is still so when the wait is over."""
     decided = episode.decided
     since = episode.worse_at
     if decided is None or since is None or not episode.held:
@@ -107,8 +112,9 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
 
 
 def last_beyond(episode: Episode, finding: Finding) -> datetime | None:
-    """When a value beyond that limit was measured before: one beyond a limit of its side that is
-    no milder.
+    """When a value beyond the limit of a finding was measured before.
+
+    A value beyond a limit of the same side that is no milder counts too.
     """
     side = finding.direction
     if side is None:
@@ -124,15 +130,17 @@ def last_beyond(episode: Episode, finding: Finding) -> datetime | None:
 
 
 def _is_as_far_out(member: Member, side: Direction, bound: Decimal | None) -> bool:
-    """Whether what is beyond a member's limit is beyond a bound; of a prediction, which has no
-    limit, it is not.
+    """Whether a value beyond a member's limit is also beyond ``bound``.
+
+    It is not for a prediction, which has no limit.
     """
     return bool(member.bound) and bound is not None and not is_worse(side, str(bound), member.bound)
 
 
 def _is_again(decided: Decision, name: str, member: Member) -> bool:
-    """Whether a value of a member came again after an hour; an older release kept the vital and
-    side instead.
+    """Whether a value of a member came again after an hour.
+
+    An older release kept the vital and side instead of the member's name.
     """
     return name in decided.again or f"{member.vital}:{member.direction}" in decided.again
 
@@ -140,8 +148,9 @@ def _is_again(decided: Decision, name: str, member: Member) -> bool:
 def is_step(
     stood: Decision | Moment, member: Member, number: Decimal, situation: Situation
 ) -> bool:
-    """Whether a value is a step or more beyond what stood, or beyond the limit where that was
-    inside.
+    """Whether a value is a step or more beyond the baseline.
+
+    Where the baseline was inside, the value is compared with the limit.
     """
     side = member.direction
     if side is None or not member.bound:
@@ -174,20 +183,22 @@ def is_graver(episode: Episode, finding: Finding, situation: Situation) -> bool:
 
 
 def is_total_tier(stood: int | None, total: int) -> bool:
-    """Whether NEWS2 is a tier above the one that stood."""
+    """Whether a NEWS2 total is a tier above the total ``stood``."""
     before = stood or 0
     return total >= before + TOTAL_STEP or any(before < edge <= total for edge in EDGES)
 
 
 def moment_of(episode: Episode, at: datetime) -> int | None:
-    """The place of what stood at ``at``; None where that is not known any more."""
+    """The place of the moment that held at ``at``, or None where it is no longer kept."""
     places = [place for place, moment in enumerate(episode.moments) if moment.at <= at]
     return places[-1] if places else None
 
 
 def decision_at(episode: Episode, at: datetime) -> Decision:
-    """What stood at ``at``: nothing where that is not known any more, so that the limits
-    themselves count.
+    """The values that were known at ``at``.
+
+    It is empty where the moment is no longer kept. Values are then compared with the limits
+    themselves.
     """
     place = moment_of(episode, at)
     if place is None:
@@ -205,9 +216,9 @@ def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
             _is_passed_by(episode, stood, later, situation) for later in episode.moments[place:]
         )
     if at < episode.alert.opened_at:
-        return False  # a clock that is behind: nothing of the alert was there to be seen
-    # Too long ago to be known: whatever is a tier beyond a limit since the alert opened may have
-    # come since then.
+        return False  # the person's clock is behind: the alert did not exist at that time
+    # The moment is no longer kept. Whatever is a tier beyond a limit since the alert opened may
+    # have come since the record.
     worst = {
         f"{member.vital}:{member.direction}": member.worst.number
         for member in episode.members.values()
@@ -246,8 +257,10 @@ def _stood_beyond_query(
 def _is_row(
     decided: Decision, key: str, at: datetime, apart: float | None, situation: Situation
 ) -> bool:
-    """Whether a tier counts: at once where readings are rare, in a row of some length where they
-    are dense.
+    """Whether a tier counts.
+
+    It counts at once where readings are rare. Where they are dense it counts once the row is long
+    enough.
     """
     row = decided.rows.get(key)
     if row is None or abs((at - row.last).total_seconds()) > situation.limits.dense_seconds:
@@ -258,7 +271,7 @@ def _is_row(
 
 
 def _open(episode: Episode, now: datetime, why: str, situation: Situation) -> Alert | None:
-    """Open the alert again, or hold it back for what is left of the wait."""
+    """Open the alert again, or hold it back for the rest of the wait."""
     wait = timedelta(minutes=situation.limits.tier_wait_minutes)
     if episode.worse_at is not None and now < episode.worse_at + wait:
         episode.held = True

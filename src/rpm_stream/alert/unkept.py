@@ -1,8 +1,8 @@
-"""Decisions about an alert that no patient's state keeps: it is all in its record, and changes by
-people alone.
+"""Decisions about an alert that is in no patient's state.
 
-Such are the alert that a patient's state is damaged, and one whose state was lost since: a person
-must be able to say that they have it, and to end the latter.
+There are two such alerts: the one that reports a damaged state, and one whose state has since been
+lost. All of such an alert is in its record, and people alone change it. A person must be able to
+acknowledge both, and to end the second.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ ENDS = ("resolve", "withdraw")
 def decided(
     alert: Alert, action: Action, now: datetime, refused: str | None = None
 ) -> Alert | None:
-    """The alert's next record; None where nothing changes.
+    """The alert's next record, or None where nothing changes.
 
-    ``refused``: why it ends by itself, where it does.
+    ``refused`` is given for an alert that ends by itself. It is the text of why the decision to end
+    it is refused.
     """
     if alert.state == "resolved" or is_needless(alert, action.action, action.who):
         return None

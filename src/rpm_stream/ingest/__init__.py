@@ -1,1 +1,1 @@
-"""Frames -> decoded values: the decoders of each kind of entry."""
+"""Frames to decoded values: the decoders of each kind of entry."""

@@ -1,4 +1,4 @@
-"""One line of ``rpm-stream decode``: JSON in, JSON out, one for one, whatever comes in."""
+"""One line of ``rpm-stream decode``: JSON in, JSON out, one answer for each line of any content."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
 class Line(msgspec.Struct, frozen=True):
-    """An input line; ``at`` is the gateway's time of receipt, which decoding does not need.
+    """An input line.
 
-    Further keys are let be.
+    ``at`` is the gateway's time of receipt, which decoding does not need. Other keys are ignored.
     """
 
     characteristic: str
@@ -33,10 +33,10 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def decode_line(line: bytes) -> bytes:
-    """``{"characteristic":"2A37","hex":"..."[,"at":...]}`` to ``{"readings":[...]}`` or
-    ``{"reject":{...}}``.
+    """Return the answer to a line, without a line end.
 
-    The answer has no line end. Never raises, whatever the octets of ``line``.
+    ``{"characteristic":"2A37","hex":"..."[,"at":...]}`` becomes ``{"readings":[...]}`` or
+    ``{"reject":{...}}``. Never raises, whatever bytes ``line`` has.
     """
     try:
         request = _parsed(line)
@@ -57,7 +57,10 @@ def _parsed(line: bytes) -> Line:
 
 
 def _is_json(line: bytes) -> bool:
-    """The shape may be found wrong before the text is found broken: only the whole text decides."""
+    """Return whether the whole line is JSON.
+
+    The decoder may find a wrong shape before it reaches broken text.
+    """
     try:
         _ANY.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

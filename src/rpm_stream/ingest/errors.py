@@ -1,8 +1,8 @@
 """The one exception of the decoders.
 
-A decoder either returns a ``Payload`` or raises ``DecodeError``; anything else is a bug. The error
-carries the reason that the reject will bear and a detail for the developer of the gateway:
-positions, sizes and names of fields, never the payload's values and never an identifier.
+A decoder either returns a ``Payload`` or raises ``DecodeError``. Any other exception is a defect.
+The error has the reason for the reject and a detail for the developer of the gateway: positions,
+sizes and names of fields, never the payload's values and never an identifier.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from rpm_stream.records import Reason
 
 
 class DecodeError(RpmStreamError):
-    """``reason`` is a code of ``records.Reason``; ``detail`` one line for a developer, without
+    """A payload or an entry is no reading.
+
+    ``reason`` is a code of ``records.Reason``. ``detail`` is one line for a developer, without
     patient data.
     """
 

@@ -1,5 +1,6 @@
-"""Bytes of ``rpm.frames`` -> an envelope and its entries, each entry decoded or refused on its
-own.
+"""Decode bytes of ``rpm.frames`` to an envelope and its entries.
+
+Each entry is decoded or refused by itself.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from rpm_stream.sameness import plain_number
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
-# The shortest entry that can be read has some 60 bytes. A frame with fewer than this for each of
-# its entries is mostly none: refused one by one, a frame of 2 kB would cost as much as 600
-# readings, and put out 1,000 rejects.
+# The shortest readable entry has some 60 bytes. If a frame has fewer bytes than this for each of
+# its entries, most of them are no entries. Refusing them one by one would cost as much as 600
+# readings for a frame of 2 kB, and output 1,000 rejects.
 LEAST_ENTRY_BYTES = 32
-# What a frame may be sent at: outside, arithmetic with times would leave the calendar.
+# The allowed times of a frame. Outside of them, arithmetic with times would leave the calendar.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -78,9 +79,9 @@ def _utc(at: datetime) -> datetime:
 
 
 def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msgspec.Raw]]:
-    """The envelope, the kind of its entries and the entries.
+    """Return the envelope, the kind of its entries and the entries.
 
-    Raises DecodeError when the frame is refused whole.
+    Raises DecodeError if the frame is refused whole.
     """
     if len(value) > MOST_BYTES:
         raise DecodeError("too_large", f"{len(value)} bytes, at most {MOST_BYTES}")
@@ -128,7 +129,7 @@ def _decode_notification(index: int, original: bytes, read: Read) -> Entry:
     _check_once(_notification_once, original)
     try:
         payload = bytes.fromhex(entry.payload)
-        if 2 * len(payload) != len(entry.payload):  # fromhex lets blanks pass
+        if 2 * len(payload) != len(entry.payload):  # fromhex accepts spaces
             raise ValueError
     except ValueError:
         raise DecodeError("bad_schema", "payload is not hexadecimal") from None
@@ -187,9 +188,9 @@ def _decode_resource(index: int, original: bytes, codes: Codes) -> Entry:
 def decode_entries(
     kind: Kind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
 ) -> Iterator[Entry | BadEntry]:
-    """Each entry decoded, or the reason why not.
+    """Yield each entry decoded, or the reason why it is refused.
 
-    Never raises. ``read``: ``decode`` of the device's model.
+    Never raises. ``read`` is the ``decode`` of the device's model.
     """
     for index, raw in enumerate(entries):
         original = bytes(raw)

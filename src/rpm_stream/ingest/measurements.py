@@ -1,4 +1,4 @@
-"""Measurements of apps: one value each, in the words of the knowledge table."""
+"""Measurements of apps: one value each, with the names of the knowledge table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir.codes import PLAIN, Codes
 from rpm_stream.records import Absent, Decoded, Measurement, Payload
 
-# What says that a value lies beyond the meter's scale: its display, and the flag of ours for it.
+# Signs that a value is beyond the meter's scale: its display, and the flag for it.
 LOW = "result_too_low"
 HIGH = "result_too_high"
 BEYOND: dict[str, Absent] = {LOW: "negative-infinity", HIGH: "positive-infinity"}
@@ -15,11 +15,11 @@ PLACEHOLDER = "placeholder"
 
 
 def decode_measurement(entry: Measurement, codes: Codes) -> Payload:
-    """The one reading of a measurement; normalise knows which vitals and units exist.
+    """Return the one reading of a measurement, whose vital and unit normalise checks.
 
     Raises DecodeError (bad_schema) for a value that is no plain decimal, no display of a meter of
-    that vital and none of the clinic's placeholders; its text is not repeated, as it may hold
-    anything.
+    that vital and none of the clinic's placeholders. The error does not repeat the text, which may
+    hold anything.
     """
     unit = codes.spellings.get(entry.unit, entry.unit)
     if (entry.value is None) == (entry.absent is None):

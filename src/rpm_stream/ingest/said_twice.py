@@ -1,7 +1,7 @@
-"""JSON objects that say one of their fields twice: a decoder keeps the last, and what the other
-said would be lost.
+r"""Find JSON objects that have one of their fields twice.
 
-Names are compared as JSON means them: ``"device"`` and ``"devic\\u0065"`` are one.
+A decoder keeps the last one, and the content of the other would be lost. Names are compared as JSON
+means them: ``"device"`` and ``"devic\u0065"`` are one.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import Any
 
 import msgspec
 
-# begins the escape of a letter, digit or underscore, and names of fields have nothing else
+# begins the escape of a letter, digit or underscore, which are the only characters in names of
+# fields
 ESCAPE = b"\\u00"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Once:
-    """Looks at the objects of one type. ``least``: how many fields one needs, where none of them
-    holds an object.
+    """Checks the objects of one type.
 
-    So many that were decoded are each of them once.
+    ``least`` is how many fields an object needs at least, for a type without fields that hold
+    objects. If an object has exactly that many fields and was decoded, each of them is there once.
     """
 
     def __init__(self, kind: type[msgspec.Struct], least: int | None = None) -> None:
@@ -29,26 +30,27 @@ class Once:
         self._least = least
 
     def twice(self, value: bytes) -> str | None:
-        """A field of the type that the object has twice; None where it has none. ``value`` is JSON
-        that was decoded.
+        """Return a field of the type that the object has twice, or None.
 
-        Raises ValueError or RecursionError where it cannot be told.
+        ``value`` is JSON that was decoded. Raises ValueError or RecursionError if the check is not
+        possible.
         """
         if value.count(b'":') == self._least or self._at_a_glance(value):
             return None
         names: list[str] = []
 
-        def keep(pairs: list[tuple[str, object]]) -> None:  # called for the outermost object last
+        def keep(pairs: list[tuple[str, object]]) -> None:  # called last for the outermost object
             names[:] = [name for name, _ in pairs]
 
         json.loads(value, object_pairs_hook=keep, parse_int=str, parse_float=str)
         return next((name for name in self._names if names.count(name) > 1), None)
 
     def _at_a_glance(self, value: bytes) -> bool:
-        """Whether the octets tell that nothing stands there twice, as they nearly always do.
+        """Return whether the bytes show without parsing that no field is there twice.
 
-        An object without blanks between its fields is as long as the fields that were kept; in any
-        other each name stands once, and none of its letters is an escape.
+        This is nearly always so. An object without spaces between its fields is as long as the
+        fields that were kept. In any other object each name must occur once, and no letter of it
+        may be an escape.
         """
         kept = _fields.decode(value)
         if len(value) == 1 + sum([len(name) + len(said) + 4 for name, said in kept.items()]):
@@ -57,10 +59,9 @@ class Once:
 
 
 def twice_anywhere(value: bytes) -> bool:
-    """Whether the object, or one inside of it, has a field twice. ``value`` is JSON that was
-    decoded.
+    """Return whether the object, or one inside of it, has a field twice.
 
-    Raises RecursionError where it cannot be told.
+    ``value`` is JSON that was decoded. Raises RecursionError if the check is not possible.
     """
     found = False
 

@@ -1,9 +1,8 @@
-"""What clinicians and device makers know, as data: the tables of this folder, read once into frozen
-structs.
+"""Facts of clinicians and device makers as data: the tables of this folder, read once.
 
-What lives here: numbers, names, codes, units and their sources. What must not: a rule's course over
-time, state. A clinic's own tables lie in a folder of the same file names; each replaces whole
-entries, and none half-applies.
+The tables become frozen structs. They have numbers, names, codes, units and their sources. A rule's
+progress over time and any state do not belong here. A clinic's own tables are in a folder with the
+same file names. Each entry replaces a whole shipped entry, and an error leaves everything unused.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ __all__ = [
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """All tables. Immutable; made by ``load``."""
+    """All tables, immutable and made by ``load``."""
 
     vitals: dict[str, Vital]
     units: dict[str, Unit]
@@ -80,9 +79,9 @@ class Knowledge(msgspec.Struct, frozen=True):
     trends: Trends
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
-        """``value`` in unit ``to``; both units must belong to one vital.
+        """Return ``value`` converted from ``unit`` to ``to``, both units of one vital.
 
-        Exact but for the 28th digit of a quotient.
+        The result is exact up to the 28th digit of a quotient.
         """
         if unit == to:
             return value
@@ -115,7 +114,10 @@ TABLES: dict[str, Any] = {
 
 
 def _read(name: str, own: Path | None) -> dict[str, Any]:
-    """The shipped table with a clinic's entries over it. Raises KnowledgeError."""
+    """Return the shipped table with a clinic's entries over it.
+
+    Raises KnowledgeError.
+    """
     table = tomllib.loads((resources.files(__package__) / f"{name}.toml").read_text("utf-8"))
     if own is None or not (own / f"{name}.toml").exists():
         return table
@@ -127,9 +129,9 @@ def _read(name: str, own: Path | None) -> dict[str, Any]:
 
 
 def load(own: Path | None = None) -> Knowledge:
-    """Read all tables, ``own`` over the shipped ones.
+    """Read all tables, with those in ``own`` over the shipped ones.
 
-    Raises KnowledgeError; nothing is half-applied.
+    Raises KnowledgeError, and then uses nothing of them.
     """
     parts, faults = _parts(own)
     if found := next(chain(faults, _checks(parts) if not faults else ()), None):
@@ -138,11 +140,10 @@ def load(own: Path | None = None) -> Knowledge:
 
 
 def examine(own: Path | None = None) -> tuple[str, ...]:
-    """All that is wrong with the tables, ``own`` over the shipped ones: file, key and reason of
-    each.
+    """Return all faults of the tables: file, key and reason of each.
 
-    Also what does not keep them from being used: a number without its source. Raises KnowledgeError
-    without a folder.
+    Tables in ``own`` are over the shipped ones. The faults include those that do not prevent the
+    use: a number without its source. Raises KnowledgeError if the folder is missing.
     """
     parts, faults = _parts(own)
     if not faults:
@@ -155,7 +156,7 @@ def examine(own: Path | None = None) -> tuple[str, ...]:
 
 
 def _parts(own: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """The tables that can be read, and what is wrong with the others."""
+    """Return the tables that can be read, and the faults of the others."""
     if own is not None and not own.is_dir():
         raise KnowledgeError(f"{own}: no such folder")
     names = ", ".join(TABLES)
@@ -177,8 +178,9 @@ def _parts(own: Path | None) -> tuple[dict[str, Any], list[str]]:
 def _each(
     name: str, kind: Any, table: dict[str, Any], error: msgspec.ValidationError
 ) -> Iterator[str]:
-    """What is wrong with a table; row by row where its rows have names, as msgspec does not say
-    which it was.
+    """Yield the faults of a table.
+
+    A table with named rows is checked row by row, because msgspec does not name the row.
     """
     if not isinstance(kind, GenericAlias):
         yield f"{name}.toml: {error}"
@@ -194,7 +196,7 @@ def _each(
 
 
 def _checks(parts: dict[str, Any]) -> Iterator[str]:
-    """What must hold between the tables, once each can be read."""
+    """Yield what is wrong between the tables, once each can be read."""
     vitals = parts["vitals"]
     yield from check_units(vitals, parts["units"])
     yield from check_vitals(vitals)
@@ -216,5 +218,5 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
 
 @cache
 def shipped() -> Knowledge:
-    """The shipped tables, read once."""
+    """Return the shipped tables, read once."""
     return load()

@@ -1,6 +1,4 @@
-"""The rows of priorities.toml and device_rules.toml: how urgent an alert is, and when a device
-needs a hand.
-"""
+"""The rows of priorities.toml and device_rules.toml: alert priorities and device rules."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from rpm_stream.records import Priority
 
 Harm = Literal["death_or_irreversible", "reversible", "minor"]
 Onset = Literal["immediate", "prompt", "delayed"]
-# What may be the matter with a device or its signal; each is a group of alerts, device:<kind>.
+# Possible faults of a device or its signal. Each is a group of alerts, device:<kind>.
 DeviceKind = Literal[
     "battery",
     "contact",
@@ -29,20 +27,20 @@ DeviceKind = Literal[
 
 
 class Escalation(Table, frozen=True):
-    """How often an alert may escalate before somebody acknowledges it."""
+    """How often an alert may escalate before it is acknowledged."""
 
     most: int
 
 
 class Snooze(Table, frozen=True):
-    """Which alerts nobody may snooze, and for how long the others."""
+    """Which alerts can never be snoozed, and for how long the others can."""
 
     never: frozenset[Priority]
     at_most_hours: int
 
 
 class RuleRisk(Table, frozen=True):
-    """What a rule is about, in the words of the IEC table."""
+    """The risk of a rule, in the terms of the IEC table."""
 
     harm: Harm
     onset: Onset
@@ -60,32 +58,35 @@ class Priorities(Table, frozen=True):
     rule: dict[str, RuleRisk]
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the matrix has no priority for a harm and an onset."""
+        """Raise ValueError if the matrix has no priority for a harm and an onset."""
         for harm, onset in product(get_args(Harm), get_args(Onset)):
             if onset not in self.matrix.get(harm, {}):
                 raise ValueError(f"matrix.{harm}: no priority for the onset {onset}")
 
     def of(self, name: str) -> Priority:
-        """The priority that follows from a rule's harm and onset."""
+        """Return the priority for a rule's harm and onset."""
         risk = self.rule[name]
         return self.matrix[risk.harm][risk.onset]
 
 
 class Battery(Table, frozen=True):
-    """Percent below which a battery is low, and from which it is well again."""
+    """The percentage below which a battery is low, and the one from which it is well again."""
 
     below: Decimal
     recover: Decimal
 
 
 class OnlyWithoutValue(Table, frozen=True):
-    """The vitals whose contact flags count only where there is no value."""
+    """The vitals whose contact flags count only if there is no value."""
 
     vitals: frozenset[str]
 
 
 class Contact(Table, frozen=True):
-    """Flags by vital that say "not on the body", and for how many minutes before it is told."""
+    """Flags by vital that mean "not on the body".
+
+    An alert follows after ``minutes``.
+    """
 
     minutes: int
     flags: dict[str, frozenset[str]]
@@ -93,7 +94,7 @@ class Contact(Table, frozen=True):
 
 
 class ClockFault(Table, frozen=True):
-    """Flags of a wrong clock, and how many in a row before it is told."""
+    """Flags of a wrong clock, and how many in a row raise an alert."""
 
     flags: frozenset[str]
     count: int
@@ -108,8 +109,9 @@ class Stuck(Table, frozen=True):
 
 
 class Fault(Table, frozen=True):
-    """Flags by which a device says that it cannot measure; told at the ``count``-th in a row
-    over so many minutes.
+    """Flags with which a device reports that it cannot measure.
+
+    An alert follows at the ``count``-th in a row over so many minutes.
     """
 
     name: str
@@ -123,7 +125,7 @@ class Fault(Table, frozen=True):
 
 
 class RefusedValues(Table, frozen=True):
-    """``count`` values in a row over at least ``minutes`` that no body can have."""
+    """``count`` impossible values in a row over at least ``minutes``."""
 
     count: int
     minutes: int
@@ -142,7 +144,7 @@ class DeviceRuleTable(Table, frozen=True):
     fault: tuple[Fault, ...]
 
     def vitals(self) -> set[str]:
-        """Every vital that a rule names."""
+        """Return every vital that a rule names."""
         return (
             {row.vital for row in self.stuck}
             | set(self.contact.flags)

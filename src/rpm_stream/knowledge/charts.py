@@ -1,7 +1,7 @@
-"""The charts that stand in for NEWS2 where it does not apply: pregnancy, and children by age.
+"""The charts that replace NEWS2 where it does not apply: pregnancy, and children by age.
 
-A line is written like one of the NEWS2 chart: ascending rows of (up to and including, band). What a
-chart has no line for is judged by the NEWS2 chart's own bands in children (saturation, temperature,
+A line is written like one of the NEWS2 chart: ascending rows of (up to and including, band). In
+children, a vital without a line is judged by the NEWS2 chart's own bands (saturation, temperature,
 consciousness).
 """
 
@@ -19,10 +19,11 @@ BandName: TypeAlias = Literal["red", "amber", "normal"]
 
 
 class BandLine(Table, frozen=True):
-    """One line of a chart. Values are rounded half up to ``step``; the last row has no upper end.
+    """One line of a chart.
 
-    ``advice`` is said beside what is red and high; ``together_with`` names the vital of the same
-    measurement whose red repeats this one's.
+    Values are rounded half up to ``step``. The last row has no upper end. ``advice`` is shown
+    beside a value that is red and high. ``together_with`` names the vital of the same measurement
+    whose red repeats this one's.
     """
 
     vitals: tuple[str, ...]
@@ -34,14 +35,14 @@ class BandLine(Table, frozen=True):
     together_with: str | None = None
 
     def side(self, place: int) -> Direction:
-        """On which side of the normal the row at ``place`` lies."""
+        """Return on which side of the normal row the row at ``place`` is."""
         return "low" if place < [band for _, band in self.rows].index("normal") else "high"
 
 
 class Maternity(Table, frozen=True):
     """The chart for pregnancy.
 
-    It takes the place of the NEWS2 chart and of shipped limits of its vitals and sides.
+    It replaces the NEWS2 chart and the shipped limits of its vitals and sides.
     """
 
     version: str
@@ -51,8 +52,9 @@ class Maternity(Table, frozen=True):
 
 
 class Age(Table, frozen=True):
-    """The lines of one age, in months completed: from, and below (none: up to the age at which
-    NEWS2 applies).
+    """The lines of one age, in completed months.
+
+    ``below_months`` is None for the last age, which goes up to the age where NEWS2 applies.
     """
 
     words: str
@@ -64,7 +66,7 @@ class Age(Table, frozen=True):
 class Child(Table, frozen=True):
     """The charts for children.
 
-    ``no_query``: the vitals whose query bounds are an adult's and do not hold.
+    ``no_query`` has the vitals whose query bounds are an adult's and do not apply.
     """
 
     version: str
@@ -75,8 +77,10 @@ class Child(Table, frozen=True):
 
 
 def check_charts(maternity: Maternity, child: Child, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Lines are of known vitals and ascend, each banded side recovers outside its bands, and no
-    age is left out.
+    """Yield the faults of the charts.
+
+    Lines name known vitals and ascend, each banded side recovers outside its bands, and no age is
+    left out.
     """
     for line in maternity.line:
         yield from (f"maternity.toml: {line.vitals[0]}: {fault}" for fault in _faults(line, vitals))
@@ -124,7 +128,7 @@ def _faults(line: BandLine, vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def as_line(points: Points, scale: str) -> BandLine:
-    """A line of the NEWS2 chart on a scale: 3 points are red, 2 are amber."""
+    """Return a line of the NEWS2 chart on a scale: 3 points are red, 2 are amber."""
     rows, recover = points.on(scale)
     names: dict[int, BandName] = {3: "red", 2: "amber"}
     merged: list[tuple[str, BandName]] = []

@@ -1,4 +1,4 @@
-"""What must hold between the tables, and in each beyond its types."""
+"""Checks within each table beyond its types, and between the tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rpm_stream.knowledge.tables import Bounds, Unit, Vital
 from rpm_stream.knowledge.trends import Trends
 from rpm_stream.records import Priority
 
-# The rules that are no row of limits.toml.
+# The rules that are not a row of limits.toml.
 OTHER_RULES = (
     *(f"device.{kind}" for kind in get_args(DeviceKind)),
     "device.not_judged",
@@ -35,19 +35,19 @@ OTHER_RULES = (
 )
 
 
-# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB
-# (pipeline/state_budget.py) and leaves 14 of them for what is heard.
+# Design choices. With so many, what is learned and reported of each fits into a patient's 48 KB
+# (pipeline/state_budget.py) and leaves 14 KB for what is heard.
 MOST_VITALS = 48
 MOST_LEARNED = 16
 
-MOST_SHADOW = 4096  # bytes a patient of what detectors in shadow store
-SHADOW_FRAME = 160  # bytes of its name, versions and checksum, of one state
+MOST_SHADOW = 4096  # bytes for each patient that detectors in shadow may store
+SHADOW_FRAME = 160  # bytes for the name, versions and checksum of one state
 SHADOW_NAME = re.compile("[a-z][a-z0-9_]{0,23}")
 TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_trees"})
 
-SCALES = ("1", "2 on air", "2 on oxygen")  # of oxygen saturation
-BAND_POINTS = 2  # from so many points of NEWS2 on a value rings by itself
-# being on oxygen is a treatment and rings nothing
+SCALES = ("1", "2 on air", "2 on oxygen")  # scales of oxygen saturation
+BAND_POINTS = 2  # from so many NEWS2 points on, a value raises an alert by itself
+# oxygen is a treatment and raises no alert
 UNBANDED = frozenset({"oxygen_flow", "inspired_oxygen"})
 
 CATEGORIES = frozenset(
@@ -56,11 +56,14 @@ CATEGORIES = frozenset(
 
 
 class KnowledgeError(RpmStreamError):
-    """A table cannot be used; the text names file, key and reason."""
+    """A table cannot be used.
+
+    The text names file, key and reason.
+    """
 
 
 def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[str]:
-    """Every unit that a vital accepts converts to its first one."""
+    """Yield units of a vital that do not convert to its first one."""
     for name, vital in vitals.items():
         for unit in vital.units[1:]:
             if unit not in units or units[unit].to != vital.unit:
@@ -71,8 +74,10 @@ def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[st
 
 
 def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
-    """Categories are those of FHIR R4, no LOINC code has a slip of the pen, and a patient's
-    state has room for all.
+    """Yield the faults of the vitals.
+
+    Categories are those of FHIR R4, LOINC codes have a correct check digit, and a patient's state
+    has room for all vitals.
     """
     if len(vitals) > MOST_VITALS:
         yield f"vitals.toml: {len(vitals)} vitals; a patient's state has room for {MOST_VITALS}"
@@ -100,7 +105,7 @@ def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def _is_loinc(code: str) -> bool:
-    """Whether the check digit fits (modulus 10, as LOINC has it).
+    """Return whether the check digit is correct (LOINC's modulus 10).
 
     >>> [_is_loinc(code) for code in ("8867-4", "8876-4")]
     [True, False]
@@ -115,7 +120,10 @@ def _is_loinc(code: str) -> bool:
 
 
 def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Each line of the chart is of known vitals, ascends, and ends without an upper end."""
+    """Yield the faults of the NEWS2 chart.
+
+    Each line names known vitals, ascends, and ends without an upper end.
+    """
     lines = {
         **news2.parameters(),
         "oxygen_flow": news2.oxygen_flow,
@@ -135,8 +143,10 @@ def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def _recover_faults(line: Points, scale: str) -> Iterator[str]:
-    """A band without a recovery of its side would never end; a recovery inside a band would end
-    at once.
+    """Yield the faults of a line's recoveries.
+
+    A band without a recovery of its side would never end. A recovery inside a band would end at
+    once.
     """
     rows, recover = line.on(scale)
     normal = next((place for place, row in enumerate(rows) if row[1] == 0), 0)
@@ -159,7 +169,7 @@ def _points(rows: Rows, value: Decimal) -> int:
 
 
 def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Every shipped limit has a known vital, a unit of it, and one side."""
+    """Yield shipped limits without a known vital, a unit of it, or exactly one side."""
     for number, row in enumerate(limits.limit, start=1):
         if row.vital not in vitals:
             yield f"limits.toml: limit {number}: unknown vital {row.vital}"
@@ -175,8 +185,8 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
     for name in sorted({row.vital for row in limits.limit} & vitals.keys() - query):
         if vitals[name].query != Bounds():
             yield (
-                f"limits.toml: beyond_query.vitals: {name} has limits and a query bound, and does"
-                " not stand there"
+                f"limits.toml: beyond_query.vitals: {name} has limits and a query bound, and is"
+                " not listed"
             )
     for name, step in limits.step.items():
         if name not in vitals:
@@ -191,10 +201,10 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Detectors name known vitals, and no more than a patient's state has room for."""
+    """Yield unknown vitals of detectors, and lists that a patient's state has no room for."""
     named = {
         "personal.vitals": detectors.personal.vitals,
-        # whichever device told it last
+        # from the device that sent it last
         "combined.features": frozenset(detectors.combined.features) - {"pulse"},
         "lasting.vitals": detectors.lasting.vitals,
     }
@@ -210,8 +220,10 @@ def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[
 
 
 def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Detectors in shadow name known vitals and a class of River that runs, and a patient's
-    state has room for them.
+    """Yield the faults of detectors in shadow.
+
+    Each names known vitals and a class of River that runs, and a patient's state has room for all
+    of them.
     """
     taken = 0
     if unknown := sorted(detectors.off - detectors.shadow.keys()):
@@ -234,7 +246,8 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
         elif not 10 <= row.keep <= 1000 or row.budget_us < 1:
             yield f"{place}: keep is 10 to 1000, budget_us more than nothing"
         else:
-            from rpm_stream.knowledge.estimators import fault_of  # River is slow to load
+            # imported here because River is slow to load
+            from rpm_stream.knowledge.estimators import fault_of
 
             if fault := fault_of(row):
                 yield f"{place}: {fault}"
@@ -248,7 +261,7 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
 def check_rules(
     priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]
 ) -> Iterator[str]:
-    """Device rules name known vitals, and high is never snoozed."""
+    """Yield unknown vitals of device rules, and a snooze that would allow high."""
     if unknown := sorted(rules.vitals() - vitals.keys()):
         yield f"device_rules.toml: unknown vital {', '.join(unknown)}"
     if "high" not in priorities.snooze.never:
@@ -256,7 +269,7 @@ def check_rules(
 
 
 def check_priorities(priorities: Priorities, limits: Iterable[str]) -> Iterator[str]:
-    """Every rule says its harm and onset, from which its priority follows."""
+    """Yield rules without the harm and onset that give their priority."""
     for name in (*OTHER_RULES, *limits):
         if name not in priorities.rule:
             yield (
@@ -266,8 +279,9 @@ def check_priorities(priorities: Priorities, limits: Iterable[str]) -> Iterator[
 
 
 def limit_rules(limits: Limits, maternity: Maternity, child: Child) -> dict[str, Priority]:
-    """The rules of the limit tables by their names in priorities.toml, with the priority that
-    each gives.
+    """Return the rules of the limit tables by name, with the priority of each.
+
+    The names are those of priorities.toml.
     """
     rows: list[tuple[str, Band | ShippedLimit]] = [
         ("limits.amber", limits.amber),
@@ -287,8 +301,10 @@ def limit_rules(limits: Limits, maternity: Maternity, child: Child) -> dict[str,
 
 
 def name_of_limit(row: ShippedLimit) -> str:
-    """One for glucose in blood and under the skin; with its number for glucose, whose sides have
-    several.
+    """Return the name of a limit in priorities.toml.
+
+    Glucose in blood and under the skin share a name. Its names have the number, because a side of
+    glucose has several limits.
     """
     side, bound = ("below", row.below) if row.below is not None else ("above", row.above)
     vital = row.vital.removesuffix("_interstitial")
@@ -296,18 +312,20 @@ def name_of_limit(row: ShippedLimit) -> str:
 
 
 def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> Iterator[str]:
-    """Every device model names known vitals, and each annunciation octet once."""
+    """Yield device models with unknown vitals or a repeated annunciation byte."""
     for name, row in devices.items():
         named = row.not_measured | {each.vital for each in row.placeholders}
         if unknown := sorted(named - vitals.keys()):
             yield f"devices.toml: {name}: unknown vital {', '.join(unknown)}"
         if len(set(row.cgm_octets)) != len(row.cgm_octets):
-            yield f"devices.toml: {name}.cgm_octets: an octet stands there twice"
+            yield f"devices.toml: {name}.cgm_octets: an octet is listed twice"
 
 
 def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Trend rules name known vitals, no window is longer than what is kept, and what a rule
-    leans on is there.
+    """Yield the faults of the trend rules.
+
+    They name known vitals, no window is longer than what is kept, and each average that a rule
+    needs is there.
     """
     if unknown := sorted(trends.vitals() - vitals.keys()):
         yield f"trends.toml: unknown vital {', '.join(unknown)}"
@@ -329,7 +347,7 @@ def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def check_signal(signal: Signal, vitals: dict[str, Vital]) -> Iterator[str]:
-    """A flag means one thing, and the rules name known vitals."""
+    """Yield flags in more than one list, and unknown vitals."""
     lists = {
         "never_judged": signal.never_judged,
         "ask_repeat": signal.ask_repeat,
@@ -337,9 +355,9 @@ def check_signal(signal: Signal, vitals: dict[str, Vital]) -> Iterator[str]:
     }
     for (one, flags), (other, more) in combinations(lists.items(), 2):
         if twice := sorted(flags & more):
-            yield f"signal.toml: {', '.join(twice)} stands in {one} and in {other}"
+            yield f"signal.toml: {', '.join(twice)} is in {one} and in {other}"
     if elsewhere := sorted(signal.said_beside - signal.informs):
-        yield f"signal.toml: said_beside: {', '.join(elsewhere)} does not stand in informs"
+        yield f"signal.toml: said_beside: {', '.join(elsewhere)} is not in informs"
     if "refused" not in signal.never_judged:
         yield "signal.toml: never_judged: a refused value is a reject and must not be judged"
     if unknown := sorted(signal.vitals() - vitals.keys()):

@@ -1,4 +1,4 @@
-"""Rows of devices.toml: in what a device model departs from the specification.
+"""Rows of devices.toml: how a device model departs from the specification.
 
 Each column is one kind of departure.
 """
@@ -18,8 +18,9 @@ CgmOctet = Literal["status", "calibration", "warning"]
 
 
 class Placeholder(Table, frozen=True):
-    """A number that stands for "no value": ``vital`` has none when it reads ``value``, for the
-    reason ``absent``.
+    """A number that means "no value".
+
+    ``vital`` has no value if it reads ``value``, and ``absent`` is the reason.
     """
 
     vital: str
@@ -32,11 +33,10 @@ BloodPressureField = Literal["pulse", "user", "status"]
 
 
 class Tail(Table, frozen=True):
-    """The octets behind the time of a blood pressure, in the specification's order: pulse, user,
-    status.
+    """The bytes after the time of a blood pressure: pulse, user, status.
 
-    ``big_endian``: fields whose two octets come the other way round. ``unflagged``: fields that are
-    there although their flag is not set.
+    This is the order of the specification. ``big_endian`` has the fields whose two bytes are in
+    the other order. ``unflagged`` has the fields that are there although their flag is not set.
     """
 
     big_endian: frozenset[Literal["pulse", "status"]] = frozenset()
@@ -44,16 +44,20 @@ class Tail(Table, frozen=True):
 
 
 class DeviceModel(Table, frozen=True):
-    """A device model, by ``model`` of its registry entry. A column that is not given: as the
-    specification says.
+    """A device model, by ``model`` of its registry entry.
 
-    ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D
-    that makes the weight negative. ``zeroed_stub``: characteristics that are sent with nothing but
-    zeros while nothing was measured. ``header_octets``: octets before the first value, by
-    characteristic. ``meals``: further meal codes of 2A34. ``tail``: octets behind the time of 2A35
-    and 2A36, see there. ``rr_unit``: "ms" where the RR intervals of 2A37 are milliseconds and not
-    1/1024 s. ``placeholders``: see there. ``not_measured``: vitals that the model cannot measure,
-    so that an empty field of theirs is no reading.
+    A column that is not given follows the specification.
+
+    - ``cgm_octets``: the order of the annunciation bytes of 2AA7.
+    - ``below_zero_bit``: the flag bit of 2A9D that makes the weight negative.
+    - ``zeroed_stub``: characteristics that are sent with only zeros while nothing was measured.
+    - ``header_octets``: the number of bytes before the first value, by characteristic.
+    - ``meals``: further meal codes of 2A34.
+    - ``tail``: the bytes after the time of 2A35 and 2A36 (see ``Tail``).
+    - ``rr_unit``: "ms" if the RR intervals of 2A37 are milliseconds and not 1/1024 s.
+    - ``placeholders``: numbers that mean "no value" (see ``Placeholder``).
+    - ``not_measured``: vitals that the model cannot measure, so that their empty fields are no
+      readings.
     """
 
     source: str

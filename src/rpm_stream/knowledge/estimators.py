@@ -1,8 +1,7 @@
-"""River's estimators by their names in a table: what a clinic may run in shadow, and whether it can
-be run.
+"""River's estimators by their names in a table: build the ones for shadow, and check that they run.
 
-River takes most of a second to load, so this file is imported where a table names one of its
-classes, and only there.
+River takes most of a second to load. So this module is imported only where a table names one of its
+classes.
 """
 
 from __future__ import annotations
@@ -31,17 +30,20 @@ MODULES: Final[Mapping[str, ModuleType]] = {
 """Modules of River whose classes a table may name. None of them reads a file or a socket."""
 
 TRIED: Final = 48
-"""Vectors of the trial: enough for a sliding window of 40 to turn."""
+"""The number of vectors of the trial. A sliding window of 40 turns over within it."""
 
 Vector = dict[Any, Any]
 
 
 class EstimatorError(RpmStreamError):
-    """An estimator cannot be made or cannot be run; the text says why."""
+    """An estimator cannot be made or cannot be run.
+
+    The text has the reason.
+    """
 
 
 def made(row: Shadow) -> Estimator | DriftDetector:
-    """Make the estimator that a table's row describes: one class, or a pipeline of them.
+    """Make the estimator that a table's row describes: one class, or a pipeline of classes.
 
     Raises EstimatorError.
     """
@@ -60,12 +62,12 @@ def _one(described: Mapping[str, Any]) -> Any:
     parameters = {key: _value(value) for key, value in described.get("parameters", {}).items()}
     try:
         return kind(**parameters)
-    except Exception as error:  # noqa: BLE001  # whatever the class says of its parameters
+    except Exception as error:  # noqa: BLE001  # any error of the class about its parameters
         raise EstimatorError(f"{name}: {' '.join(str(error).split())}") from None
 
 
 def _value(value: Any) -> Any:
-    """A parameter: as it is, or an estimator of River where it is a table with a class."""
+    """Return a parameter, or an estimator of River for a table with a class."""
     return _one(value) if isinstance(value, Mapping) and "class" in value else value
 
 
@@ -84,9 +86,9 @@ def _class(name: str) -> type:
 
 
 class Runnable:
-    """An estimator of River behind one form, whether it takes vectors, one number, or finds drift.
+    """A common interface to an estimator of River for vectors, one number, or drift.
 
-    The score of a drift detector is 1 after a value with which it found one, else 0.
+    The score of a drift detector is 1 after a value with which it found a drift, else 0.
     """
 
     def __init__(self, row: Shadow) -> None:
@@ -100,14 +102,17 @@ class Runnable:
             raise EstimatorError(f"{type(model).__name__} takes one vital: say each = true")
         if isinstance(model, Base) and model._is_stochastic:
             raise EstimatorError(
-                f"{type(model).__name__}: give it a seed, so that a replay says the same"
+                f"{type(model).__name__}: give it a seed, so that a replay gives the same"
             )
 
     def score_one(self, x: Vector) -> float:
-        """Return River's score. Raises ValueError where there is none, or no finite one."""
+        """Return River's score.
+
+        Raises ValueError if there is none, or no finite one.
+        """
         try:
             score = float(self._scored(x))
-        except Exception as error:  # noqa: BLE001  # an estimator that is tried may fail in any way
+        except Exception as error:  # noqa: BLE001  # an estimator in a trial may fail in any way
             raise ValueError(f"no score: {type(error).__name__}") from None
         if not isfinite(score):
             raise ValueError("no finite score")
@@ -121,7 +126,10 @@ class Runnable:
         return self._model.score_one(x)  # type: ignore[no-any-return]
 
     def learn_one(self, x: Vector) -> None:
-        """Learn a vector. Raises ValueError where the estimator fails."""
+        """Learn a vector.
+
+        Raises ValueError if the estimator fails.
+        """
         try:
             if self._is_drift:
                 self._model.update(next(iter(x.values())))
@@ -129,12 +137,12 @@ class Runnable:
                 self._model.learn_one({}, next(iter(x.values())))
             else:
                 self._model.learn_one(dict(x))
-        except Exception as error:  # noqa: BLE001  # as above
+        except Exception as error:  # noqa: BLE001  # the same
             raise ValueError(f"not learned: {type(error).__name__}") from None
 
 
 def trial(row: Shadow) -> list[Vector]:
-    """Return the fixed vectors that an estimator is tried on: the same everywhere, no two alike."""
+    """Return the fixed vectors for trying an estimator, the same everywhere and no two alike."""
     names = row.inputs[:1] if row.each else row.inputs
     return [
         {
@@ -146,8 +154,9 @@ def trial(row: Shadow) -> list[Vector]:
 
 
 def fault_of(row: Shadow) -> str | None:
-    """Say why an estimator cannot be run, or None: it must be made, score, and give the same
-    after the same vectors.
+    """Return why an estimator cannot be run, or None.
+
+    It must be made, give scores, and give the same score after the same vectors.
     """
     try:
         scoring = Runnable(row)

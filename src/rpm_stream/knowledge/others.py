@@ -1,6 +1,4 @@
-"""What must hold of the tables that say how others write: spellings of units, and a clinic's
-placeholders.
-"""
+"""Checks of the tables about the notations of others: units and a clinic's placeholders."""
 
 from __future__ import annotations
 
@@ -9,12 +7,14 @@ from collections.abc import Iterator
 
 from rpm_stream.knowledge.tables import Placeholders, Spelling, Vital
 
-ANY = "any"  # in place of a vital: a placeholder of all of them
+ANY = "any"  # in place of a vital: a placeholder for all vitals
 
 
 def check_spellings(spellings: dict[str, Spelling], vitals: dict[str, Vital]) -> Iterator[str]:
-    """A spelling names a unit of some vital, and is itself a unit of none: else it would change
-    what is taken today.
+    """Yield the faults of spellings.
+
+    A spelling names a unit of some vital and is not itself a unit. Otherwise it would change values
+    that are accepted today.
     """
     known = {unit for row in vitals.values() for unit in row.units}
     for name, row in spellings.items():
@@ -27,7 +27,7 @@ def check_spellings(spellings: dict[str, Spelling], vitals: dict[str, Vital]) ->
 
 
 def check_placeholders(placeholders: Placeholders, vitals: dict[str, Vital]) -> Iterator[str]:
-    """A placeholder is of a known vital, and means one thing."""
+    """Yield placeholders of unknown vitals, or with two meanings."""
     for number, row in enumerate(placeholders.placeholder, start=1):
         if row.vital != ANY and row.vital not in vitals:
             yield f"placeholders.toml: placeholder {number}: unknown vital {row.vital}"
@@ -35,4 +35,4 @@ def check_placeholders(placeholders: Placeholders, vitals: dict[str, Vital]) -> 
         (row.vital, row.text) for row in placeholders.placeholder
     ).items():
         if count > 1:
-            yield f"placeholders.toml: {vital} {text!r} stands there twice"
+            yield f"placeholders.toml: {vital} {text!r} is listed twice"

@@ -1,6 +1,4 @@
-"""Who wears what, and whose limits: the content of ``rpm.registry`` as a lookup, valid at the
-time of a reading.
-"""
+"""The content of ``rpm.registry`` as a lookup: device assignments and limits at any time."""
 
 from __future__ import annotations
 
@@ -27,25 +25,29 @@ from rpm_stream.text import is_clean
 
 
 class RegistryError(RpmStreamError):
-    """A line is no registry entry; the text says why, without the entry's content."""
+    """A line is no registry entry.
+
+    The text has the reason without the entry's content.
+    """
 
 
-# by the field that names it; the first that an entry has tells its kind
+# by the field that names it; the first one in an entry decides its kind
 KINDS: dict[str, type[RegistryEntry]] = {
     "device": DeviceEntry,
     "patient": PatientEntry,
     "panel": PanelEntry,
     "programme": ProgrammeEntry,
 }
-NAMED_BY = frozenset({*KINDS})  # fields that name something: by these entries find each other
+NAMED_BY = frozenset({*KINDS})  # fields with names by which entries refer to each other
 OUTSIDE_UTC = "a time lies outside the years 1 to 9999 in UTC"
 _decoders = {kind: msgspec.json.Decoder(kind) for kind in KINDS.values()}
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def plain_fault(error: Exception) -> str:
-    """What is wrong with a message and where, without the value, which msgspec repeats where it
-    knows all that may be.
+    """Return what is wrong with a message and where, without the value.
+
+    msgspec repeats a value if all possible values are known.
 
     >>> plain_fault(msgspec.ValidationError("Invalid enum value 'Ada' - at `$.priority`"))
     'Invalid enum value - at `$.priority`'
@@ -56,9 +58,10 @@ def plain_fault(error: Exception) -> str:
 
 
 def parse_entry(value: bytes) -> RegistryEntry:
-    """An entry that is to enter ``rpm.registry``. Raises RegistryError, also for a text with a
-    control character and for a time that UTC does not have. What stands on the topic is read by
-    ``pipeline/stored_entry.py``.
+    """Decode an entry that is to enter ``rpm.registry``.
+
+    Raises RegistryError, also for a text with a control character and for a time that UTC does not
+    have. Entries from the topic are read by ``pipeline/stored_entry.py``.
     """
     try:
         value, kind = unwrap(value)
@@ -70,9 +73,9 @@ def parse_entry(value: bytes) -> RegistryEntry:
 
 
 def unwrap(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
-    """The entry in a message, without the key that a dump of the topic has, and its kind.
+    """Return the entry in a message and its kind, without the key of a dump of the topic.
 
-    Raises ``UNREADABLE``.
+    Raises one of ``UNREADABLE``.
     """
     keys = _probe.decode(value)
     if "key" in keys and "value" in keys:
@@ -82,7 +85,7 @@ def unwrap(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
 
 
 def check(record: Record | dict[str, Any], kept: Collection[str] = ()) -> None:
-    """Raises RegistryError for a time or text in a part of the registry that may not be there.
+    """Raise RegistryError for a time or text that is not allowed in the registry.
 
     Texts of the fields ``kept`` may be anything.
     """
@@ -97,8 +100,9 @@ def check(record: Record | dict[str, Any], kept: Collection[str] = ()) -> None:
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, datetime | str]]:
-    """Every time and text with its place; a name of a field that is somebody's own stands for
-    itself.
+    """Yield every time and text with its place.
+
+    A field name that is not clean is itself such a text.
     """
     if isinstance(value, datetime | str):
         yield place, value
@@ -113,7 +117,7 @@ def _leaves(value: Any, place: str) -> Iterator[tuple[str, datetime | str]]:
 
 
 def entry_key(entry: RegistryEntry) -> str:
-    """The Kafka key of an entry."""
+    """Return the Kafka key of an entry."""
     match entry:
         case DeviceEntry():
             return f"device/{entry.device}"
@@ -128,7 +132,7 @@ def entry_key(entry: RegistryEntry) -> str:
 class Registry:
     """Devices, patients, panels and programmes by id.
 
-    Changed only by whole entries, as the compacted topic is.
+    It changes only by whole entries, like the compacted topic.
     """
 
     def __init__(self, entries: Iterable[RegistryEntry] = ()) -> None:
@@ -138,17 +142,18 @@ class Registry:
         self.programmes: dict[str, ProgrammeEntry] = {}
         self.expecting: dict[
             str, None
-        ] = {}  # the patients of whom something is expected, in the order of their entries
-        # key of an entry -> what of it cannot be read
+        ] = {}  # patients of whom something is expected, in the order of their entries
+        # key of an entry -> its parts that cannot be read
         self.left_out: dict[str, tuple[str, ...]] = {}
-        self._worn: dict[str, set[str]] = {}  # patient -> devices that have an assignment of theirs
+        # patient -> devices that were ever assigned to the patient
+        self._worn: dict[str, set[str]] = {}
         for entry in entries:
             self.put(entry)
 
     def put(self, entry: RegistryEntry, left_out: tuple[str, ...] = ()) -> None:
-        """Take an entry in place of the one of the same key.
+        """Take an entry in place of the one with the same key.
 
-        ``left_out``: what of it could not be read.
+        ``left_out`` has its parts that could not be read.
         """
         self.left_out.pop(entry_key(entry), None)
         if left_out:
@@ -171,8 +176,9 @@ class Registry:
                     self.expecting.pop(entry.patient, None)
 
     def remove(self, key: str) -> None:
-        """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or
-        ``programme/<id>``.
+        """Apply a tombstone for a key such as ``device/<id>``.
+
+        The other kinds are ``patient``, ``panel`` and ``programme``.
         """
         kind, _, name = key.partition("/")
         self.left_out.pop(key, None)
@@ -189,7 +195,7 @@ class Registry:
                 self.expecting.pop(name, None)
 
     def entry(self, key: str) -> RegistryEntry | None:
-        """The entry of a key, such as ``device/<id>``."""
+        """Return the entry of a key such as ``device/<id>``, or None."""
         kind, _, name = key.partition("/")
         by_kind: dict[str, Mapping[str, RegistryEntry]] = {
             "device": self.devices,
@@ -205,24 +211,28 @@ class Registry:
             self._worn[assignment.patient].discard(device)
 
     def worn_by(self, patient: str) -> Iterator[DeviceEntry]:
-        """The devices that have ever been assigned to ``patient``, in the order of their names."""
+        """Yield the devices that were ever assigned to ``patient``, in the order of their names."""
         yield from (self.devices[device] for device in sorted(self._worn.get(patient, ())))
 
     def entries(self) -> Iterator[RegistryEntry]:
-        """All entries: what a dump of the topic would hold."""
+        """Yield all entries, as a dump of the topic would."""
         yield from self.devices.values()
         yield from self.patients.values()
         yield from self.panels.values()
         yield from self.programmes.values()
 
     def patient(self, patient: str) -> PatientEntry:
-        """The entry, or that of an unregistered patient: an adult with the shipped limits."""
+        """Return the patient's entry.
+
+        An unregistered patient is an adult with the shipped limits.
+        """
         return self.patients.get(patient) or PatientEntry(patient=patient)
 
 
 def holders(device: DeviceEntry, at: datetime) -> list[Assignment]:
-    """The assignments of ``device`` that hold at ``at``: several where it is shared, or the
-    registry errs.
+    """Return the assignments of ``device`` at ``at``.
+
+    There are several if the device is shared, or if the registry has an error.
     """
     return [
         assignment
@@ -233,12 +243,12 @@ def holders(device: DeviceEntry, at: datetime) -> list[Assignment]:
 
 
 def wearers(device: DeviceEntry, at: datetime) -> list[str]:
-    """The patients to whom ``device`` belonged at ``at``."""
+    """Return the patients to whom ``device`` belonged at ``at``."""
     return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """The moment in UTC; the first or last one of UTC where it lies before or after all of them."""
+    """Return the moment in UTC, or UTC's first or last moment if it is outside of UTC."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -250,8 +260,9 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> datetime | None:
-    """The first moment from ``since`` on at which none of ``assignments`` holds, in UTC; None
-    where one has no end.
+    """Return the first moment from ``since`` on without any of ``assignments``, in UTC.
+
+    Returns None if one of them has no end.
     """
     spans = list(assignments)
     at = since
@@ -270,7 +281,7 @@ def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> dateti
 
 
 _BORN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
-UP_TO_ZONES = 1  # day: a birthday is a date of the patient's zone, which may be ahead of UTC
+UP_TO_ZONES = 1  # days: a birthday is a date in the patient's zone, which may be ahead of UTC
 
 
 @cache
@@ -284,8 +295,9 @@ def _birthday(born: str) -> date | None:
 
 
 def has_unreadable_birth(entry: PatientEntry, at: datetime | None = None) -> bool:
-    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD, or was ahead at ``at`` (a
-    2062 for 1962): then nobody knows whether it is an adult.
+    """Return whether ``born`` is given and cannot be used, so that the age is unknown.
+
+    It is no YYYY, YYYY-MM or YYYY-MM-DD, or was in the future at ``at`` (a 2062 for 1962).
     """
     if entry.born is None:
         return False
@@ -294,15 +306,19 @@ def has_unreadable_birth(entry: PatientEntry, at: datetime | None = None) -> boo
 
 
 def months_old(entry: PatientEntry, at: datetime) -> int:
-    """Whole months at ``at``, not below 0. ``born`` must be readable."""
+    """Return whole months at ``at``, at least 0.
+
+    ``born`` must be readable.
+    """
     born = _birthday(entry.born or "")
     assert born is not None
     return max(0, 12 * (at.year - born.year) + at.month - born.month - (at.day < born.day))
 
 
 def years_old(entry: PatientEntry, at: datetime) -> int | None:
-    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or
-    unreadable.
+    """Return whole years at ``at``, or None if ``born`` is unknown or unreadable.
+
+    ``born`` has the form YYYY, YYYY-MM or YYYY-MM-DD.
     """
     born = _birthday(entry.born or "")
     if born is None:

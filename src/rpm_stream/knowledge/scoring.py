@@ -1,4 +1,4 @@
-"""Rows of the tables that judge a value: the NEWS2 chart, limits, detectors."""
+"""Rows of the tables that judge a value: the NEWS2 chart, limits and detectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import field
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Direction, Priority
 
-# the table of score/detectors/table.py
+# names of the table in score/detectors/table.py
 VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]
 
 
@@ -18,15 +18,16 @@ Rows: TypeAlias = tuple[tuple[str, int], ...]
 
 
 class Recover(Table, frozen=True):
-    """The values from which on what lay in a band below, or above, counts as back."""
+    """The values from which on a value that was in a band, below or above, counts as back."""
 
     low: Decimal | None = None
     high: Decimal | None = None
 
 
 class Points(Table, frozen=True):
-    """One line of the NEWS2 chart: ascending rows of (up to and including, points), and where
-    its bands recover.
+    """One line of the NEWS2 chart: ascending rows of (up to and including, points).
+
+    It also has the recoveries of its bands.
     """
 
     vitals: tuple[str, ...]
@@ -40,8 +41,9 @@ class Points(Table, frozen=True):
     recover_scale_2_oxygen: Recover = Recover()
 
     def on(self, scale: str) -> tuple[Rows, Recover]:
-        """The rows of a scale (1, 2 on air, 2 on oxygen, 2 unknown: as on air), and where their
-        bands recover.
+        """Return the rows of a scale and the recoveries of their bands.
+
+        The scale is "1", "2 on air", "2 on oxygen" or "2 unknown", which counts as on air.
         """
         if scale == "1" or not self.rows_scale_2_air:
             return self.rows, self.recover
@@ -69,7 +71,7 @@ class News2(Table, frozen=True):
     inspired_oxygen: Points
 
     def parameters(self) -> dict[str, Points]:
-        """The parameters by name, in the chart's order, but for "air or oxygen"."""
+        """Return the parameters by name, in the chart's order, without "air or oxygen"."""
         return {
             "respiratory_rate": self.respiratory_rate,
             "oxygen_saturation": self.oxygen_saturation,
@@ -80,27 +82,27 @@ class News2(Table, frozen=True):
         }
 
     def oxygen(self) -> tuple[Points, ...]:
-        """The two ways in which a check-in says "air or oxygen"."""
+        """Return the two ways in which a check-in gives "air or oxygen"."""
         return self.oxygen_flow, self.inspired_oxygen
 
 
 class Band(Table, frozen=True):
-    """Priority of the first value, and of a second in a row."""
+    """The priority of the first value, and of a second one in a row."""
 
     first: Priority
     repeated: Priority | None = None
 
 
 class BeyondQuery(Band, frozen=True, kw_only=True):
-    """The vitals of which a value beyond the query bound rings by itself."""
+    """The vitals of which a value beyond the query bound raises an alert by itself."""
 
     vitals: frozenset[str]
 
 
 class ShippedLimit(Table, frozen=True):
-    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as
-    beyond it.
+    """A limit with one side.
 
+    ``meter`` is the meter display without a number (LO, HI) that counts as beyond it.
     ``together_with`` names the vital of the same measurement whose limit of that side repeats this
     one.
     """
@@ -119,7 +121,7 @@ class ShippedLimit(Table, frozen=True):
 
 
 class Step(Table, frozen=True):
-    """How far beyond another value one is worse: a difference in ``unit``, below and above."""
+    """How far beyond another value a worse one is: a difference in ``unit``, below and above."""
 
     unit: str
     low: Decimal
@@ -127,13 +129,13 @@ class Step(Table, frozen=True):
 
 
 class StepElse(Table, frozen=True):
-    """The step of a vital that has none of its own, in percent of its limit."""
+    """The step of a vital without one of its own, in percent of its limit."""
 
     percent: Decimal
 
 
 class Limits(Table, frozen=True):
-    """The shipped limits, and how long what is beyond one, or back, must last."""
+    """The shipped limits, and how long a value must be beyond one, or back."""
 
     version: str
     row_seconds: int
@@ -156,9 +158,9 @@ class Limits(Table, frozen=True):
     def step_of(
         self, vital: str, side: Direction, bound: Decimal, unit: str
     ) -> tuple[Decimal, str]:
-        """The step of ``vital`` on one side, and the unit in which two values are compared by it.
+        """Return the step of ``vital`` on one side, and the unit for comparing two values by it.
 
-        ``bound`` in ``unit``: the limit that the value is beyond.
+        ``bound`` in ``unit`` is the limit that the value is beyond.
         """
         row = self.step.get(vital)
         if row is None:
@@ -167,7 +169,10 @@ class Limits(Table, frozen=True):
 
 
 class Personal(Table, frozen=True):
-    """The per-vital detector: which one, where it runs and when a run of unusual values alerts."""
+    """The detector of single vitals: which one, for which vitals, and when it alerts.
+
+    It alerts on a run of unusual values.
+    """
 
     detector: VitalDetectorName
     vitals: frozenset[str]
@@ -176,7 +181,7 @@ class Personal(Table, frozen=True):
 
 
 class Combined(Table, frozen=True):
-    """The multi-vital detector."""
+    """The detector of several vitals together."""
 
     features: tuple[str, ...]
     sustained_count: int
@@ -186,8 +191,9 @@ class Combined(Table, frozen=True):
 
 
 class Lasting(Table, frozen=True):
-    """Changes that last: of which vitals, for how long, how wide in resolutions, and how long
-    they are listed.
+    """Changes that last: their vitals, how long and how large they are, how long they are listed.
+
+    The size is a number of resolutions.
     """
 
     vitals: frozenset[str]
@@ -197,14 +203,16 @@ class Lasting(Table, frozen=True):
 
 
 class Shadow(Table, frozen=True, rename={"class_": "class"}):
-    """A detector of River that is only tried: its scores are written and counted, and never become
-    an alert.
+    """A detector of River that is only tried.
 
-    ``class`` with ``parameters``, or a ``pipeline`` of such tables. ``each``: a detector for each
-    of ``inputs``, looked at with each reading; else one of all of them, looked at with each moment
-    at which all are fresh. ``threshold``: from which score it would flag. ``keep``: learned vectors
-    from which it is rebuilt (twice as many are stored). ``budget_us``: CPU time for one vector,
-    above which a process runs without it.
+    Its scores are written and counted, and never become an alert.
+
+    - It has a ``class`` with ``parameters``, or a ``pipeline`` of such tables.
+    - ``each``: there is a detector for each of ``inputs``, called with each reading. Otherwise
+      there is one of all inputs, called with each moment at which all are fresh.
+    - ``threshold``: the score from which on it would flag.
+    - ``keep``: the number of learned vectors from which it is rebuilt. Twice as many are stored.
+    - ``budget_us``: the CPU time for one vector. A process in which it takes more runs without it.
     """
 
     inputs: tuple[str, ...]
@@ -218,12 +226,15 @@ class Shadow(Table, frozen=True, rename={"class_": "class"}):
 
     @property
     def vectors_bytes(self) -> int:
-        """Bytes of the vectors that one detector stores at most: four a number."""
+        """The bytes of the vectors that one detector stores at most: four for each number."""
         return 2 * self.keep * 4 * (1 if self.each else len(self.inputs))
 
 
 class Detectors(Table, frozen=True):
-    """Learned detectors. ``off``: rows in shadow that do not run, and whose states are kept."""
+    """Learned detectors.
+
+    ``off`` has the rows in shadow that do not run and whose states are kept.
+    """
 
     personal: Personal
     combined: Combined

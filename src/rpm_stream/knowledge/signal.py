@@ -1,5 +1,6 @@
-"""The rows of signal.toml: what a status flag means for judging, and what no body and no sensor
-of one body does.
+"""The rows of signal.toml: the meaning of status flags, and signs of a bad signal.
+
+Such a sign is something that no body, and no sensor of one body, does.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from rpm_stream.knowledge.tables import Table
 class Step(Table, frozen=True):
     """A jump of ``by`` (in the vital's first unit) between neighbours at most ``seconds`` apart.
 
-    Told at the ``times``-th jump; over with a neighbour that does not jump, ``hold_minutes`` after
-    the last jump.
+    It is reported at the ``times``-th jump. It is over with a neighbour that does not jump,
+    ``hold_minutes`` after the last jump.
     """
 
     vital: str
@@ -25,9 +26,10 @@ class Step(Table, frozen=True):
 
 
 class OtherUnit(Table, frozen=True):
-    """When a value looks sent in another unit than its own: as ratios to this person's usual value.
+    """The sign that a value was sent in another unit than its own.
 
-    Off by more than ``far`` in its own unit, and within ``near`` in another one of its vital.
+    ``near`` and ``far`` are ratios to this person's usual value. The value differs by more than
+    ``far`` in its own unit and lies within ``near`` in another unit of its vital.
     """
 
     vital: str
@@ -37,8 +39,9 @@ class OtherUnit(Table, frozen=True):
 
 
 class Usual(Table, frozen=True):
-    """How many of the newest values make a person's usual one (their median), and how many there
-    must be.
+    """How many of the newest values make a person's usual one, their median.
+
+    ``least`` is how many there must be.
     """
 
     kept: int
@@ -47,9 +50,10 @@ class Usual(Table, frozen=True):
 
 
 class Agreement(Table, frozen=True):
-    """Two sensors of one rhythm: more than ``gap`` a minute apart within ``seconds``, ``count``
-    times in a row over at least ``minutes``. ``sensors``: what to call the sensor of a
-    characteristic.
+    """Two sensors of one rhythm that disagree.
+
+    They are more than ``gap`` a minute apart within ``seconds``, ``count`` times in a row over at
+    least ``minutes``. ``sensors`` has the names of sensors by characteristic.
     """
 
     gap: Decimal
@@ -61,8 +65,9 @@ class Agreement(Table, frozen=True):
 
 
 class Motion(Table, frozen=True):
-    """Which vitals rise with movement, and from which steps a minute or metres a second, at most
-    ``seconds`` old, a person counts as moving.
+    """The vitals that rise with movement, and when a person counts as moving.
+
+    ``cadence`` is in steps a minute and ``speed`` in metres a second, at most ``seconds`` old.
     """
 
     vitals: frozenset[str]
@@ -73,8 +78,9 @@ class Motion(Table, frozen=True):
 
 
 class Resent(Table, frozen=True):
-    """``length`` values in a row, ``different`` of them different, that stood in this order
-    among the last ``kept``.
+    """``length`` values in a row that came in this order among the last ``kept``.
+
+    ``different`` of them differ from each other.
     """
 
     vital: str
@@ -85,9 +91,10 @@ class Resent(Table, frozen=True):
 
 
 class Signal(Table, frozen=True):
-    """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs
-    (``said_beside``: those that a reader of the alert must know); then the signs of a bad signal
-    that no device tells.
+    """All status flags, and the signs of a bad signal that no device reports.
+
+    Each flag is in one list: it keeps a value from judgement, asks for a repeat, or only informs.
+    ``said_beside`` has those that a reader of the alert must know.
     """
 
     version: str
@@ -103,7 +110,7 @@ class Signal(Table, frozen=True):
     resent: tuple[Resent, ...]
 
     def compared(self) -> set[str]:
-        """Every vital whose values are compared with each other."""
+        """Return every vital whose values are compared with each other."""
         return (
             {row.vital for row in self.step}
             | {row.vital for row in self.other_unit}
@@ -111,5 +118,5 @@ class Signal(Table, frozen=True):
         )
 
     def vitals(self) -> set[str]:
-        """Every vital that a rule names."""
+        """Return every vital that a rule names."""
         return self.compared() | self.motion.vitals

@@ -1,4 +1,4 @@
-"""Every number has its source beside it: which rows of a table lack theirs."""
+"""Find rows of a table with a number that has no source beside it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-UNSOURCED = frozenset({"version"})  # numbers that say nothing of a person
+UNSOURCED = frozenset({"version"})  # numbers without a clinical meaning
 
 
 def unsourced(table: Mapping[str, Any], key: str = "") -> Iterator[str]:
-    """The keys of numbers that have no ``source`` beside them or around them.
+    """Yield the keys of numbers that have no ``source`` beside or around them.
 
-    A source at the top of a file is that of its own numbers and tables; each row of its lists needs
-    one of its own.
+    A source at the top of a file applies to its own numbers and tables. Each row of its lists needs
+    its own source.
     """
     has_source = bool(str(table.get("source", "")).strip())
     if has_source and key:
@@ -31,7 +31,10 @@ def unsourced(table: Mapping[str, Any], key: str = "") -> Iterator[str]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is, or holds, a number; numbers that must be exact are written as text."""
+    """Return whether a value is or holds a number.
+
+    Numbers that must be exact are written as text.
+    """
     if isinstance(value, list):
         return any(_is_number(each) for each in value)
     if isinstance(value, str):

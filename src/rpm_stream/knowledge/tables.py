@@ -1,4 +1,4 @@
-"""Rows of the tables that say what a value is: vitals, units, characteristics."""
+"""Rows of the tables that define values: vitals, units and characteristics."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Publish = Literal["single", "summary", "none"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the table rows: a misspelt key is an error, not a silent default.
+    """Base of the table rows, where a misspelt key is an error and not a silent default.
 
-    Where there are numbers, a source.
+    ``source`` is that of its numbers.
     """
 
     source: str = ""
 
 
 class Bounds(Table, frozen=True):
-    """Values outside are refused or queried; in the vital's first unit.
+    """Bounds in the vital's first unit, outside of which values are refused or queried.
 
-    ``between``: so are values strictly between these two (a share of one where a percentage was
-    asked for).
+    ``between`` also excludes values strictly between these two (a fraction of one where a
+    percentage was asked for).
     """
 
     below: Decimal | None = None
@@ -34,7 +34,7 @@ class Bounds(Table, frozen=True):
     between: tuple[Decimal, Decimal] | None = None
 
     def excludes(self, value: Decimal) -> bool:
-        """Whether ``value`` lies outside."""
+        """Return whether ``value`` lies outside."""
         return (
             (self.above is not None and value > self.above)
             or (self.below is not None and value < self.below)
@@ -44,7 +44,7 @@ class Bounds(Table, frozen=True):
 
 
 class Unit(Table, frozen=True):
-    """(value - subtract) * multiply / divide gives the value in unit ``to``."""
+    """A unit, where (value - subtract) * multiply / divide gives the value in unit ``to``."""
 
     to: str
     subtract: Decimal = Decimal(0)
@@ -53,15 +53,16 @@ class Unit(Table, frozen=True):
 
 
 class Spelling(Table, frozen=True):
-    """Another way to write ``unit``: the same unit, so that no digit changes."""
+    """Another spelling of ``unit``, which is the same unit, so that no digit changes."""
 
     unit: str
 
 
 class AppPlaceholder(Table, frozen=True):
-    """A text that stands for "no value" in what an app sends: ``vital`` (or ``any``) has none when
-    it reads ``text``, for the reason ``absent``. A number stands for every way to write it (999 for
-    999.0).
+    """A text with which an app means "no value".
+
+    ``vital`` (or ``any``) has no value if it reads ``text``, and ``absent`` is the reason. A number
+    covers every spelling of it (999 for 999.0).
     """
 
     vital: str
@@ -76,15 +77,17 @@ class Placeholders(Table, frozen=True):
 
 
 class Vital(Table, frozen=True):
-    """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units,
-    bounds, publishing.
+    """One vital: codes, accepted units, bounds and publishing.
 
-    ``loinc_also``: codes that are read as this vital and never written; ``loinc_also_by_unit``:
-    those that imply a unit. ``words``: what the numbers of a coded vital mean, which has no other
-    values. ``reading``: what a reading is called where ``plain`` alone would read as a sign of life
-    or of death. ``usual_every``: minutes between two values where nobody has said and none is
-    known. ``by_user``: anybody in the house may have stood on the device, so a value of an unknown
-    user is not judged.
+    - ``loinc`` has pairs of code and display, ``mdc`` a code and its term.
+    - ``loinc_also`` has codes that are read as this vital and never written. ``loinc_also_by_unit``
+      has those that imply a unit.
+    - ``words`` has the meanings of a coded vital's numbers, which are its only values.
+    - ``reading`` is the name of a reading if ``plain`` alone would read as a sign of life or of
+      death.
+    - ``usual_every`` is the number of minutes between two values if none is set and none is known.
+    - ``by_user`` means that another person of the household may have used the device, so a value of
+      an unknown user is not judged.
     """
 
     display: str
@@ -109,8 +112,9 @@ class Vital(Table, frozen=True):
     usual_every: int = 720
 
     def word(self, value: str | None) -> str | None:
-        """What a value of a coded vital means; None for a number that is a number, and for what is
-        none of its codes.
+        """Return the meaning of a value of a coded vital.
+
+        Returns None for a vital without codes, and for a value that is none of its codes.
 
         >>> from rpm_stream.knowledge import shipped
         >>> [shipped().vitals["consciousness"].word(value) for value in ("1", "1.0", "0.5")]
@@ -122,19 +126,20 @@ class Vital(Table, frozen=True):
         return self.words.get(str(int(number))) if number == number.to_integral_value() else None
 
     def is_coded(self, value: str) -> bool:
-        """Whether ``value`` is one of the vital's codes; true of every value of a vital that has
-        none.
+        """Return whether ``value`` is one of the vital's codes.
+
+        It is true for every value of a vital without codes.
         """
         return not self.words or self.word(value) is not None
 
     @property
     def unit(self) -> str:
-        """The unit that the table's bounds are written in."""
+        """The unit of the table's bounds."""
         return self.units[0]
 
 
 class Characteristic(Table, frozen=True):
-    """What is known of a GATT characteristic besides its layout."""
+    """Facts about a GATT characteristic besides its layout."""
 
     name: str
     continuous: bool = False

@@ -1,4 +1,4 @@
-"""The rows of trends.toml: what changes over minutes or days."""
+"""The rows of trends.toml: changes over minutes or days."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rpm_stream.records import Of
 
 
 class Average(Table, frozen=True):
-    """The mean of the last ``fast_days`` (today included) against the mean of the ``slow_days``
-    before them.
+    """The mean of the last ``fast_days`` against the mean of the ``slow_days`` before them.
+
+    The last days include today.
     """
 
     vital: str
@@ -24,8 +25,9 @@ class Average(Table, frozen=True):
 
 
 class Drop(Table, frozen=True):
-    """A value ``by`` below the median of the ``days`` before its own, for ``minutes`` or ``of``
-    the last readings.
+    """A value ``by`` below the median of the ``days`` before its own.
+
+    It must last ``minutes``, or show in ``of`` the last readings.
     """
 
     vital: str
@@ -38,7 +40,7 @@ class Drop(Table, frozen=True):
 
 
 class RuleOfThumb(Table, frozen=True):
-    """A rise ``by`` so much within ``days``: words beside another rule."""
+    """A rise ``by`` so much within ``days``, which adds text to another rule."""
 
     vital: str
     by: Decimal
@@ -47,8 +49,9 @@ class RuleOfThumb(Table, frozen=True):
 
 
 class Discharge(Table, frozen=True):
-    """More than ``by`` above the weight at discharge within ``days`` of it, while no days of
-    one's own are known.
+    """More than ``by`` above the weight at discharge within ``days`` of it.
+
+    It applies until days of the patient are known.
     """
 
     vital: str
@@ -58,9 +61,7 @@ class Discharge(Table, frozen=True):
 
 
 class Joined(Table, frozen=True):
-    """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the
-    averages.
-    """
+    """What makes a rise of ``vital`` more important: an answer above the usual, or an average."""
 
     vital: str
     answer: str
@@ -73,8 +74,9 @@ class Joined(Table, frozen=True):
 
 
 class Falling(Table, frozen=True):
-    """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``; in the
-    vital's first unit.
+    """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``.
+
+    Numbers are in the vital's first unit.
     """
 
     vital: str
@@ -102,7 +104,7 @@ class Trends(Table, frozen=True):
     falling: tuple[Falling, ...] = ()
 
     def vitals(self) -> set[str]:
-        """Every vital that a rule names."""
+        """Return every vital that a rule names."""
         named = {
             row.vital
             for rows in (self.average, self.drop, self.rule_of_thumb, self.discharge, self.falling)

@@ -1,6 +1,6 @@
 """What normalise remembers of one device.
 
-All of it is bounded. Nothing depends on this machine's clock: a message that comes again finds what
+All of it is bounded. Nothing depends on this machine's clock. A message that comes again finds what
 held at its own time.
 """
 
@@ -17,9 +17,9 @@ FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class SensorSession(msgspec.Struct, array_like=True):
-    """Start of a CGM session (2AAA): local time and, if the device sent it, the offset from UTC.
+    """The start of a CGM session (2AAA): local time and, if sent, the offset from UTC.
 
-    ``since`` is when the gateway read it. ``named`` is the start as it was first sent: it
+    ``since`` is when the gateway read it. ``named`` is the start as it was first sent. It
     identifies the session even if the device's zone changes.
     """
 
@@ -41,5 +41,5 @@ class DeviceMemory(msgspec.Struct):
     # by characteristic: values seen under the time that the clock shows
     sightings: dict[str, Sightings] = {}
     counted: datetime | None = None  # the latest device time that counted, without a zone
-    # device time of the last value that was refused as stored too long
+    # device time of the last value that was refused because it was stored too long
     stored: datetime | None = None

@@ -1,9 +1,9 @@
-"""Whether a value came before. Here a duplicate is decided.
+"""Decide whether a value is a duplicate.
 
 A value is a duplicate if the device has left its mark (seen_entries.py), or if it was seen under
-the time that its device shows (sightings.py). A known time with another value is another value: a
-clock that stands still shows one time for all it measures. What is too old to be told from a
-re-sent value is refused, never swallowed.
+the time that its device shows (sightings.py). Another value with a known time is a new value,
+because a stopped clock shows one time for all that it measures. A value that is too old to be
+distinguished from a re-sent one is refused, never dropped silently.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-
 
 
 def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[Verdict, Identity]:
-    """Whether the value was seen; and what identifies it, where the name by its device's time is
-    another's.
+    """Return whether the value was seen, and its identity.
+
+    The identity changes if another value already has the name under the device's time.
     """
     entry_mark = identity.mark
     verdict = check(memory.seen, entry_mark, value.is_dense, value.frame.is_known)
@@ -67,11 +68,10 @@ def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[
 
 
 def repeats_old_second(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> bool | None:
-    """Whether a value that is not known lies in a second of long ago that was seen; None where that
-    means nothing.
+    """Return whether an unknown value lies in a second of long ago that was seen.
 
-    It means something of a clock that counts and lies well behind, in a frame that was not read
-    before.
+    Returns None if that means nothing. It means something for a clock that counts and is well
+    behind, in a frame that was not read before.
     """
     placed = value.placed
     if (
@@ -88,19 +88,18 @@ def repeats_old_second(memory: DeviceMemory, value: PlacedValue, identity: Ident
 
 
 def is_set_back(memory: DeviceMemory, value: PlacedValue) -> bool:
-    """Whether the clock was set back, so that it shows old seconds again, and runs.
+    """Return whether the clock was set back, so that it shows old seconds again, and runs.
 
-    What it measures now would pass for what it measured then.
+    A value of now would then count as one of that old time.
     """
     behind = value.placed.behind
     return behind is not None and runs_behind(noted(memory.behind, behind))
 
 
 def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> bool:
-    """Whether this value of a re-sent frame was read before its session was known, under its time
-    of receipt.
+    """Return whether this value of a re-sent frame was read before its session was known.
 
-    ``alone`` is the value without its session.
+    It was then read under its time of receipt. ``alone`` is the value without its session.
     """
     seen_as = identify_by_at(value.entry, alone).mark
     return check(memory.seen, seen_as, value.is_dense, True) == "duplicate"
@@ -109,7 +108,7 @@ def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> 
 def note_sighting(
     memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome
 ) -> None:
-    """Note that a value was seen under its device's time."""
+    """Remember that a value was seen under its device's time."""
     if identity.name is None:
         return
     kinds = memory.sightings
@@ -121,7 +120,7 @@ def note_sighting(
 
 
 def _is_another(memory: DeviceMemory, identity: Identity) -> bool:
-    """Whether the number of a value is known, and by other values alone."""
+    """Return whether the number of a value is known, but only with other values."""
     sightings = memory.sightings.get(identity.mark.kind)
     if sightings is None or identity.name is None:
         return False
@@ -129,8 +128,9 @@ def _is_another(memory: DeviceMemory, identity: Identity) -> bool:
 
 
 def _is_of_memory(value: PlacedValue) -> bool:
-    """Whether another value of the same shown time came with this one, or the whole frame has
-    come before.
+    """Return whether another value of the same shown time came with this one.
+
+    Also true if the whole frame has come before.
     """
     entry = value.entry
     sent = sent_time(value.decoded)

@@ -1,4 +1,4 @@
-"""What all entries of one frame share."""
+"""The facts that all entries of one frame share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rpm_stream.records import DeviceEntry
 class FrameContext(msgspec.Struct, kw_only=True):
     """One frame as its entries see it.
 
-    ``registered`` is the device's entry in the registry, ``unregistered`` the patient of a device
-    that has none (in a CSV file). ``is_known``: the frame was read before. ``conflicts``: indexes
-    of entries with impossible pressures.
+    ``registered`` is the device's entry in the registry. ``unregistered`` is the patient of a
+    device without an entry (in a CSV file). ``is_known`` means that the frame was read before.
+    ``conflicts`` has the indexes of entries with impossible pressures.
     """
 
     frame: str
@@ -27,5 +27,5 @@ class FrameContext(msgspec.Struct, kw_only=True):
     is_known: bool = False
     entries: list[Entry] = []
     conflicts: frozenset[int] = frozenset()
-    # device times of the entries that count; filled where it matters
+    # device times of the entries that count, filled where needed
     counted: list[datetime] | None = None

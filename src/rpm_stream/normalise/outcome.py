@@ -1,4 +1,4 @@
-"""What the values of one entry ended as, sorted, and noted in the device's memory."""
+"""Sort the outcomes of one entry's values, and note them in the device's memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from rpm_stream.normalise.provenance import Provenance, make_reading
 from rpm_stream.normalise.seen_entries import leave_out, remember
 from rpm_stream.records import Decoded, Reading
 
-REFUSED = "refused"  # flag of an implausible value that the judge is to report
-# What the registry, the gateway's clock or we may mend; the other reasons are for what a value
-# says.
+REFUSED = "refused"  # flag of an implausible value that the judge reports
+# Reasons that a change of the registry, the gateway's clock or this service may remove. The other
+# reasons depend on the value itself.
 MENDED_ELSEWHERE = frozenset(
     {"unknown_device", "unassigned", "identity_conflict", "future_time", "internal_error"}
 )
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """One value of an entry and what it ended as; None: a duplicate."""
+    """One value of an entry and its outcome.
+
+    None means a duplicate.
+    """
 
     decoded: Decoded
     provenance: Provenance
@@ -35,8 +38,8 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 class RefusedParts(NamedTuple):
     """Parts of an entry that were refused for one cause.
 
-    ``implausible`` is the value as a reading of its patient, for the judge to report; its id is to
-    be the reject's.
+    ``implausible`` is the value as a reading of its patient, for the judge to report. The caller
+    gives it the id of the reject.
     """
 
     why: Refusal
@@ -45,9 +48,9 @@ class RefusedParts(NamedTuple):
 
 
 class Normalised(msgspec.Struct, frozen=True, gc=False):
-    """What an entry became: each of its parts is in one of the three.
+    """The result of an entry, in which each of its parts is once.
 
-    ``is_context``: it has no parts.
+    ``is_context`` means that it has no parts.
     """
 
     readings: list[Reading]
@@ -66,7 +69,7 @@ def conclude(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
             for each in ended
             if each.provenance is last and isinstance(each.outcome, Reading)
         ]
-        # a stream, nearly always: one time, the gateway's, and all is read
+        # nearly always a stream: one time, the gateway's, and all values are read
         if len(read) == len(ended):
             remember(memory.seen, last.identity.mark)
             return Normalised(read, 0, [])
@@ -75,7 +78,7 @@ def conclude(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
 
 def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
     readings: list[Reading] = []
-    # by cause; each implausible value is a cause of its own
+    # by cause, where each implausible value is a cause of its own
     refused: dict[tuple[Refusal, int], list[Ended]] = {}
     duplicates = 0
     noted_one: Provenance | None = None
@@ -91,7 +94,7 @@ def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
             duplicates += 1
         else:
             readings.append(outcome)
-        if shared is not noted_one:  # nearly always one for all parts
+        if shared is not noted_one:  # nearly always the same for all parts
             noted_one = shared
             note_sighting(
                 memory, shared.value, shared.identity, "again" if outcome is None else "read"
@@ -112,7 +115,7 @@ def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
 
 
 def _refused_first(memory: DeviceMemory, values: Sequence[Ended]) -> list[Ended]:
-    """Of values that are refused for what they say, those that are refused for the first time."""
+    """Return the values that are refused for the first time, of those refused for their content."""
     for each in values:
         note_sighting(memory, each.provenance.value, each.provenance.identity, "refused")
     return [
@@ -127,7 +130,7 @@ def _refused_parts(values: Sequence[Ended], why: Refusal) -> RefusedParts:
     shared = values[0].provenance
     implausible = None
     if why.reason == "implausible" and CONTROL_SOLUTION not in decoded.flags:
-        # whose it would be was asked before its value was looked at
+        # the wearer was found before the value was checked
         assert isinstance(shared.patient, str)
         reading = make_reading(shared, decoded, shared.patient, False)
         implausible = msgspec.structs.replace(reading, flags=(*reading.flags, REFUSED))
@@ -135,8 +138,9 @@ def _refused_parts(values: Sequence[Ended], why: Refusal) -> RefusedParts:
 
 
 def _note_clock(memory: DeviceMemory, ended: Sequence[Ended], is_read: bool) -> None:
-    """Note what the entry says of its device's clock, if it is read or its time repeats or is
-    too old.
+    """Note what the entry shows of its device's clock.
+
+    It counts if the entry is read, its time repeats, or it is too old.
     """
     if (last := ended[-1].provenance).value.placed.behind is None:
         return
@@ -154,8 +158,9 @@ def _note_clock(memory: DeviceMemory, ended: Sequence[Ended], is_read: bool) -> 
 
 
 def _note_left_out(memory: DeviceMemory, ended: Sequence[Ended]) -> None:
-    """Note what is missing of an entry that was read: sent again and then acceptable, it is no
-    duplicate.
+    """Note which parts of an entry that was read are missing.
+
+    If such a part is sent again and is then acceptable, it is no duplicate.
     """
     for names in {each.provenance.left_out_as for each in ended}:
         its = [each for each in ended if each.provenance.left_out_as == names]

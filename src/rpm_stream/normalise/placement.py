@@ -1,9 +1,9 @@
-"""When a value was measured: by the device's own clock where that counts, else by the gateway's
-``at``.
+"""Decide when a value was measured.
 
-Device time counts if the clock is valid and the time lies within 30 days before and 5 minutes after
-``at`` (CONTRACT 3). The offset from UTC is the first known of: the payload's, the registry's, the
-frame's; else UTC.
+The device's own clock is used if its time counts, else the gateway's ``at``. Device time counts if
+the clock is valid and the time lies within 30 days before and 5 minutes after ``at`` (CONTRACT 3).
+The offset from UTC is the first known one of the payload's, the registry's and the frame's, else
+UTC.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from rpm_stream.records import Decoded, Record
 
 DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
 DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
-# flags of decoders: the clock itself says it is wrong
+# flags of decoders: the clock itself reports that it is wrong
 CLOCK_FAULTS = frozenset({"clock_not_set", "time_fault"})
 IGNORED = "device_time_ignored"
-# A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock
-# is taken for wrongly set and the reading flagged; beyond that no time zone explains it.
+# A gateway whose clock is an hour off must not cost readings. Up to the largest offset from UTC
+# (UTC+14) the clock counts as wrongly set, and the reading is flagged. No time zone explains a
+# larger difference.
 FUTURE = timedelta(hours=14)
-# no device of these kinds is older; keeps all later arithmetic in range
+# no device of these kinds is older, and all later arithmetic stays in range
 OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Placed(Record, frozen=True, kw_only=True, gc=False):
-    """When a value was measured, and how that was found.
+    """The place of a value in time, and how it was found.
 
-    ``by_device``: the device's own clock was used. ``behind``: seconds by which the device time
-    lies before the gateway's, where the clock is valid. ``shown``: that device time as the device
-    shows it, without a zone.
+    A value can have two times: that of the device's own clock, if it sends one, and the gateway's
+    ``at``. ``measured_at`` is the one that counts, with the offset from UTC and flags for what was
+    uncertain. ``by_device`` means that the device's own clock was used. ``behind`` is the number of
+    seconds that the device time is before the gateway's, if the clock is valid. ``shown`` is that
+    device time as the device shows it, without a zone.
     """
 
     measured_at: datetime
@@ -45,7 +48,7 @@ class Placed(Record, frozen=True, kw_only=True, gc=False):
 
 
 def offset_minutes(offset: str) -> int:
-    """Minutes east of UTC of ``+hh:mm``, ``-hh:mm`` or ``Z``."""
+    """Return the minutes east of UTC for ``+hh:mm``, ``-hh:mm`` or ``Z``."""
     if offset == "Z":
         return 0
     minutes = int(offset[1:3]) * 60 + int(offset[4:6])
@@ -53,7 +56,7 @@ def offset_minutes(offset: str) -> int:
 
 
 def offset_text(minutes: int) -> str:
-    """``+hh:mm`` of minutes east of UTC."""
+    """Return ``+hh:mm`` for minutes east of UTC."""
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
 
@@ -65,7 +68,7 @@ def _zone(offset: str) -> timezone:
 def place(at: datetime, decoded: Decoded, offset: str | None) -> Placed:
     """Choose between the device's clock and the gateway's ``at``.
 
-    ``offset``: the device's from UTC, if known.
+    ``offset`` is the device's from UTC, if known.
     """
     if stamp := decoded.attributes.get("device_time_utc"):  # the device sends its zone
         decoded = msgspec.structs.replace(
@@ -99,17 +102,16 @@ def place(at: datetime, decoded: Decoded, offset: str | None) -> Placed:
 
 
 def without_device_time(placed: Placed, at: datetime) -> Placed:
-    """The same value by the gateway's clock."""
+    """Return the same value by the gateway's clock."""
     return msgspec.structs.replace(
         placed, measured_at=at, by_device=False, flags=(*placed.flags, IGNORED)
     )
 
 
 def sent_time(decoded: Decoded) -> str:
-    """The valid time that the device itself gives a value, as the device writes it; empty where
-    there is none.
+    """Return the valid time that the device gives a value, as the device writes it.
 
-    It tells one value from another whether or not it counts.
+    It is empty if there is none. It distinguishes values whether or not it counts.
     """
     if not CLOCK_FAULTS.isdisjoint(decoded.flags):
         return ""
@@ -117,8 +119,9 @@ def sent_time(decoded: Decoded) -> str:
 
 
 def time_fault(measured_at: datetime, received_at: datetime) -> Refusal | None:
-    """Why nothing can have been measured then: later than any time zone explains, or before
-    there were devices.
+    """Return why nothing can have been measured at this time, or None.
+
+    The time is later than any time zone explains, or before there were devices.
     """
     if measured_at - received_at > FUTURE:
         return Refusal(

@@ -1,9 +1,9 @@
-"""Whether a body can have a value: known vital and unit, reject and query bounds, pressures of one
-cuff.
+"""Decide whether a body can have a value.
 
-A value outside the reject bound is refused as implausible. One outside the query bound is kept and
-flagged. Control solution is refused, LO and HI of a meter become absent values. What must not be
-here: a guess by the size of a value, a limit that alerts.
+The checks are: known vital and unit, reject and query bounds, and the pressures of one cuff. A
+value outside the reject bound is refused as implausible. One outside the query bound is kept and
+flagged. Control solution is refused. LO and HI of a meter become absent values. Guesses by the size
+of a value and limits that alert do not belong here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rpm_stream.text import as_sent
 
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
 CONTROL_SOLUTION = "control_solution"  # flag of decoders
-# What a meter says beside a number that no body can have, and what it shows then.
+# The flag of a meter beside an impossible number, and what the meter shows then.
 METER_LIMITS: tuple[tuple[str, Absent], ...] = (
     ("result_too_low", "negative-infinity"),
     ("result_too_high", "positive-infinity"),
 )
-MOST_ANSWERS = 50_000  # values repeat: so many answers are kept
+MOST_ANSWERS = 50_000  # values repeat, so answers are cached up to this number
 
 Bound = Literal["fine", "query", "implausible", "unknown_vital", "unknown_unit"]
 
@@ -37,14 +37,17 @@ _CONTROL = Refusal(reason="implausible", detail="control solution, not a patient
 
 
 class Plausibility:
-    """What a body can have, by the knowledge tables."""
+    """The values that a body can have, by the knowledge tables."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._known: dict[tuple[str, str | None, str], Bound] = {}
 
     def bound(self, vital: str, value: str | None, unit: str) -> Bound:
-        """Where ``value`` lies; an absent value only needs its vital and unit to be known."""
+        """Return where ``value`` lies.
+
+        An absent value only needs a known vital and unit.
+        """
         key = (vital, value, unit)
         if (bound := self._known.get(key)) is None:
             if len(self._known) > MOST_ANSWERS:
@@ -66,9 +69,9 @@ class Plausibility:
         return "query" if row.query.excludes(number) else "fine"
 
     def refusal(self, bound: Bound, decoded: Decoded, is_conflict: bool) -> Refusal | None:
-        """Why a value is no patient's.
+        """Return why a value is no patient's, or None.
 
-        ``is_conflict``: the pressures of its cuff contradict each other.
+        ``is_conflict`` means that the pressures of its cuff contradict each other.
         """
         vital = decoded.vital
         if CONTROL_SOLUTION in decoded.flags:
@@ -92,8 +95,9 @@ class Plausibility:
         return _CONFLICT if is_conflict and vital in PRESSURES else None
 
     def number(self, decoded: Decoded | None) -> Decimal | None:
-        """The value in its vital's first unit; None where there is none, or where its vital or
-        unit is unknown.
+        """Return the value in its vital's first unit.
+
+        Returns None for an absent value, or if its vital or unit is unknown.
         """
         if decoded is None or decoded.value is None:
             return None
@@ -104,17 +108,16 @@ class Plausibility:
         )
 
     def pressures_conflict(self, cuff: Mapping[str, Decoded]) -> bool:
-        """Whether the pressures of one cuff contradict each other: diastolic must be below
-        systolic.
+        """Return whether the pressures of one cuff contradict each other.
 
-        Source: clinical table 10.
+        Diastolic must be below systolic. Source: clinical table 10.
         """
         high = self.number(cuff.get("systolic"))
         low = self.number(cuff.get("diastolic"))
         return high is not None and low is not None and low >= high
 
     def panel_conflicts(self, entry: Entry) -> bool:
-        """Whether the pressures inside one entry contradict each other."""
+        """Return whether the pressures inside one entry contradict each other."""
         readings = entry.payload.readings
         if len(readings) < 2 or not (
             readings[0].vital in PRESSURES or entry.characteristic == FHIR
@@ -123,13 +126,14 @@ class Plausibility:
         return self.pressures_conflict({decoded.vital: decoded for decoded in readings})
 
     def conflicting(self, entries: Iterable[Entry | BadEntry]) -> frozenset[int]:
-        """Indexes of entries of one instant, one pressure each, that no cuff can measure
-        together.
+        """Return the indexes of entries of one instant that no cuff can measure together.
+
+        Each of these entries has one pressure.
         """
         cuffs: dict[datetime, dict[str, tuple[int, Decoded]]] = {}
         for entry in entries:
             if not isinstance(entry, Entry) or len(entry.payload.readings) != 1:
-                continue  # a panel is judged by itself
+                continue  # a panel is checked separately
             if (decoded := entry.payload.readings[0]).vital in PRESSURES:
                 cuffs.setdefault(entry.at, {})[decoded.vital] = (entry.index, decoded)
         return frozenset(
@@ -141,8 +145,9 @@ class Plausibility:
 
 
 def meter_limit(decoded: Decoded) -> Decoded:
-    """A meter that says "result too low" or "too high" beside a number that no body can have
-    shows LO or HI.
+    """Return the value as LO or HI if the meter reports a result too low or too high.
+
+    It is for a number that no body can have.
     """
     for flag, absent in METER_LIMITS:
         if flag in decoded.flags:
@@ -151,5 +156,5 @@ def meter_limit(decoded: Decoded) -> Decoded:
 
 
 def beyond_scale(flags: Sequence[str]) -> list[str]:
-    """The flags that say that a meter shows LO or HI, sorted."""
+    """Return the flags for a meter that shows LO or HI, sorted."""
     return sorted({flag for flag, _ in METER_LIMITS}.intersection(flags))

@@ -1,4 +1,4 @@
-"""When a value was measured, whose it is, and whether it is known; and the reading that follows."""
+"""When a value was measured, whose it is and whether it is known, and the reading that follows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from rpm_stream.sameness import DEVICE_TIME
 
 
 class Provenance(msgspec.Struct, frozen=True, gc=False):
-    """When, whose, whether known: what the values of an entry share that were measured at one time.
+    """What values of an entry share that were measured at one time: when, whose, and whether known.
 
-    ``patient``: or why it is nobody's, or was measured at an impossible time. ``clock_repeats``:
-    whether the clock shows a second of long ago again (None: that means nothing here).
+    An entry such as a blood pressure has several values with one time and one wearer. The shared
+    facts are found once and used for each. ``patient`` is the wearer, or the refusal if there is
+    none or the time is impossible. ``clock_repeats`` is whether the clock shows a second of long
+    ago again, or None if that means nothing here.
     """
 
     value: PlacedValue
@@ -30,13 +32,14 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     patient: str | Refusal
     too_old: Refusal | None
     flags: tuple[str, ...]
-    attributes: dict[str, Any]  # of the readings; nobody changes it after this
+    attributes: dict[str, Any]  # of the readings, not changed after this
     clock_repeats: bool | None
 
     @property
     def left_out_as(self) -> tuple[int, ...]:
-        """Its names among entries that were read in part: the first, and what older releases
-        wrote.
+        """Its names among entries that were read in part.
+
+        The first is the present one. Older releases wrote the second.
         """
         name = self.identity.name
         digest = self.identity.mark.digest
@@ -44,9 +47,9 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
 
 
 def reading_attributes(value: PlacedValue, off_by: int | None) -> dict[str, Any]:
-    """The attributes of the readings of one provenance.
+    """Return the attributes of the readings of one provenance.
 
-    ``off_by``: seconds that the device's clock is off, if sure.
+    ``off_by`` is how many seconds the device's clock is off, if certain.
     """
     attributes = {**value.decoded.attributes, "characteristic": value.entry.characteristic}
     if off_by is not None:
@@ -57,7 +60,10 @@ def reading_attributes(value: PlacedValue, off_by: int | None) -> dict[str, Any]
 
 
 def make_reading(shared: Provenance, decoded: Decoded, patient: str, is_query: bool) -> Reading:
-    """The reading of ``patient``. ``is_query``: its value lies outside the query bound."""
+    """Return the reading of ``patient``.
+
+    ``is_query`` means that its value lies outside the query bound.
+    """
     frame = shared.value.frame
     entry = shared.value.entry
     placed = shared.value.placed

@@ -1,11 +1,10 @@
-"""What a device has sent before: small by design, and never loses a new reading silently.
-duplicates.py decides by it.
+"""The entries that a device has sent before, in a small state that loses no new reading silently.
 
-The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind
-of entry the seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in
-such a second is a duplicate; only where several entries share a second (``dense`` kinds) and its
-frame was never read can it not be told from a re-send: that one is refused as too old, which keeps
-it as a Reject.
+duplicates.py decides by it. The newest entries are known one by one. For older ones, up to 7 days,
+the state keeps the seconds that were seen for each kind of entry. Runs of seconds are spans, so 1
+Hz is one span. An old entry in such a second is a duplicate. Only an entry of a kind of which
+several share a second (``dense``), in a frame that was never read, cannot be distinguished from a
+re-sent one. It is refused as too old, which keeps it as a Reject.
 """
 
 from __future__ import annotations
@@ -22,29 +21,28 @@ import msgspec
 
 from rpm_stream.records import Record
 
-EXACT = 512  # entries known one by one, or more, 12 bytes each
-# so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
+EXACT = 512  # entries known one by one at least, 12 bytes each
+# after so many more, the oldest are forgotten: 768 entries are 9 KB of the state's 48
 FORGET_EVERY = 256
-LOOK_EVERY = 64  # entries of a kind
-MOST_EXACT = 2560  # when so many lie within few seconds: 31 KB
+LOOK_EVERY = 64  # number of entries of a kind after which the total is checked
+MOST_EXACT = 2560  # the maximum when so many lie within few seconds: 31 KB
 KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
-MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
-MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
+MOST_SPANS = 2200  # spans of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
+MOST_KINDS = 3  # kinds that may have that many; with more kinds, all share the total
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
-MOST_REJECTS = 256  # rejects, frames with some, and entries read in part: 11 bytes each
-MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 bytes each
+MOST_REJECTS = 256  # rejects, frames with rejects, and entries read in part: 11 bytes each
+MOST_LEFT_OUT = 1024  # missing parts of entries read in part, in all: up to 3 bytes each
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
 
 
 class EntryMarks:
-    """Entries of one kind: the numbers that stand for them in ascending order, and beside each its
-    second.
+    """Entries of one kind: the numbers that represent them, ascending, and the second of each.
 
-    Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the
-    memory and twice the bytes, and 50 times as long to write.
+    They are columns of plain numbers, in memory as in the changelog. A dict of them took ten times
+    the memory and twice the bytes, and 50 times as long to write.
     """
 
     __slots__ = ("digests", "seconds")
@@ -72,12 +70,12 @@ class EntryMarks:
             self.seconds = array("q", seconds)
 
     def holds(self, digest: int) -> bool:
-        """Whether the entry is among these."""
+        """Return whether the entry is among these."""
         index = bisect_left(self.digests, digest)
         return index < len(self.digests) and self.digests[index] == digest
 
     def add(self, digest: int, second: int) -> bool:
-        """Add an entry; says whether it is a further one."""
+        """Add an entry, and return whether it is new."""
         digests = self.digests
         index = bisect_left(digests, digest)
         if index < len(digests) and digests[index] == digest:
@@ -90,12 +88,12 @@ class EntryMarks:
         return True
 
     def since(self, second: int) -> EntryMarks:
-        """Those of this second and later ones."""
+        """Return those of this second and later ones."""
         later = [at >= second for at in self.seconds]
         return EntryMarks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
 
     def packed(self) -> bytes:
-        """Both columns as the machine has them, and how that is."""
+        """Return both columns in this machine's format, after a mark of that format."""
         return (
             _ORDER
             + self.seconds.typecode.encode()
@@ -105,9 +103,9 @@ class EntryMarks:
 
     @classmethod
     def unpacked(cls, data: bytes) -> EntryMarks:
-        """What ``packed`` gave.
+        """Return the marks that ``packed`` encoded.
 
-        Raises ValueError where it was packed on a machine that writes numbers otherwise.
+        Raises ValueError if a machine with another format of numbers packed them.
         """
         order = data[: len(_ORDER)]
         code = data[len(_ORDER) : len(_ORDER) + 1]
@@ -128,25 +126,27 @@ _ORDER = array("I", [1]).tobytes()
 
 
 class SeenEntries(msgspec.Struct):
-    """State of one device.
+    """The entries of one device.
 
-    Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …].
+    Times are whole seconds since 1970. ``older`` holds spans as [start, length, gap, …].
     """
 
     newest: datetime | None = None
     exact: dict[str, EntryMarks] = {}  # by kind
-    forgotten: int | None = None  # seconds up to here are no longer known one by one
+    forgotten: int | None = None  # entries up to this second are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
-    refused: list[bytes] = []  # the newest rejects, as the first eight bytes of their ids
-    refusing: list[bytes] = []  # the newest frames with rejects, as eight bytes that stand for them
-    # entries that were read but for these parts, by mark; the newest
+    refused: list[bytes] = []  # the newest rejects, by the first eight bytes of their ids
+    refusing: list[bytes] = []  # the newest frames with rejects, by eight bytes of their digest
+    # by mark: the missing parts of the newest entries that were read in part
     partial: dict[int, list[int]] = {}
 
 
 class EntryMark(Record, frozen=True, kw_only=True, gc=False):
-    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that
-    stand for it.
+    """One entry of a device.
+
+    ``kind`` is its characteristic, or the vital of an app. ``digest`` has 64 bits that represent
+    it.
     """
 
     kind: str
@@ -155,7 +155,7 @@ class EntryMark(Record, frozen=True, kw_only=True, gc=False):
 
 
 def mark(kind: str, key: str, at: datetime) -> EntryMark:
-    """The mark of the entry that ``key`` identifies among its kind."""
+    """Return the mark of the entry that ``key`` identifies among its kind."""
     digest = blake2b(f"{kind}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return EntryMark(kind=kind, digest=int.from_bytes(digest), at=at)
 
@@ -182,7 +182,7 @@ def _inside(spans: Spans, value: int) -> bool:
 
 
 def _runs(values: list[int]) -> Spans:
-    """Ascending values as spans."""
+    """Return ascending values as spans."""
     spans: Spans = []
     for value in values:
         if spans and value <= spans[-1][1] + 1:
@@ -193,8 +193,9 @@ def _runs(values: list[int]) -> Spans:
 
 
 def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
-    """Add a run to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two
-    are joined.
+    """Add a run to sorted disjoint spans and join neighbours.
+
+    Beyond ``most`` spans the closest two are joined.
     """
     low, high = run
     start = end = bisect_right(spans, (low, 2**62))
@@ -212,31 +213,31 @@ def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
 
 
 def frame_known(seen: SeenEntries, sender: str, seq: int) -> bool:
-    """Whether a frame of this gateway and boot was read already; notes it."""
+    """Return whether a frame of this gateway and boot was read before, and remember it."""
     spans = seen.frames.pop(sender, [])
     known = _inside(spans, seq)
     if not known:
         _insert(spans, (seq, seq), MOST_FRAME_SPANS)
-    seen.frames[sender] = spans  # last in order: the most recent boot
+    seen.frames[sender] = spans  # the most recent boot is last
     while len(seen.frames) > MOST_BOOTS:
         del seen.frames[next(iter(seen.frames))]
     return known
 
 
 def was_rejected(seen: SeenEntries, reject_id: str) -> bool:
-    """Whether this very reject was written lately; notes it.
+    """Return whether this same reject was written lately, and remember it.
 
-    The id of a reject follows from what was refused alone, so a re-sent one would give that id a
-    second position and time: it is a duplicate of what is kept already.
+    The id of a reject depends only on what was refused. So a re-sent one would give that id a
+    second position and time. It is a duplicate of the one that is kept.
     """
     return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
 
 
 def frame_had_rejects(seen: SeenEntries, frame: bytes) -> bool:
-    """Whether something in this very frame was rejected lately; notes it.
+    """Return whether something in this same frame was rejected lately, and remember it.
 
-    Then each part of it has ended before as a reading or a reject: one that is refused now is a
-    duplicate, however many rejects were written since.
+    Then each part of the frame has ended before as a reading or a reject. A part that is refused
+    now is a duplicate, however many rejects were written since.
     """
     return _noted(seen.refusing, blake2b(frame, digest_size=8).digest())
 
@@ -250,15 +251,17 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
 
 
 def was_left_out(seen: SeenEntries, names: Sequence[int], part: int) -> bool:
-    """Whether this part of a known entry was refused when its other parts were read: then it is
-    no duplicate.
+    """Return whether this part of a known entry was refused when its other parts were read.
+
+    Such a part is no duplicate.
     """
     return any(part in seen.partial.get(name, ()) for name in names)
 
 
 def leave_out(seen: SeenEntries, names: Sequence[int], parts: list[int]) -> None:
-    """Note under the first of its names which parts of an entry that was read are missing (none:
-    it is complete).
+    """Remember, under the first of its names, the missing parts of an entry that was read.
+
+    Without missing parts the entry is complete.
     """
     for name in names:
         seen.partial.pop(name, None)
@@ -271,13 +274,13 @@ def leave_out(seen: SeenEntries, names: Sequence[int], parts: list[int]) -> None
 
 
 def is_known(seen: SeenEntries, entry: EntryMark) -> bool:
-    """Whether this very entry is among the newest, which are known one by one."""
+    """Return whether this same entry is among the newest, which are known one by one."""
     marks = seen.exact.get(entry.kind)
     return marks is not None and marks.holds(entry.digest)
 
 
 def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool) -> Verdict:
-    """Say whether the entry was seen before; changes nothing."""
+    """Return whether the entry was seen before, without changing anything."""
     if is_known(seen, entry):
         return "duplicate"
     if seen.newest is not None and entry.at < seen.newest - KNOWN_FOR:
@@ -291,28 +294,28 @@ def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool
 
 
 def size(seen: SeenEntries) -> int:
-    """About how many bytes the entries take."""
+    """Return about how many bytes the entries take."""
     return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
 
 
 def remember(seen: SeenEntries, entry: EntryMark) -> None:
-    """Note an entry that became readings."""
+    """Remember an entry that became readings."""
     marks = seen.exact.get(entry.kind)
     if marks is None:
         marks = seen.exact[entry.kind] = EntryMarks()
     if seen.newest is None or entry.at > seen.newest:
         seen.newest = entry.at
     if not marks.add(entry.digest, int(entry.at.timestamp())):
-        return  # another part of it
+        return  # another part of the same entry
     if len(marks) % LOOK_EVERY == 0 and sum(map(len, seen.exact.values())) >= EXACT + FORGET_EVERY:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 
 def _forget(seen: SeenEntries, limit: int) -> None:
-    """Keep the newest entries one by one, of the others the seconds.
+    """Keep the newest entries one by one, and only the seconds of the others.
 
-    A second is forgotten whole or not at all, or the rest of a burst would look like its own
-    re-send; only a burst that alone would fill the state is cut.
+    A second is forgotten whole or not at all. Otherwise the rest of a burst would look like its own
+    re-send. Only a burst that alone would fill the state is cut.
     """
     by_time = sorted(chain.from_iterable(marks.seconds for marks in seen.exact.values()))
     kept_from = by_time[-EXACT] if len(by_time) < MOST_EXACT else by_time[-EXACT] + 1

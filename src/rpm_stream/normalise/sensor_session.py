@@ -1,5 +1,6 @@
-"""Sessions of a continuous glucose sensor: its values (2AA7) carry minutes since the session's
-start (2AAA).
+"""Sessions of a continuous glucose sensor.
+
+Its values (2AA7) carry minutes since the session's start (2AAA).
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from rpm_stream.normalise.device_memory import DeviceMemory, SensorSession
 from rpm_stream.normalise.placement import offset_minutes, offset_text
 from rpm_stream.records import Decoded
 
-MOST_EARLIER = 3  # sessions before the present one: sensors last days, re-sent frames seldom longer
-FARTHEST_EAST_MIN = 14 * 60  # records.Offset: of zone and summer time together no place is farther
-# how the key of a value begins that only has its minutes since the start of a session
+# sessions before the present one: sensors last days, and frames are seldom sent again after longer
+MOST_EARLIER = 3
+# records.Offset: no place is farther with zone and summer time together
+FARTHEST_EAST_MIN = 14 * 60
+# begins the key of a value that only has its minutes since the start of a session
 OFFSET = "offset/"
 
 
 def note_session(memory: DeviceMemory, entry: Entry) -> None:
-    """Keep what surrounds CGM measurements: the start of a session (2AAA) and its run time
-    (2AAB).
-    """
+    """Remember what surrounds CGM measurements: a session's start (2AAA) and run time (2AAB)."""
     if entry.characteristic == "2AAB":
         memory.run_time_h = entry.payload.attributes["run_time_h"]
     if entry.characteristic != "2AAA":
@@ -36,7 +37,7 @@ def note_session(memory: DeviceMemory, entry: Entry) -> None:
     sent = SensorSession(start=datetime(*start), offset=offset, since=entry.at)
     known = session_at(memory, entry.at)
     if known is not None and (known.start, known.offset) == (sent.start, sent.offset):
-        return  # read again at the next connection
+        return  # the gateway read it again at the next connection
     is_same = known is not None and _instant(known) == _instant(sent) is not None
     sent.named = known.named or known.start if known is not None and is_same else sent.start
     sessions = sorted([*_sessions(memory), sent], key=lambda each: each.since)
@@ -49,7 +50,7 @@ def _sessions(memory: DeviceMemory) -> list[SensorSession]:
 
 
 def _instant(session: SensorSession) -> datetime | None:
-    """When it started in UTC, if the device sent its zone."""
+    """Return when it started in UTC, if the device sent its zone."""
     if session.offset is None:
         return None
     try:
@@ -59,7 +60,10 @@ def _instant(session: SensorSession) -> datetime | None:
 
 
 def session_at(memory: DeviceMemory, at: datetime) -> SensorSession | None:
-    """The session that the device was in at ``at``; before all known sessions, the first one."""
+    """Return the session that the device was in at ``at``.
+
+    Before all known sessions it is the first one.
+    """
     sessions = _sessions(memory)
     begun = [each for each in sessions if each.since <= at]
     return begun[-1] if begun else next(iter(sessions), None)
@@ -70,9 +74,9 @@ def join_session(
 ) -> tuple[Decoded, str | None]:
     """Give a CGM value, received at ``at``, its time: session start plus its offset in minutes.
 
-    ``offset`` from UTC is the entry's own; a value with a session gets the session's. Flags:
-    ``session_unknown`` (it keeps the time of receipt), ``session_over`` (later than the session's
-    run time).
+    ``offset`` from UTC is the entry's own. A value with a session gets the session's. The flag
+    ``session_unknown`` marks a value that keeps the time of receipt. The flag ``session_over``
+    marks one that is later than the session's run time.
     """
     if not decoded.key.startswith(OFFSET):
         return decoded, offset

@@ -1,12 +1,13 @@
-"""Which values of a device were seen under the time that its own clock shows, whether or not that
-time counts.
+"""The values of a device that were seen under the time of its own clock, whether or not it counts.
 
-A device that sends its memory again sends the same time and payload, whatever its clock stands at
-and whatever zone the gateway is in. So these two name a value for 7 days since they were last seen;
-each sighting renews that (CONTRACT 10). One clock tells nothing: the one that stands still, or that
-begins at one date whenever it gets power. It shows one time with several values. Such a value is
-measured anew each time it comes by itself. Values that come together are a memory that is read out,
-and are known. One that comes again within a minute is known too.
+A device that sends its memory again sends the same time and payload, whatever its clock shows and
+whatever zone the gateway is in. So these two name a value for 7 days since they were last seen, and
+each sighting renews that (CONTRACT 10).
+
+A clock that has stopped, or that starts at one date whenever it gets power, gives no information.
+It shows one time with several values. Such a value counts as a new measurement each time it comes
+by itself. Values that come together are a memory that is read out, and are known. A value that
+comes again within a minute is known too.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Literal
 
 from rpm_stream.normalise.seen_entries import KNOWN_FOR
 
-# of a device, 17 bytes each; of more those seen last, and most of what sends least
+# sightings of a device, 17 bytes each. Beyond it those seen last are kept, and kinds with few lose
+# least.
 MOST = 512
 LEAST = 128
 FORGET_EVERY = 64
-ROOM = 40 * 1024  # bytes that these and the entries of seen_entries.py take of the state's 48 KB
+ROOM = 40 * 1024  # bytes for these and the entries of seen_entries.py, of the state's 48 KB
 # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
 TOGETHER = 60
 
@@ -39,8 +41,9 @@ _REFUSED = 2
 
 
 def name_of(time: str, content: str) -> int:
-    """64 bits that name a value among those of its characteristic: the upper half its time, the
-    lower its content.
+    """Return 64 bits that name a value among those of its characteristic.
+
+    The upper half is its time, the lower half its content.
     """
     upper, lower = (
         blake2b(each.encode(errors="surrogatepass"), digest_size=4).digest()
@@ -50,12 +53,12 @@ def name_of(time: str, content: str) -> int:
 
 
 class Sightings:
-    """The values of one characteristic by their names, ascending. Columns of numbers, as
-    ``seen_entries.EntryMarks``.
+    """The values of one characteristic by their names, ascending.
 
-    ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came
-    together with another value of its time, and whether it was refused. Seconds since 1970, those
-    outside of 1970 to 2106 as the nearest.
+    They are columns of numbers, as in ``seen_entries.EntryMarks``. ``at`` is when the gateway got a
+    value last, and ``seen`` when the service did. ``flags`` are whether it came together with
+    another value of its time, and whether it was refused. Times are seconds since 1970. Those
+    outside of 1970 to 2106 become the nearest.
     """
 
     __slots__ = ("at", "flags", "names", "seen")
@@ -75,15 +78,15 @@ class Sightings:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def holds(self, name: int) -> bool:
-        """Whether the value was seen, however long ago."""
+        """Return whether the value was seen, however long ago."""
         return self._place(name) is not None
 
     def is_another(self, name: int) -> bool:
-        """Whether only other values than this one were seen under its time or number."""
+        """Return whether only other values than this one were seen under its time or number."""
         return self._place(name) is None and len(self._of_one_time(name)) > 0
 
     def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
-        """Whether a value that comes now is new, known, known and measured anew, or was refused.
+        """Return whether a value that comes now is new, known, measured again, or was refused.
 
         Changes nothing.
         """
@@ -102,9 +105,9 @@ class Sightings:
         return "anew"
 
     def note(self, name: int, at: datetime, received_at: datetime, outcome: Outcome) -> None:
-        """Note that a value was seen.
+        """Remember that a value was seen.
 
-        One that was read once stays so, however often it is refused.
+        A value that was read once stays so, however often it is refused.
         """
         place = self._place(name)
         second = _second(at)
@@ -124,7 +127,7 @@ class Sightings:
         self.seen[place] = max(self.seen[place], _second(received_at))
 
     def keep(self, most: int) -> None:
-        """Forget all but those that were seen last."""
+        """Forget all except for those that were seen last."""
         by_time = sorted(
             range(len(self)), key=lambda each: (self.seen[each], self.at[each], self.names[each])
         )
@@ -136,16 +139,16 @@ class Sightings:
         self.flags = bytearray(self.flags[each] for each in kept)
 
     def packed(self) -> bytes:
-        """The columns as the machine has them, and how that is."""
+        """Return the columns in this machine's format, after a mark of that format."""
         return b"".join(
             (_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.flags)
         )
 
     @classmethod
     def unpacked(cls, data: bytes) -> Sightings:
-        """What ``packed`` gave.
+        """Return the sightings that ``packed`` encoded.
 
-        Raises ValueError where it was packed on a machine that writes numbers otherwise.
+        Raises ValueError if a machine with another format of numbers packed them.
         """
         count, rest = divmod(len(data) - len(_ORDER), _EACH)
         if not data.startswith(_ORDER) or rest:
@@ -171,8 +174,9 @@ class Sightings:
 
 
 def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
-    """Keep as many of a device as there is room for besides what is ``taken`` (bytes); what has
-    most gives first.
+    """Keep as many sightings of a device as there is room for.
+
+    ``taken`` is how many bytes are in use besides. The kinds with most sightings lose first.
     """
     most = min(MOST, max(LEAST, (ROOM - taken) // _EACH))
     if sum(map(len, kinds.values())) < most + FORGET_EVERY:
@@ -183,8 +187,9 @@ def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
 
 
 def _shares(kinds: Mapping[str, Sightings], most: int) -> Iterator[tuple[int, str]]:
-    """How many of each kind are kept: an equal share, and of what the smaller ones leave the
-    larger ones more.
+    """Yield how many of each kind are kept.
+
+    All have equal shares. What smaller kinds do not need goes to the larger ones.
     """
     left = most
     by_size = sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))

@@ -1,6 +1,4 @@
-"""Values that lay in their device for over 30 days: refused where the device's clock is known to
-be right.
-"""
+"""Refuse values that lay in their device for over 30 days, if its clock is known to be right."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.placement import DEVICE_TIME_BEFORE, Placed, place
 from rpm_stream.normalise.value_identity import Identity, PlacedValue
 
-# A clock that has lost its date begins at one of its maker's, mostly years ago; a memory reaches
+# A clock that has lost its date starts at a date of its maker, mostly years ago. A memory reaches
 # back some months.
 LOST_DATE = timedelta(days=366)  # design choice
 STORED = Refusal(
@@ -22,9 +20,9 @@ STORED = Refusal(
 
 
 def is_stored(placed: Placed) -> bool:
-    """Whether a value says that it lay over 30 days in its device.
+    """Return whether a value was in its device for over 30 days, by its own time.
 
-    Further back than any memory reaches lies a clock that has lost its date.
+    A clock that has lost its date is further back than any memory reaches.
     """
     if placed.behind is None or placed.by_device:
         return False
@@ -32,9 +30,9 @@ def is_stored(placed: Placed) -> bool:
 
 
 def stored_refusal(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> Refusal | None:
-    """Why a value that lay in its device for over 30 days is none of now.
+    """Return why a value that was in its device for over 30 days is not current, or None.
 
-    Its clock has shown later times since that counted, or this very one.
+    The clock has since shown later times that counted, or this same one.
     """
     placed = value.placed
     if placed.behind is None or not is_stored(placed):
@@ -43,20 +41,20 @@ def stored_refusal(memory: DeviceMemory, value: PlacedValue, identity: Identity)
     if counted is None or placed.shown is None or counted < placed.shown:
         return None
     if counted == placed.shown and not _is_held(memory, identity):
-        return None  # it may stand still
+        return None  # the clock may have stopped
     if runs_behind(noted(memory.behind, placed.behind)):
-        return None  # its clock is wrong by the same each time: it measures now
+        return None  # its clock is wrong by the same each time, so it measures now
     return STORED
 
 
 def _is_held(memory: DeviceMemory, identity: Identity) -> bool:
-    """Whether the value was seen under its device's time, however long ago."""
+    """Return whether the value was seen under its device's time, however long ago."""
     sightings = memory.sightings.get(identity.mark.kind)
     return identity.name is not None and sightings is not None and sightings.holds(identity.name)
 
 
 def _counted_beside(frame: FrameContext) -> datetime | None:
-    """The latest time that counts of what came in the same frame."""
+    """Return the latest time that counts among what came in the same frame."""
     if frame.counted is None:
         frame.counted = [
             beside.shown

@@ -1,11 +1,10 @@
-"""What identifies a value: K of CONTRACT 5, the mark that it leaves, and its name under its
-device's time.
+"""What identifies a value: K of CONTRACT 5, its mark, and its name under its device's time.
 
-A value is identified by what its device says of it: its number (2A18, 2AA7, 2BDD, a record system's
-identifier), else the valid time that it carries and its payload, whether or not that time counts. A
-value without these is identified by the gateway's ``at`` and its payload. So is one whose device
-time says nothing, because the clock stands still or was set back (duplicates.py): another reading
-has the identity by that time already.
+A value is identified by its number from the device (2A18, 2AA7, 2BDD, a record system's
+identifier). Without a number it is identified by the valid time that it carries and its payload,
+whether or not that time counts. Without these it is identified by the gateway's ``at`` and its
+payload. The same applies if its device time means nothing because the clock has stopped or was set
+back (duplicates.py). Another reading then already has the identity by that time.
 """
 
 from __future__ import annotations
@@ -23,7 +22,10 @@ from rpm_stream.records import Decoded
 
 
 class PlacedValue(msgspec.Struct, frozen=True, gc=False):
-    """One value at its time. ``is_dense``: several values of its kind may share a second."""
+    """One value at its time.
+
+    ``is_dense`` means that several values of its kind may share a second.
+    """
 
     frame: FrameContext
     entry: Entry
@@ -38,16 +40,21 @@ class PlacedValue(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def has_number(self) -> bool:
-        """Whether a device has numbered it; a record system names a whole panel at once."""
+        """Whether a device has numbered it.
+
+        A record system names a whole panel at once.
+        """
         return has_number(self.entry, self.decoded)
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What identifies a value.
+    """What identifies a value among all values of its device.
 
-    ``key`` is K. ``name`` is set where the value carries its device's time or number. ``other``: a
-    mark that it may have left when it came at another time, or by itself. ``was_refused``: it came
-    before and was refused for what it says.
+    Two values with one identity are one value that was sent twice. ``key`` is K of CONTRACT 5, of
+    which the id of the reading is made. ``mark`` is what the device's memory keeps of it. ``name``
+    is set if the value carries its device's time or number. ``other`` is a mark that it may have
+    left when it came at another time or by itself. ``was_refused`` means that it came before and
+    was refused for its content.
     """
 
     key: str
@@ -58,8 +65,9 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 def identify(value: PlacedValue) -> Identity:
-    """By the number that the device gave it; else by its own time, with the mark of the time
-    that counts.
+    """Return the identity by the device's number, else by its own time.
+
+    The mark has the time that counts.
     """
     entry = value.entry
     decoded = value.decoded
@@ -82,41 +90,45 @@ def identify(value: PlacedValue) -> Identity:
 
 
 def identify_by_at(entry: Entry, decoded: Decoded) -> Identity:
-    """By the gateway's time alone."""
+    """Return the identity by the gateway's time alone."""
     key = key_by_at(entry, decoded)
     return Identity(key=key, mark=mark(kind_of(entry, decoded), key, entry.at))
 
 
 def kind_of(entry: Entry, decoded: Decoded) -> str:
-    """Among what the value is told apart: its characteristic, or its vital where it came by
-    none.
+    """Return the kind within which the value is distinguished.
+
+    It is its characteristic, or its vital if it came by none.
     """
     return decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
 
 
 def key_by_at(entry: Entry, decoded: Decoded) -> str:
-    """What identifies a value by the gateway's time.
+    """Return the key of a value by the gateway's time.
 
-    One that comes twice at one instant is a repeat of itself.
+    A value that comes twice at one instant is a repeat of itself.
     """
     return f"{entry.at.isoformat()}\x1f{entry.content}\x1f1\x1f{decoded.key}"
 
 
 def is_numbered(decoded: Decoded) -> bool:
-    """Whether the key of a value identifies it; minutes of a session do not by themselves."""
+    """Return whether the key of a value identifies it, which minutes of a session alone do not."""
     return bool(decoded.key) and not decoded.key.startswith(OFFSET)
 
 
 def has_number(entry: Entry, decoded: Decoded) -> bool:
-    """Whether a device has numbered the value; a record system names a whole panel at once."""
+    """Return whether a device has numbered the value.
+
+    A record system names a whole panel at once.
+    """
     return is_numbered(decoded) and entry.characteristic not in (APP, FHIR)
 
 
 def content_of(decoded: Decoded) -> str:
-    """What a numbered value says. One number with another value is another measurement.
+    """Return the content of a numbered value.
 
-    A meter that has lost its battery begins again with its first number, and often with its first
-    date.
+    One number with another value is another measurement. A meter that has lost its battery starts
+    again with its first number, and often with its first date.
     """
     return "\x1f".join(
         (decoded.value or decoded.absent or "", decoded.unit, *beyond_scale(decoded.flags))
@@ -124,5 +136,5 @@ def content_of(decoded: Decoded) -> str:
 
 
 def _without_counter(entry: Entry) -> str:
-    """The payload without the byte that counts segments on the way: it differs each time."""
+    """Return the payload without the segment counter, which differs each time."""
     return entry.content[2:] if entry.characteristic in SEGMENTED else entry.content

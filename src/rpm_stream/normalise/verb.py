@@ -1,9 +1,9 @@
-"""The verb: one decoded entry of a device becomes readings, duplicates and refusals.
+"""The verb normalise: one decoded entry of a device becomes readings, duplicates and refusals.
 
-The steps stand in the order of the work. A value ends by precedence: it is a duplicate if it is
-known; refused if it is nobody's, of an impossible time, of an unknown vital or unit, too old, or
-implausible, in this order; else a reading. A value that is refused for what it says, and was
-refused for it before, is a duplicate too.
+The steps are in the order of the work. A value ends by precedence. It is a duplicate if it is
+known. It is refused if it has no wearer, an impossible time, an unknown vital or unit, is too old,
+or is implausible, in this order. Otherwise it is a reading. A value that is refused for its
+content, and was refused for it before, is a duplicate too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from rpm_stream.records import Decoded, Reading
 
 
 class Normalise:
-    """Entries to readings, by the knowledge tables."""
+    """Turns entries into readings, by the knowledge tables."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.plausibility = Plausibility(knowledge)
@@ -44,7 +44,10 @@ class Normalise:
         )
 
     def entry(self, memory: DeviceMemory, frame: FrameContext, entry: Entry) -> Normalised:
-        """What ``entry`` becomes. ``memory`` changes only when all of its values are decided."""
+        """Return the result of ``entry``.
+
+        ``memory`` changes only when all of its values are decided.
+        """
         readings = entry.payload.readings
         if not readings:
             note_session(memory, entry)
@@ -66,13 +69,13 @@ class Normalise:
     def _outcome(
         self, memory: DeviceMemory, shared: Provenance, decoded: Decoded, is_conflict: bool
     ) -> Reading | Refusal | None:
-        """A reading, the refusal of a value, or None for a duplicate."""
-        # 4. Known already, and not among the parts that are missing of what was read.
+        """Return a reading, the refusal of a value, or None for a duplicate."""
+        # 4. Known already, and not among the missing parts of an entry that was read.
         if shared.verdict == "duplicate" and not was_left_out(
             memory.seen, shared.left_out_as, decoded.part
         ):
             return None
-        # 5. Plausibility, of a value that is somebody's.
+        # 5. Plausibility of a value that has a wearer.
         patient = shared.patient
         if isinstance(patient, Refusal):
             return patient
@@ -89,7 +92,7 @@ class Normalise:
 
 
 def _share_provenance(entry: Entry, one: Decoded, other: Decoded) -> bool:
-    """Whether two values of an entry have all in common that says when, whose and whether known."""
+    """Return whether two values of an entry have the same time, wearer and identity."""
     return one is other or (
         one.device_time == other.device_time
         and one.key == other.key
@@ -102,8 +105,11 @@ def _share_provenance(entry: Entry, one: Decoded, other: Decoded) -> bool:
 def _provenance(
     memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: Decoded, is_dense: bool
 ) -> Provenance:
-    """When, whose, whether known. ``alone`` is the value as it was decoded, without its session."""
-    # 1. Placement in time: the session's or the device's time where it counts, else the gateway's.
+    """Return when the value was measured, whose it is and whether it is known.
+
+    ``alone`` is the value as it was decoded, without its session.
+    """
+    # 1. Placement in time: the session's or the device's time if it counts, else the gateway's.
     decoded, offset = join_session(memory, alone, entry.utc_offset, entry.at)
     placed = place(entry.at, decoded, offset or frame.offset)
     value = PlacedValue(frame, entry, decoded, placed, is_dense)

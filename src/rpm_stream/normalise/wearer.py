@@ -1,8 +1,8 @@
-"""Whose a value is: the registry says it, by device, time and, on a device that several use, by
-user index.
+"""Find whose a value is, by the registry.
 
-Never a guess: where the registry leaves more than one person, the value is refused, and can be sent
-again once the registry says more.
+The registry decides by device and time, and by user index on a device that several people use.
+Nothing is guessed. If the registry leaves more than one person, the value is refused. It can be
+sent again once the registry has more information.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge.registry import holders
 from rpm_stream.records import Assignment, DeviceEntry, Record
 
-# the attribute in which decoders put the user index; a text where the device does not know it
+# the attribute in which decoders put the user index; a text if the device does not know it
 USER = "user_id"
-# the flag of decoders for index 255; ours where a registered slot was not named at all
+# the flag of decoders for index 255, and of this module if a registered slot was not named
 UNSURE = "user_unknown"
 
 _UNKNOWN_DEVICE = Refusal(reason="unknown_device", detail="this device is not in the registry")
@@ -39,8 +39,9 @@ _NAMED_OTHER = Refusal(
 
 
 class Claim(Record, frozen=True, kw_only=True, gc=False):
-    """What a value tells of its person: the device's ``user`` (0 to 254), and the ids of a
-    resource's subject.
+    """What a value tells of its person.
+
+    ``user`` is the device's user index (0 to 254). ``subject`` has the ids of a resource's subject.
     """
 
     at: datetime
@@ -49,7 +50,7 @@ class Claim(Record, frozen=True, kw_only=True, gc=False):
 
 
 def claim(at: datetime, attributes: dict[str, Any], subject: tuple[str, ...]) -> Claim:
-    """The claim of a value measured at ``at``."""
+    """Return the claim of a value measured at ``at``."""
     user = attributes.get(USER)
     return Claim(at=at, user=user if isinstance(user, int) else None, subject=subject)
 
@@ -57,9 +58,9 @@ def claim(at: datetime, attributes: dict[str, Any], subject: tuple[str, ...]) ->
 def wearer(
     device: DeviceEntry | None, unregistered: str | None, made: Claim
 ) -> tuple[str | Refusal, tuple[str, ...]]:
-    """The patient, or why it is nobody; with the flags that the reading gets.
+    """Return the patient, or the refusal if there is none, and the flags for the reading.
 
-    ``unregistered`` is whose an unknown device is: of a CSV file, the patient of its row.
+    ``unregistered`` is the patient of an unknown device. In a CSV file it is that of the row.
     """
     if device is None:
         patient = _UNKNOWN_DEVICE if unregistered is None else _agreed(unregistered, made.subject)
@@ -85,15 +86,16 @@ def wearer(
 
 
 def _of_slot(found: Sequence[Assignment], user: int) -> list[Assignment]:
-    """Who has this slot; else who has the device without a slot."""
+    """Return the assignments with this slot, else those without a slot."""
     return [each for each in found if each.user == user] or [
         each for each in found if each.user is None
     ]
 
 
 def _agreed(patient: str, subject: tuple[str, ...]) -> str | Refusal:
-    """The wearer, unless the entry itself names somebody else: then the registry or the record
-    system is wrong.
+    """Return the wearer, or a refusal if the entry itself names another person.
+
+    In that case the registry or the record system is wrong.
     """
     return patient if not subject or _is_named(patient, subject) else _NAMED_OTHER
 

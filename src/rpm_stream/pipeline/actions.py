@@ -1,5 +1,6 @@
-"""A message of rpm.actions as it stands in the topic or in a file: read, or refused, before it
-touches a state.
+"""Decode and check a message of rpm.actions before it touches a state.
+
+The message comes from the topic or from a file.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ import msgspec
 
 from rpm_stream.records import Action, Forwarded, KeptName, Name
 
-NAMES = ("alert", "who", "to")  # a patient may have any name that an older release has kept
+# the patient is not here: it may have any name that an older release has kept
+NAMES = ("alert", "who", "to")
 _action = msgspec.json.Decoder(Action)
 _state = msgspec.msgpack.Encoder()
 
 
 def read_action(value: bytes) -> Action:
-    """The action. Raises one of ``UNREADABLE``, also for a name with a control character, and for
-    what no state can hold: a time that UTC does not have. ``readings`` that it takes back are as
-    they were kept.
+    """Return the decoded action.
+
+    Raises one of ``UNREADABLE``, also for a name with a control character and for a time outside of
+    what UTC has, which no state can hold. ``readings`` that the action takes back are not checked,
+    because they are as they were kept.
     """
     action = _action.decode(value)
     check_times(action)
@@ -26,7 +30,10 @@ def read_action(value: bytes) -> Action:
 
 
 def check_name(name: str | None, place: str) -> None:
-    """Raises one of ``UNREADABLE`` for what is no name that may enter; it stands in no message."""
+    """Raise one of ``UNREADABLE`` if ``name`` may not enter.
+
+    The error's text does not contain the name.
+    """
     try:
         msgspec.convert(name, Name | None)
     except msgspec.ValidationError:
@@ -36,7 +43,7 @@ def check_name(name: str | None, place: str) -> None:
 
 
 def check_patient(name: str) -> None:
-    """Raises one of ``UNREADABLE`` for what names no patient, in this release or an older one."""
+    """Raise one of ``UNREADABLE`` if no release would accept ``name`` as a patient."""
     try:
         msgspec.convert(name, KeptName)
     except msgspec.ValidationError:
@@ -44,7 +51,7 @@ def check_patient(name: str) -> None:
 
 
 def check_times(record: Action | Forwarded) -> None:
-    """Raises one of ``UNREADABLE`` where a time lies outside of what UTC has."""
+    """Raise one of ``UNREADABLE`` if a time is outside of what UTC has."""
     try:
         _state.encode(record)
     except OverflowError:

@@ -1,8 +1,8 @@
-"""The verb alert for one patient: findings enter episodes, time and readings end them; each record
-tells what is so.
+"""The verb alert for one patient.
 
-Everything that becomes a record of an alert goes through ``put``: it says anew what is so now, and
-notes which readings it names, so that each of them is published.
+Findings enter episodes. Time and readings end them. Every alert record goes through ``put``, which
+renews the text about the current situation. It also notes which readings the record names, so that
+each of them is published.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VITAL_SIGNS = "vital_signs"
 
 
 class Alerting:
-    """Alerts, bound to the tables."""
+    """Changes the alerts of a patient, bound to the knowledge tables."""
 
     def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence) -> None:
         self._knowledge = knowledge
@@ -43,7 +43,7 @@ class Alerting:
         self._silence = silence
 
     def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
-        """The work of one step."""
+        """Return the work of one step."""
         return Work(
             patient,
             entry,
@@ -52,19 +52,20 @@ class Alerting:
         )
 
     def put(self, work: Work, episode: Episode) -> None:
-        """Make a record of an episode as it is now."""
+        """Add a record of an episode with its current text."""
         self._add(work, episode)
         self._say(work)
 
     def put_as_told(self, work: Work, episode: Episode) -> None:
-        """Make a record that time alone causes: its words stay, so that no tick changes what
-        later records tell.
+        """Add a record that only time has caused.
+
+        Its text stays as it was, so that no tick changes what later records report.
         """
         shorten_history(episode)
         work.alerts.append(episode.alert)
 
     def _add(self, work: Work, episode: Episode) -> None:
-        """Make a record whose words follow when all findings of its moment are known."""
+        """Add a record whose text follows when all findings of its moment are known."""
         work.date(episode)
         shorten_history(episode)
         work.alerts.append(episode.alert)
@@ -72,7 +73,7 @@ class Alerting:
         work.unsaid.setdefault(episode.alert.id, len(work.alerts) - 1)
 
     def _say(self, work: Work) -> None:
-        """Say in the records of this moment what is so then."""
+        """Write the text of the records of this moment."""
         for identity, first in work.unsaid.items():
             episode = work.told[identity]
             named = set(episode.alert.evidence) if len(work.alerts[first].history) > 1 else set()
@@ -109,7 +110,7 @@ class Alerting:
     # --- time -------------------------------------------------------------------------------------
 
     def wait(self, work: Work) -> None:
-        """What time alone has done to alerts up to now."""
+        """Apply what time alone has changed in alerts up to now."""
         for episode, alert in overdue(
             work.state.episodes, self._knowledge.priorities, work.situation, work.now
         ):
@@ -119,8 +120,9 @@ class Alerting:
                 self.put_as_told(work, episode)
 
     def begin(self, work: Work) -> None:
-        """Before readings are looked at: a decision of an older release, of which nothing is
-        kept, is as of now.
+        """Prepare episodes before readings are looked at.
+
+        A decision that an older release stored has no moment with it. It counts as made now.
         """
         for episode in work.state.episodes.values():
             if episode.alert.state in ("acknowledged", "snoozed") and episode.decided is None:
@@ -130,8 +132,9 @@ class Alerting:
     # --- one moment -------------------------------------------------------------------------------
 
     def enter(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
-        """Let the findings of one moment enter their episodes, highest first, and tell again
-        what is worse.
+        """Let the findings of one moment enter their episodes, the highest priority first.
+
+        Then add a record for each alert that has become worse.
         """
         if not (findings or work.state.episodes):
             return
@@ -157,7 +160,7 @@ class Alerting:
             self._add(work, episode)
 
     def enter_one(self, work: Work, finding: Finding, now: datetime) -> None:
-        """Let one finding enter its episode, and say so."""
+        """Let one finding enter its episode and write the record's text."""
         self._enter(work, finding, now)
         self._say(work)
 
@@ -179,8 +182,9 @@ class Alerting:
             self._add(work, episode)
 
     def _is_still_over(self, work: Work, episode: Episode, finding: Finding) -> bool:
-        """Whether a late finding tells of nothing that is not over again, and of nothing worse
-        than was told.
+        """Return whether the alert stays over although a late finding came.
+
+        It stays over if the finding is over again and not worse than what the alert reports.
         """
         if not (episode.alert.over and finding.late) or is_graver(episode, finding, work.situation):
             return False
@@ -188,7 +192,7 @@ class Alerting:
         return all(self._recovered(work, name, member) for name, member in members.items())
 
     def recover(self, work: Work, groups: Iterable[str]) -> None:
-        """Settle what has recovered among the groups that have heard something new."""
+        """Settle the episodes that have recovered, among the groups with new data."""
         episodes = work.state.episodes
         if not episodes:
             return
@@ -201,22 +205,22 @@ class Alerting:
             self.put(work, episode)
 
     def is_recovered(self, work: Work, episode: Episode) -> bool:
-        """Whether all members of an episode have recovered."""
+        """Return whether all members of an episode have recovered."""
         return all(self._recovered(work, name, member) for name, member in episode.members.items())
 
     def is_back(self, work: Work, episode: Episode) -> bool:
-        """Whether all that rang is back inside by newer readings, for however short a time."""
+        """Return whether newer readings of all members are back inside, however shortly."""
         return all(
             self._scoring.is_back(work.state, work.entry, name, member)
             for name, member in episode.members.items()
         )
 
     def recovered(self, work: Work) -> Callable[[str, Member], bool]:
-        """Whether a member has recovered, for a decision."""
+        """Return the function that decides whether a member has recovered, for a decision."""
         return lambda name, member: self._recovered(work, name, member)
 
     def may_be_new_normal(self, member: Member) -> bool:
-        """Whether a person may call what a member found the patient's new normal."""
+        """Return whether a person may declare a member's values the patient's new normal."""
         return self._scoring.may_be_new_normal(member)
 
     def _recovered(self, work: Work, name: str, member: Member) -> bool:
@@ -225,7 +229,7 @@ class Alerting:
     # --- the whole message ------------------------------------------------------------------------
 
     def finish(self, work: Work) -> tuple[Alert, ...]:
-        """The message's alert records, with what holds after the whole message."""
+        """Return the message's alert records, with what holds after the whole message."""
         state = work.state
         for group, episode in list(state.episodes.items()):
             if not is_of_values(group):
@@ -233,7 +237,7 @@ class Alerting:
             late = episode.alert.priority == "high" and not (
                 episode.seen or episode.alert.state == "acknowledged"
             )
-            # what came late ends nothing, and may be over already
+            # a late reading ends nothing, but the alert may be over already
             if late and episode.alert.id in work.told:
                 self._settle_late(work, group)
             was_stale = self._freshen(work, episode)
@@ -255,9 +259,7 @@ class Alerting:
             self.recover(work, [group])
 
     def _freshen(self, work: Work, episode: Episode) -> bool:
-        """Whether newer data came to an alert that was stale: what it says of the situation is
-        of today again.
-        """
+        """Clear the mark "stale" if newer data came, and return whether it was cleared."""
         alert = episode.alert
         if alert.stale and not self._silence.is_stale(
             work.state.score, work.entry, episode, work.now
@@ -269,7 +271,7 @@ class Alerting:
         return False
 
     def _mark(self, work: Work, episode: Episode) -> None:
-        """Whether all that rang is back inside already, for however short a time."""
+        """Set whether all values of an alert are back inside, for however short a time."""
         alert = episode.alert
         if not (alert.id in work.told or alert.historical):
             return
@@ -280,8 +282,10 @@ class Alerting:
                 self.put(work, episode)
 
     def _say_last(self, work: Work, episode: Episode) -> None:
-        """The last record of an alert in a message tells what is so after it; all of them
-        whether it is historical.
+        """Complete the records of an alert at the end of a message.
+
+        The last record gets the text after the whole message. All of them get the same
+        ``historical``.
         """
         is_open = work.state.episodes.get(episode.alert.group) is episode
         if is_open:
@@ -310,8 +314,10 @@ class Alerting:
         return NEWS2 in episode.members and work.is_totalled
 
     def _tell_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
-        """What is so now is worth a record where it is a step worse, crosses a limit, or was not
-        told for a while.
+        """Add a record about the current values if they are news.
+
+        They are news if they are a step worse, if they cross a limit, or after a while without a
+        record.
         """
         is_graver = episode.alert.id in work.graver
         if is_graver or (

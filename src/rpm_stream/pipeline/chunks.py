@@ -1,8 +1,8 @@
-"""Readings cut into messages that the broker takes.
+"""Cut readings into messages that the broker accepts.
 
-By count alone a frame of 256 KiB can become megabytes: what a compound says beside its numbers
-stands with each of them. A message that the broker refuses would end the stage at the same frame
-again and again.
+A limit on the count alone is not enough. A frame of 256 KiB can become megabytes, because the
+attributes of a compound are repeated with each of its numbers. A message that the broker refuses
+would end the stage at the same frame again and again.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-# rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
+# rpm.readings accepts 2 MiB and rpm.actions 1 MiB, and other fields are beside the readings
 MOST_BYTES: Final = 512 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
 
 def chunks(readings: Sequence[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
-    """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger
-    comes alone.
+    """Yield ``readings`` in their order, at most ``most`` and half a MiB in each chunk.
+
+    A larger reading comes alone.
     """
-    # at once costs half of one by one
+    # encoding all at once costs half as much as one by one
     if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_BYTES:
         yield tuple(readings)
         return

@@ -1,8 +1,7 @@
-"""What follows when readings were wrong or another person's: the record, the open alerts and the
-memory are mended.
+"""Correct readings that were wrong or another person's: the record, the open alerts and the memory.
 
-What is not mended: what a learned detector has learned (it forgets by itself), and alerts that are
-resolved already.
+Two things are not corrected. A learned detector keeps what it has learned, as it forgets by itself.
+Alerts that are already resolved stay as they are.
 """
 
 from __future__ import annotations
@@ -35,22 +34,24 @@ from rpm_stream.sameness import measured
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules import same_measurement as same
 
-CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
-# of one action: half of what the contract allows, as it also names the windows around them
+CORRECTED = -2  # no partition of Kafka: adopted readings do not come from a message of rpm.readings
+# in one action: half of what the contract allows, because it also names the windows around them
 MOST_READINGS = 250
-ADOPTED = "adopted"  # flag of a reading that was first taken for another person's
+ADOPTED = "adopted"  # flag of a reading that was first assigned to another person
 
 
 def adopted_id(reading_id: str, patient: str) -> str:
-    """The id of a reading as ``patient``'s own: the old one names what the wrong patient's
-    record had.
+    """Return the id of a reading as ``patient``'s own.
+
+    The old id stays with the record of the wrong patient.
     """
     return deterministic_id("adopted", reading_id, patient)
 
 
 def as_message(action: Action, patient: str, received_at: datetime | None = None) -> Readings:
-    """The readings of a correction as a message of ``patient``, received with it (None: when it
-    was made).
+    """Return the readings of a correction as a message of ``patient``.
+
+    The message was received with the correction. None means when the correction was made.
     """
     at = action.at if received_at is None else received_at
     return _message(at, patient, tuple(_adopted(reading, patient) for reading in action.readings))
@@ -78,9 +79,10 @@ def _adopted(reading: Reading, patient: str) -> Reading:
 def void(
     work: Work, action: Action, alerting: Alerting, scoring: Scoring, knowledge: Knowledge
 ) -> tuple[tuple[Published, ...], Readings | None]:
-    """Take ``action.readings`` back: put the alerts that change; what their Observations say now,
-    and what told of the same measurements, as a message of its own (None where there is nothing):
-    it takes their place now they are gone.
+    """Take ``action.readings`` back and add records of the alerts that change.
+
+    Returns the Observations that change, and a message or None. The message has the readings that
+    report the same measurements as the removed ones, and takes their place.
     """
     state = work.state
     windows = work.patient.windows
@@ -105,7 +107,7 @@ def void(
         correct_alerts(work, action, ids, alerting, scoring)
     singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
-    # they keep no place of a wrong one
+    # these keep no place of a wrong reading
     right = [each for each in right if drop_again(windows, each, knowledge)]
     observations = taken_back(windows, told, shown, action.windows, knowledge)
     for reading in right:
@@ -116,9 +118,11 @@ def void(
 def _right_copies(
     state: PatientState, wrong: Sequence[Reading], heirs: Sequence[Reading]
 ) -> Iterator[Reading]:
-    """A window knows how often a value came again, and not of which measurement. For each copy of
-    one that stays, or that an heir takes over: one of the wrong readings with its value and in its
-    window.
+    """Yield readings that stand for correct copies in a window.
+
+    A window counts how often a value came again, but not for which measurement. A copy may belong
+    to a measurement that stays, or that an heir takes over. For each such copy this yields one of
+    the wrong readings with its value and in its window.
     """
     lost, taking = (
         {measured(each) for each in some if each.value is not None} for some in (wrong, heirs)
@@ -136,7 +140,6 @@ def _right_copies(
 
 
 def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
-    """All that is remembered of wrong readings."""
     score = work.state.score
     for vital in sorted({reading.vital for reading in wrong}):
         of_vital = [reading for reading in wrong if reading.vital == vital]
@@ -145,11 +148,14 @@ def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
     for reading in wrong:
         same.forget(score, reading)
     if wrong:
-        score.calm.clear()  # who was calm may have been somebody else: each begins anew
+        score.calm.clear()  # the calm period may have been another person's, so each starts again
 
 
 def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> None:
-    """The newest reading of a vital that is left; up to when readings of it were taken back."""
+    """Replace the newest reading of a vital by the newest that is left.
+
+    Also note up to when readings of the vital were taken back.
+    """
     times = [reading.measured_at for reading in wrong]
     ids = {reading.id for reading in wrong}
     history = score.histories.get(vital)
@@ -161,7 +167,7 @@ def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> N
     tail = history.segments[-1].reading if history is not None and history.segments else None
     if tail is not None:
         score.latest[vital] = tail
-    else:  # of what it ends with only the time is kept, or nothing
+    else:  # only the time of its last value is kept, or nothing
         del score.latest[vital]
         score.heard[vital] = (
             latest.measured_at
@@ -171,10 +177,10 @@ def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> N
 
 
 class Holdings:
-    """Whose the readings of one device and time are now: as they were ingested, and as corrections
-    moved them since.
+    """The present owner of each reading of one device and period.
 
-    Fill it with what rpm.readings and rpm.actions hold; order and repetition do not matter.
+    It combines how the readings were ingested and how corrections moved them since. Fill it with
+    the messages of rpm.readings and rpm.actions. Order and repetition do not matter.
     """
 
     def __init__(self, device: str, span: Assignment) -> None:
@@ -184,21 +190,22 @@ class Holdings:
         self._voided: set[str] = set()
 
     def add(self, readings: Sequence[Reading]) -> None:
-        """Readings of rpm.readings."""
+        """Add readings of rpm.readings."""
         self._readings.update(
             (reading.id, reading) for reading in readings if self._is_meant(reading)
         )
 
     def act(self, action: Action) -> None:
-        """A message of rpm.actions."""
+        """Apply a message of rpm.actions."""
         if action.action == "adopt":
             self.add(as_message(action, action.patient).readings)
         elif action.action == "void":
             self._voided |= {reading.id for reading in action.readings}
 
     def wrong(self, patient: str | None) -> list[Reading]:
-        """The readings that are somebody's and not ``patient``'s (None: nobody's), by wearer and
-        time.
+        """Return the readings that a patient other than ``patient`` has, by wearer and time.
+
+        None means that they belong to no patient.
         """
         found = [
             reading
@@ -212,20 +219,20 @@ class Holdings:
 
     @property
     def voided(self) -> frozenset[str]:
-        """The ids of readings, of any device, that were taken back already."""
+        """The ids of readings, of any device, that were already taken back."""
         return frozenset(self._voided)
 
     def corrections(
         self, order: Correction, shown: Collection[str], remaining: Remaining
     ) -> list[Action]:
-        """The actions that give ``order.patient`` what is not his yet and take it from whoever has
-        it.
+        """Return the actions that move the readings to ``order.patient``.
 
-        ``shown``: ids of what was published singly; ``remaining``: what else is in the windows of
-        ``wrong``.
+        They give ``order.patient`` the readings that it does not have yet, and take them from the
+        patients who have them. ``shown`` has the ids of what was published singly. ``remaining``
+        has what else is in the windows of ``wrong``.
 
-        Adopted first, taken back then: a correction that was interrupted can be given again, and
-        only does the rest.
+        Readings are first adopted and then taken back. So an interrupted correction can be given
+        again, and does only the rest.
         """
         actions: list[Action] = []
         for wearer, readings in groupby(
@@ -242,7 +249,7 @@ class Holdings:
         return actions
 
     def _not_yet(self, readings: Sequence[Reading], patient: str) -> tuple[Reading, ...]:
-        """Those that ``patient`` was not given by an earlier correction."""
+        """Return those that no earlier correction gave to ``patient``."""
         return tuple(
             reading for reading in readings if adopted_id(reading.id, patient) not in self._readings
         )
@@ -258,8 +265,10 @@ class Holdings:
 
 
 class Correction(Record, frozen=True, kw_only=True):
-    """What a person says of a device's readings: whose they are (None: nobody's), who says it,
-    when and why.
+    """A person's order about a device's readings.
+
+    ``patient`` is the owner of the readings, or None if they belong to no patient. ``who``, ``at``
+    and ``reason`` describe the order itself.
     """
 
     patient: str | None

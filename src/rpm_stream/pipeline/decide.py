@@ -1,5 +1,6 @@
-"""What a person decided, in a patient's state: the alert's life, and what the detectors may
-learn again.
+"""Apply a person's decision to a patient's state.
+
+It changes the alert's life and what the detectors may learn again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rpm_stream.records import Action, Alert
 
 
 def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge) -> None:
-    """Put the alert's new records; nothing where it is not open any more."""
+    """Add the alert's new records, or none if the alert is not open any more."""
     state = work.state
     group = None if action.alert is None else group_of(state.episodes, action.alert)
     if group is None:
@@ -48,8 +49,9 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
 
 
 def _unkept(action: Action, patient: str, now: datetime) -> Alert | None:
-    """The end of an alert that this state does not hold (it was lost since), of the record that
-    the action brings.
+    """Return the end of an alert that this state has lost, or None.
+
+    The record that the action brings takes the place of the lost one.
     """
     listed = action.listed
     if (
@@ -62,8 +64,9 @@ def _unkept(action: Action, patient: str, now: datetime) -> Alert | None:
 
 
 def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:
-    """What was measured so far counts as usual: learning resumes, and a trend up to here is told
-    no more.
+    """Count all values up to now as usual.
+
+    Learning resumes, and a trend up to here is not reported any more.
     """
     state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
     for vital, days in state.score.days.items():
@@ -74,8 +77,9 @@ def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowle
 def _seen_up_to(
     state: PatientState, group: str, episode: Episode, knowledge: Knowledge
 ) -> datetime:
-    """When the newest reading of the group was measured: a person accepts what was there to be
-    seen, nothing later.
+    """Return when the newest reading of the group was measured.
+
+    A person accepts what was there to be seen, and nothing later.
     """
     newest = [
         reading.measured_at

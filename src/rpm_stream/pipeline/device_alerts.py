@@ -1,6 +1,4 @@
-"""Alerts about a device and not about its wearer: what readings say of it, and their end with
-its assignment.
-"""
+"""Alerts that are about a device and not about its wearer, and their end with its assignment."""
 
 from __future__ import annotations
 
@@ -18,26 +16,24 @@ GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
 
 
 class DeviceAlerts:
-    """The alerts about devices, with the registry that says whose a device is."""
+    """Ends alerts about devices by the registry, which knows whose a device is."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
-        """Alerts none of whose devices belongs to the patient any more."""
+        """Return the alerts none of whose devices belongs to the patient any more."""
         ended = self._ended(state, until)
         return [
             Ending(group, at, "no longer worn: the device is unassigned") for group, at in ended
         ]
 
     def _ended(self, state: PatientState, now: datetime) -> Iterator[tuple[str, datetime]]:
-        """Groups with an open alert none of whose devices belongs to the patient any more, and
-        since when.
-        """
+        """Yield open groups whose devices no longer belong to the patient, and since when."""
         for group in sorted(GROUPS & state.episodes.keys()):
             episode = state.episodes[group]
             devices = [self._device(state, member) for member in episode.members.values()]
-            if not all(devices):  # an unregistered one belongs to the patient
+            if not all(devices):  # an unregistered device belongs to the patient
                 continue
             assignments = [each for device in devices if device for each in device.assignments]
             own = [each for each in assignments if each.patient == state.patient]
@@ -46,10 +42,10 @@ class DeviceAlerts:
                 yield group, moment
 
     def _device(self, state: PatientState, member: Member) -> DeviceEntry | None:
-        """The registry's entry of a member's device.
+        """Return the registry's entry of a member's device.
 
-        A limit that somebody has set for what a device says, of a battery, names the vital: the
-        device that was heard last is meant.
+        An individual limit for a value of the device itself, such as its battery, names the vital
+        and no device. The device that was heard last is meant.
         """
         latest = state.score.latest.get(member.key.vital)
         heard = member.key.device or (latest.device if latest is not None else "")

@@ -1,8 +1,7 @@
-"""The state of one device: what normalise remembers of it, and what its later messages are put
-together with.
+"""The state of one device: the memory of normalise, and parts that wait for later messages.
 
-All of it is bounded, and nothing depends on the clock of this machine: an old message that comes
-again finds what held at its own time (``at``), not what came last.
+All of it is bounded. Nothing depends on the clock of this machine. An old message that comes again
+finds what held at its own time (``at``), not what came last.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ class GlucoseContext(msgspec.Struct, array_like=True, frozen=True):
 
 
 class BodyPacket(msgspec.Struct, array_like=True, frozen=True):
-    """A packet of 2A9C that more follow: whose and when, which the later ones do not repeat."""
+    """A packet of 2A9C that is followed by more.
+
+    It has the user and the time, which the later packets do not repeat.
+    """
 
     at: datetime
     device_time: datetime | None
@@ -34,11 +36,10 @@ class BodyPacket(msgspec.Struct, array_like=True, frozen=True):
 
 
 class DeviceState(DeviceMemory):
-    """What ingest remembers of one device. ``applied``: partition of rpm.frames -> last offset
-    applied.
+    """What ingest remembers of one device.
 
-    Stored as one map by field names, so that the fields of normalise and of reassembly stand beside
-    each other.
+    ``applied`` maps a partition of rpm.frames to the last offset applied. The state is stored as
+    one map by field names, so that the fields of normalise and of reassembly are beside each other.
     """
 
     applied: dict[int, int] = msgspec.field(default_factory=dict)

@@ -1,6 +1,6 @@
 """One frame through ingest: the message that came, its readings and rejects, and its account.
 
-Normalising refuses, this module makes the rejects: a *reject* is the record that publishes a
+Normalising refuses, and this module makes the rejects. A *reject* is the record that publishes a
 refusal.
 """
 
@@ -41,14 +41,14 @@ from rpm_stream.text import cleaned
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
-MOST_KNOWN_REJECTS = 1000  # that an account names: 39 KB
+MOST_KNOWN_REJECTS = 1000  # in an account: 39 KB
 
 
 class FrameMessage(Record, frozen=True, kw_only=True):
     """A message of rpm.frames.
 
-    From a file: ``lines`` has the line of each entry, or of all in one; ``patient`` is whose row of
-    a CSV file it was, for a device that nobody registered.
+    A message from a file has ``lines``: the line of each entry, or of all entries in one.
+    ``patient`` is the patient of a row of a CSV file, for a device that is not registered.
     """
 
     key: str | None
@@ -60,7 +60,7 @@ class FrameMessage(Record, frozen=True, kw_only=True):
 
 
 class Ingested(Record, frozen=True, kw_only=True):
-    """All that one frame became."""
+    """All results of one frame."""
 
     readings: tuple[Readings, ...]
     rejects: tuple[Reject, ...]
@@ -68,10 +68,9 @@ class Ingested(Record, frozen=True, kw_only=True):
 
 
 class Rejected(Record, frozen=True, kw_only=True):
-    """What a reject is made of: the bytes that became no reading, why, found by which stage, and
-    where they stood.
+    """The content of a reject: the refused bytes, the reason, the stage and the origin.
 
-    ``parts``: the parts of its entry, where they are several.
+    ``stage`` is the one that refused. ``parts`` has the parts of its entry if there are several.
     """
 
     original: bytes
@@ -82,12 +81,13 @@ class Rejected(Record, frozen=True, kw_only=True):
 
 
 def make_reject(message: FrameMessage, at: datetime, rejected: Rejected) -> Reject:
-    """A Reject with its deterministic id; ``at`` is when the frame was received.
+    """Return a Reject with its deterministic id.
 
-    The id has the device besides what CONTRACT 5 names: two devices that send the same bad bytes at
-    the same place (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with
-    two contents. It has the reason too: a value that nobody wore, sent again once somebody did, may
-    be one that no body can have.
+    ``at`` is when the frame was received. The id has two facts more than CONTRACT 5 names. The
+    first is the device. Two devices that sent the same bad bytes at the same place (two unassigned
+    oximeters with 100 % and no pulse) had one id with two contents. The second is the reason. A
+    value of an unassigned device that is sent again after the assignment may then be refused as
+    implausible.
     """
     digest = sha256(rejected.original).hexdigest()
     index, part = (rejected.origin.index, rejected.origin.part) if rejected.origin else (-1, -1)
@@ -111,14 +111,15 @@ def make_reject(message: FrameMessage, at: datetime, rejected: Rejected) -> Reje
 
 
 def parts_of(reject: Reject) -> int:
-    """How many parts a reject covers."""
+    """Return how many parts a reject covers."""
     return len(reject.parts) or 1
 
 
 def reject_whole(message: FrameMessage, seen: SeenEntries, why: Refusal) -> Ingested:
-    """A frame that is refused whole: one part, a duplicate if the same bytes were refused before.
+    """Return the result for a frame that is refused whole.
 
-    In a file every line gets its reject, also one that stands there twice.
+    It counts as one part, and as a duplicate if the same bytes were refused before. In a file every
+    line gets its reject, also a repeated line.
     """
     at = message.received_at
     reject = make_reject(message, at, Rejected(original=message.value, why=why, stage="ingest"))
@@ -144,7 +145,7 @@ def reject_whole(message: FrameMessage, seen: SeenEntries, why: Refusal) -> Inge
 
 
 class FrameOutput:
-    """Collects what the entries of one frame became: readings, rejects and counts."""
+    """Collects the results of the entries of one frame: readings, rejects and counts."""
 
     def __init__(
         self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: SeenEntries
@@ -158,13 +159,13 @@ class FrameOutput:
         self._rejects: list[Reject] = []
         self._duplicates = 0
         self._context = 0
-        # whether this very frame had a reject for it before
+        # by reason: whether this frame had a reject for it before
         self._had_rejects: dict[Reason, bool] = {}
         # ids of rejects that were written before, each once, in order
         self._known: dict[str, None] = {}
 
     def add(self, entry: Entry, normalised: Normalised) -> None:
-        """Take what one entry became."""
+        """Add the result of one entry."""
         self._context += normalised.is_context
         self._duplicates += normalised.duplicates
         for reading in normalised.readings:
@@ -190,8 +191,8 @@ class FrameOutput:
         if why.reason not in self._had_rejects:
             this = b"%b\x1f%b" % (why.reason.encode(), self._message.value)
             self._had_rejects[why.reason] = frame_had_rejects(self._seen, this)
-        # A frame with more rejects than are kept one by one: this one was written, and is
-        # forgotten.
+        # A frame can have more rejects than are remembered one by one. In a frame that had rejects
+        # before, this one was then written too.
         is_forgotten = self._had_rejects[why.reason] and len(self._seen.refused) >= MOST_REJECTS
         if was_rejected(self._seen, reject.id) or (is_forgotten and not self._message.lines):
             self._duplicates += len(parts)
@@ -201,14 +202,18 @@ class FrameOutput:
         return reject
 
     def _keep_implausible(self, value: Reading) -> None:
-        """Keep an implausible value so that the judge can report it; so many of a frame."""
+        """Keep an implausible value so that the judge can report it.
+
+        Of one frame and patient at most as many are kept as a message of readings may have.
+        """
         kept = self._implausible.setdefault(value.patient, [])
         if len(kept) < READINGS_A_MESSAGE:
             kept.append(value)
 
     def done(self, entries: int) -> Ingested:
-        """The messages of readings, the rejects and the account; ``entries`` is how many the
-        frame has.
+        """Return the messages of readings, the rejects and the account.
+
+        ``entries`` is how many entries the frame has.
         """
         envelope = self._envelope
         position = self._message.position

@@ -1,10 +1,10 @@
-"""A state that cannot be restored is held: its key's messages are kept where they are, the other
-keys go on.
+"""Hold the messages of a key whose state cannot be restored, while other keys go on.
 
-What stands in its place in the changelog says from which offset of the source on nothing was
-applied, and keeps the octets as they were found. Once they can be read (made anew, or by another
-release) the kept messages are applied in their order. A person is told by an alert of its own: the
-patient's state, which holds the others, cannot be read.
+The changelog then has a ``Held`` in place of the state. It gives the offset of the source from
+which on nothing was applied, and keeps the bytes as they were found. When they can be read, because
+they were rebuilt or another release reads them, the kept messages are applied in their order. A
+separate alert informs a person, because the patient's state, which holds the other alerts, cannot
+be read.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ EXPIRED: Final = (
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
-    """What stands in a changelog for a state that is held. ``crc`` is that of all the others.
+    """The record in a changelog for a state that is held.
 
-    ``offset``: of the first message of the source that is not applied. ``upto``: catching up has
-    begun, and goes at least to there. ``blob``: the state as it was found, or made anew as of
-    ``offset``. ``alert``: what a person is told by, as JSON; empty where nobody is.
+    - ``crc`` is the checksum of all other fields.
+    - ``offset`` is that of the first message of the source that is not applied.
+    - ``upto`` is the offset that catching up has to reach at least, once it has begun.
+    - ``blob`` is the state as it was found, or rebuilt as of ``offset``.
+    - ``alert`` is the alert that informs a person, as JSON, or empty if there is none.
     """
 
     crc: int
@@ -50,7 +52,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     alert: bytes = b""
 
     def mended(self, blob: bytes) -> bytes:
-        """The same with a state that can be read."""
+        """Return the same record, packed, with a state that can be read."""
         return packed(msgspec.structs.replace(self, blob=blob))
 
 
@@ -61,29 +63,30 @@ _json = msgspec.json.Encoder()
 
 
 def hold(offset: int, at: datetime, fault: str, blob: bytes) -> Held:
-    """A state is held from ``offset`` of its source on."""
+    """Return the record of a state that is held from ``offset`` of its source on."""
     return Held(crc=0, offset=offset, upto=offset, at=at, fault=fault, blob=blob)
 
 
 def kept_from(done: int, lowest: int | None) -> int:
-    """From where on to keep the messages of a key whose state cannot be read and says nothing
-    itself.
+    """Return the offset from which on to keep the messages of a key with an unreadable state.
 
-    ``done``: what is committed. ``lowest``: the lowest offset from which on messages of anybody
-    were kept when that was committed: this may be what stood there for a held state. What was
-    applied is then put out once more, as it was.
+    It is for a state that does not give an offset itself. ``done`` is what is committed. ``lowest``
+    is the lowest offset from which on messages of any key were kept at that commit, as the
+    unreadable bytes may have been a ``Held`` with it. Messages that were applied before are then
+    output once more, unchanged.
     """
     return done if lowest is None else min(done, lowest)
 
 
 def packed(held: Held) -> bytes:
-    """The octets for the changelog."""
+    """Return the bytes for the changelog."""
     return _encoder.encode(msgspec.structs.replace(held, crc=_checksum(held)))
 
 
 def read_held(value: bytes | None) -> Held | None:
-    """What stands there for a held state; None where a state stands there itself, or something
-    damaged.
+    """Return the ``Held`` of a changelog's record.
+
+    Returns None if the record is a state or damaged.
     """
     try:
         held = _decoder.decode(value or b"")
@@ -97,19 +100,19 @@ def _checksum(held: Held) -> int:
 
 
 def with_alert(held: Held, alert: Alert) -> Held:
-    """The same with what a person is told by now."""
+    """Return the same record with the present alert."""
     return msgspec.structs.replace(held, alert=_json.encode(alert))
 
 
 def alert_of(held: Held) -> Alert | None:
-    """What a person is told by; None where nobody is."""
+    """Return the alert that informs a person, or None if there is none."""
     return _alert.decode(held.alert) if held.alert else None
 
 
 def opened(patient: str, partition: int, held: Held) -> Alert:
-    """The medium alert that a patient is not judged.
+    """Return the medium alert that a patient is not judged.
 
-    Its id is made of where the kept messages begin.
+    Its id is made of the place where the kept messages begin.
     """
     step = Transition(
         at=held.at, state="open", priority="medium", who=SERVICE, reason=WHY, event="opened"
@@ -132,9 +135,9 @@ def opened(patient: str, partition: int, held: Held) -> Alert:
 
 
 def ended(alert: Alert, at: datetime, is_whole: bool) -> Alert:
-    """The alert resolved: the patient is judged again.
+    """Return the alert resolved, because the patient is judged again.
 
-    ``is_whole``: nothing that was kept had been deleted.
+    ``is_whole`` is false if kept messages had been deleted meanwhile.
     """
     words = AGAIN if is_whole else EXPIRED
     step = Transition(
@@ -151,8 +154,9 @@ def ended(alert: Alert, at: datetime, is_whole: bool) -> Alert:
 
 
 def line_of(key: bytes, partition: int) -> int:
-    """The line in which a device's kept frames count, apart from their partition, others of
-    which have gone on.
+    """Return the line in which a device's kept frames count.
+
+    The line is separate from their partition, in which frames of other devices have gone on.
     """
     return -(1 << 32) - int.from_bytes(
         sha1(b"%d/%b" % (partition, key), usedforsecurity=False).digest()[:6]

@@ -1,9 +1,9 @@
-"""Frame -> readings, rejects and one account, for one device. Composition only.
+"""Ingest one frame of one device: readings, rejects and one account. Composition only.
 
-Parse the frame, decode its entries (ingest), put together what belongs together (reassembly.py),
-normalise each entry (normalise), collect what became of them (frame_output.py). State is one
-``DeviceState`` a device. A step never raises for what a frame holds: a failure inside one entry
-refuses that entry as ``internal_error`` and touches nothing else.
+The steps are: parse the frame, decode its entries (ingest), join what belongs together
+(reassembly.py), normalise each entry (normalise) and collect the results (frame_output.py). Each
+device has one ``DeviceState``. A step never raises for the content of a frame. A failure inside one
+entry refuses that entry as ``internal_error`` and touches nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
 
 
 class Ingest:
-    """The pure ingest agent: tables in, one ``step`` a frame."""
+    """The pure ingest agent, bound to the tables, with one ``step`` for each frame."""
 
     def __init__(
         self, knowledge: Knowledge, registry: Registry, recorded_time: bool = False
@@ -47,7 +47,10 @@ class Ingest:
         }
 
     def step(self, state: DeviceState, message: FrameMessage) -> Ingested:
-        """Apply one frame to ``state``. Never raises for what the frame holds."""
+        """Apply one frame to ``state``.
+
+        Never raises for the content of the frame.
+        """
         # 1. Parse the frame.
         try:
             envelope, kind, raw = parse_frame(message.key, message.value)
@@ -57,7 +60,7 @@ class Ingest:
                 message, state.seen, Refusal(reason=error.reason, detail=error.detail)
             )
         except Exception as error:  # noqa: BLE001
-            # a bug of ours must not stop the device's other frames
+            # a defect here must not stop the device's other frames
             return reject_whole(message, state.seen, _internal(error))
         if message.key is None:
             message = msgspec.structs.replace(message, key=envelope.device)
@@ -65,7 +68,7 @@ class Ingest:
         device = self.registry.devices.get(envelope.device)
         read = self._models.get(device.model or "", decode) if device is not None else decode
         entries = list(decode_entries(kind, raw, self._codes, read))
-        # 3. Put together what belongs together.
+        # 3. Join what belongs together.
         frame = _context(message, envelope, received_at, device)
         if device is not None or message.patient is not None:
             frame.is_known = frame_known(
@@ -76,7 +79,7 @@ class Ingest:
         frame.entries = [entry for entry in entries if isinstance(entry, Entry)]
         if kind != "notifications" and (device is not None or message.patient is not None):
             frame.conflicts = self._normalise.plausibility.conflicting(frame.entries)
-        # 4. Normalise each entry, and collect what it became.
+        # 4. Normalise each entry and collect the results.
         output = FrameOutput(message, envelope, received_at, state.seen)
         for entry in entries:
             self._entry(state, frame, entry, output)

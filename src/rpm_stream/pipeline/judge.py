@@ -1,10 +1,10 @@
-"""Readings -> Scores, Alerts, Observations: the verbs score, alert and publish in order, for one
-patient.
+"""The verbs score, alert and publish in order for one patient: readings in, results out.
 
-State is one ``PatientState`` a patient. Each message of readings is applied once (CONTRACT 3);
-``now`` is the receipt of the record in hand, never less than the patient's last. A finding of one
-instant enters its episode highest first. A step that fails leaves the state as it was, gives a
-Reject a reading and tells a person (CONTRACT 2).
+The results are Scores, Alerts and Observations. Each patient has one ``PatientState``. Each message
+of readings is applied once (CONTRACT 3). ``now`` is the receipt of the current record, never less
+than the patient's last. Findings of one instant enter their episodes with the highest priority
+first. A step that fails leaves the state as it was, gives a Reject for each reading and informs a
+person (CONTRACT 2).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ DEVICES = DEVICE_GROUPS | {SILENCE}
 
 
 class Judged(Record, frozen=True, kw_only=True):
-    """All that one step put out, in the order of cause."""
+    """All output of one step, in the order of cause."""
 
     scores: tuple[Score, ...] = ()
     alerts: tuple[Alert, ...] = ()
@@ -63,8 +63,9 @@ class Judged(Record, frozen=True, kw_only=True):
 
 
 class Judge:
-    """The pure judge agent: tables in; a step for readings, for an action, for time without
-    data.
+    """The pure judge agent, bound to the tables.
+
+    It has a step for readings, for an action, and for time without data.
     """
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
@@ -82,27 +83,27 @@ class Judge:
         self._alerting = Alerting(knowledge, self._scoring, self._silence)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
-        """Apply one message of readings; None when it was applied before."""
+        """Apply one message of readings, and return None if it was applied before."""
         place = (message.offset, message.chunk)
         if place <= patient.state.applied.get(line_of(message), (-1, -1)):
             return None
         try:
             judged = self._step(patient, message)
         except Exception as error:  # noqa: BLE001
-            # whatever it is: undone, refused, told; other patients go on
+            # any error: undo, reject, alert; other patients go on
             return self._not_judged(patient, message, error)
         self._note(patient, message)
         return judged
 
     def act(self, patient: Patient, action: Action, received_at: datetime | None = None) -> Judged:
-        """Apply what a person decided; nothing happens where the alert is not open any more.
+        """Apply a person's decision, without effect if the alert is not open any more.
 
-        ``received_at``: when the decision was received; None: when it was made.
+        ``received_at`` is when the decision was received. None means when it was made.
         """
         acted = Acted(action, action.at if received_at is None else received_at)
         try:
             judged = self._act(patient, acted)
-        except Exception as error:  # as of a step, where there are readings to tell of
+        except Exception as error:  # like a failed step, if there are readings to report
             if not action.readings:
                 raise
             return self._not_judged(
@@ -112,13 +113,13 @@ class Judge:
         return judged
 
     def tick(self, patient: Patient, at: datetime) -> Judged:
-        """Time without data: summaries that are due, silence, alerts without fresh readings."""
+        """Apply time without data: due summaries, silence, and alerts without new readings."""
         judged = self._tick(patient, at)
         self._note(patient, at)
         return judged
 
     def close(self, patient: Patient) -> Judged:
-        """End of a replay: the windows that are still open."""
+        """Return the windows that are still open at the end of a replay."""
         windows = summaries.close(patient.windows)
         return Judged(
             observations=tuple(fhir.summary(window, self.knowledge) for window in windows)
@@ -130,8 +131,9 @@ class Judge:
             pack_patient(patient)
 
     def _not_judged(self, patient: Patient, message: Readings, error: Exception) -> Judged:
-        """The state as it was before the message, a Reject a reading, and an alert that tells a
-        person.
+        """Return the result of a failed message: Rejects and an alert for a person.
+
+        Each reading gets a Reject. The state becomes as it was before the message.
         """
         self._rewind(patient)
         state = patient.state
@@ -149,10 +151,11 @@ class Judge:
         return Judged(alerts=tuple(work.alerts), observations=closed, rejects=rejects)
 
     def _rewind(self, patient: Patient) -> None:
-        """Rebuild the state before the input in hand: the last sealed one, and again what was
-        applied since.
+        """Rebuild the state before the current input.
+
+        It is made of the last sealed state and the inputs applied since.
         """
-        actions = patient.state.actions  # places in rpm.actions, noted after the step
+        actions = patient.state.actions  # places in rpm.actions, which are noted after the step
         patient.restore(unpack_patient(patient.sealed, patient.state.patient).state)
         for applied in patient.since:
             if isinstance(applied, Readings):
@@ -221,7 +224,7 @@ class Judge:
         self._end_unworn(work, found[0].at if found else work.now)
         self._alerting.wait(work)
         for due in found:
-            self._end_unworn(work, due.at)  # what was over before this began
+            self._end_unworn(work, due.at)  # first end what was over before this began
             self._alerting.enter_one(work, due.finding, due.at)
         if state.episodes:
             self._alerting.wait(work)
@@ -238,7 +241,7 @@ class Judge:
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
 
     def _end_unworn(self, work: Work, until: datetime) -> None:
-        """End what is told of devices that were unassigned up to a moment, as of when they were."""
+        """End alerts about devices that were unassigned up to a moment, as of that moment."""
         if not work.state.episodes:
             return
         for rule in self._endings:
@@ -246,7 +249,10 @@ class Judge:
                 self._end(work, ended.group, ended.why, ended.at)
 
     def _end_settings(self, work: Work) -> None:
-        """What is mended leaves the alert about settings; with the last of it the alert ends."""
+        """Remove corrected settings from the alert about settings.
+
+        The alert ends with the last of them.
+        """
         episode = work.state.episodes.get(SETTINGS)
         if episode is None:
             return
@@ -269,24 +275,24 @@ class Judge:
         self._alerting.put_as_told(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:
-        """``now`` never goes back.
+        """Return the work of one input, whose ``now`` never goes back.
 
-        Only data moves the state's own: a tick or a click must change no later alert.
+        Only data moves the state's own ``now``. A tick or a click must change no later alert.
         """
         state = patient.state
         now = at if state.now is None else max(state.now, at)
         return self._alerting.work(patient, self.registry.patient(state.patient), now)
 
     def _instant(self, work: Work, readings: Sequence[Reading]) -> None:
-        """All readings of one moment: findings of limits, NEWS2 and detectors, then episodes."""
+        """Judge all readings of one moment: findings of all rules first, then episodes."""
         state = work.state
         found = self._scoring.instant(work.patient, work.entry, readings)
         work.scores += found.scores
         work.also_seen += found.also_seen
         self._alerting.enter(work, found, found.findings)
-        # What came late ends nothing: a night that arrives in the morning is one alert, and
-        # somebody can see it. Of a reading that no rule keeps (a mean pressure, one without a
-        # value) nobody knows whether it came late.
+        # A late reading ends nothing: a night that arrives in the morning is one alert that
+        # somebody can see. For a reading that no rule keeps (a mean pressure, one without a value)
+        # it is unknown whether it came late.
         latest = state.score.latest
         vitals = self.knowledge.vitals
         heard = {
@@ -298,8 +304,9 @@ class Judge:
         self._note_well(work)
 
     def _note_well(self, work: Work) -> None:
-        """What is well or heard again is no line of an alert about devices, though others still
-        are not.
+        """Remove from alerts about devices what is well or heard again.
+
+        Other members stay.
         """
         for group in sorted(DEVICES & work.state.episodes.keys()):
             if note_well(work.state.episodes[group], self._alerting.recovered(work), work.now):
@@ -307,12 +314,12 @@ class Judge:
 
 
 def _after(alerts: Sequence[Alert], observations: Sequence[Published], judged: Judged) -> Judged:
-    """What a step gave, after what a correction gave."""
+    """Return the results of a step after those of a correction."""
     return msgspec.structs.replace(
         judged, alerts=(*alerts, *judged.alerts), observations=(*observations, *judged.observations)
     )
 
 
 def _order(reading: Reading) -> tuple[datetime, str, str]:
-    """Within a message: by time, vital and id (CONTRACT 3)."""
+    """Return the order within a message: by time, vital and id (CONTRACT 3)."""
     return reading.measured_at, reading.vital, reading.id

@@ -1,5 +1,6 @@
-"""What a failed step leaves behind: a Reject for each reading, and the finding that opens an
-alert (CONTRACT 2).
+"""The results of a failed step: a Reject for each reading, and a finding that opens an alert.
+
+CONTRACT 2 requires both.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NotJudged(PatientRule):
-    """That readings stand unjudged, found where a step failed: a person ends its alert, no
-    reading does.
+    """The rule that readings are not judged, found where a step failed.
+
+    A person ends its alert. No reading does.
     """
 
     kind = "not_judged"
@@ -34,12 +36,13 @@ class NotJudged(PatientRule):
     when = "failure"
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        """Nothing of the tables is needed."""
+        """Accept the arguments of every patient rule and use none of them."""
 
 
 def finding_of(readings: Sequence[Reading]) -> Finding:
-    """The medium finding that new readings stand unjudged; a person ends its alert, no reading
-    does.
+    """Return the medium finding that new readings are not judged.
+
+    A person ends its alert. No reading does.
     """
     first = min(readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
     return Finding(
@@ -61,8 +64,9 @@ def finding_of(readings: Sequence[Reading]) -> Finding:
 
 
 def reject_of(message: Readings, reading: Reading, now: datetime, error: Exception) -> Reject:
-    """The Reject of one reading; the detail names the kind of error, never what it says (it may
-    hold values).
+    """Return the Reject of one reading.
+
+    The detail names the type of the error and never its text, which may hold values.
     """
     original = _encode(reading)
     digest = sha256(original).hexdigest()

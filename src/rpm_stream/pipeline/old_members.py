@@ -1,7 +1,7 @@
-"""Kind and key of the members of an older release, which had names alone: the one file that reads
-such a name.
+"""Derive kind and key of members that an older release wrote with a name alone.
 
-A state is read once, when its patient is first needed; from then on kind and key stand in it.
+This is the one file that parses such a name. A state is read once, when its patient is first
+needed. From then on it has kind and key.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from rpm_stream.publish.old_life import with_refusals
 from rpm_stream.records import Direction, Key, Kind
 from rpm_stream.score.rules.protocol import Rule
 
-TOGETHER = "half_space_trees"  # the one detector of several vitals whose name was a whole member
+TOGETHER = "half_space_trees"  # the one detector of several vitals, whose name was the whole member
 LASTING = "drift"
-# faults of a device that show by comparing its values
+# faults of a device that are found by comparing its values
 OF_VALUES_SENT = frozenset({"unit", "step", "disagreement"})
-# so do stored values that are sent again; other faults of a clock the device says itself
+# the same, for stored values that are sent again; the device reports other clock faults itself
 RESENT = "resent."
 
 
 def fill_in(episodes: Episodes) -> None:
-    """Give each member that has a name alone its kind and key, and each refusal its cause."""
+    """Give each member with a name alone its kind and key, and each refusal its cause."""
     for episode in episodes.values():
         history = with_refusals(episode.alert.history)
         episode.alert = msgspec.structs.replace(episode.alert, history=history)
@@ -32,8 +32,9 @@ def fill_in(episodes: Episodes) -> None:
 
 
 def kind_and_key(name: str, side: Direction | None) -> tuple[Kind, Key]:
-    """What a member's name and the side of its limit say; ``unknown`` of a name that no release
-    has written.
+    """Return kind and key for a member's name and the side of its limit.
+
+    The kind is ``unknown`` for a name that no release has written.
     """
     head, _, rest = name.partition(":")
     match head:
@@ -79,8 +80,9 @@ def _device(rest: str) -> tuple[Kind, Key]:
 
 
 class NoRule(Rule):
-    """What stands for a rule of another release: nothing recovers of what it found, a person
-    ends it.
+    """The placeholder for a rule of another release.
+
+    Nothing that such a rule found recovers. A person ends it.
     """
 
     kind = "unknown"

@@ -1,10 +1,9 @@
-"""The order of record: what a message of ``rpm.readings`` can be, and how a forwarded one is
-applied once.
+"""Read messages of ``rpm.readings`` and apply a forwarded one once.
 
-Readings and what people decide lie in one partition a patient, in the order in which ingest wrote
-them. That order is all that the judge goes by, so a replay over ``rpm.readings`` gives the same
-records, the history of an alert included (law 2a). What ingest writes a second time after a crash
-has the same place of origin and is skipped.
+A patient's readings and the decisions about them are in one partition, in the order in which ingest
+wrote them. The judge uses that order alone, so a replay over ``rpm.readings`` gives the same
+records, including the history of an alert (law 2a). A message that ingest writes a second time
+after a crash has the same place of origin and is skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +24,10 @@ _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_message(value: bytes) -> Readings | Forwarded:
-    """A message of ``rpm.readings``. Raises one of ``UNREADABLE`` for anything else."""
+    """Return a decoded message of ``rpm.readings``.
+
+    Raises one of ``UNREADABLE`` for anything else.
+    """
     try:
         return _readings.decode(value)
     except msgspec.ValidationError:  # readings are tried first: nearly every message is one
@@ -37,22 +39,23 @@ def read_message(value: bytes) -> Readings | Forwarded:
 
 
 def is_forwarded(keys: dict[str, msgspec.Raw]) -> bool:
-    """Whether an object with these keys is a forwarded action; in ``rpm.actions`` the key
-    ``action`` holds a text.
+    """Return whether an object with these keys is a forwarded action.
+
+    In ``rpm.actions`` the key ``action`` holds a text.
     """
     return bytes(keys.get("action", b"")).startswith(b"{")
 
 
 def forward(value: bytes, patient: str, place: Position, received_at: datetime | None) -> bytes:
-    """The message of ``rpm.readings`` for a message of ``rpm.actions``; the action is in it byte by
-    byte.
+    """Return the message of ``rpm.readings`` for a message of ``rpm.actions``.
 
-    ``received_at`` None: where time is recorded it is the action's own ``at``. Raises one of
-    ``UNREADABLE`` for what is no action, or no name of a patient.
+    It contains the action byte by byte. ``received_at`` is None where time is recorded, and the
+    action's own ``at`` is used. Raises one of ``UNREADABLE`` for what is no action or no name of a
+    patient.
     """
     check_patient(patient)
     action = read_action(value)
-    value.decode()  # names that no reader of ours looks at must be text too
+    value.decode()  # fields that this service does not read must be valid text too
     at = action.at.astimezone(UTC) if received_at is None else received_at
     return _encode(
         {
@@ -68,8 +71,9 @@ def forward(value: bytes, patient: str, place: Position, received_at: datetime |
 
 
 def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
-    """Whether a patient's state has applied this message, or a later one from the same
-    partition.
+    """Return whether a patient's state has applied this message or a later one.
+
+    Only messages of the same partition are compared.
     """
     if isinstance(message, Forwarded):
         return message.offset <= state.actions.get(message.partition, -1)
@@ -77,7 +81,7 @@ def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
 
 
 def act_once(judge: Judge, patient: Patient, message: Forwarded) -> Judged | None:
-    """What a forwarded action causes; None where this patient's state has applied it."""
+    """Return the results of a forwarded action, or None if the patient's state has applied it."""
     if is_applied(patient.state, message):
         return None
     judged = judge.act(patient, message.action, message.received_at)

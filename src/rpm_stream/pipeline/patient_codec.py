@@ -1,4 +1,4 @@
-"""A patient's state as sealed bytes, detectors included."""
+"""Encode and decode a patient's state as sealed bytes, detectors included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _decode = msgspec.msgpack.Decoder(PatientState).decode
 
 
 def _with_members(body: bytes) -> PatientState:
-    """A state whose members may have names alone, as those of layout 3 had first."""
+    """Return a state whose members all have kind and key.
+
+    The first states of layout 3 have members with names alone.
+    """
     state = _decode(body)
     fill_in(state.episodes)
     return state
@@ -29,7 +32,10 @@ PATIENTS: Final[Mapping[int, Callable[[bytes], PatientState]]] = {3: _with_membe
 
 
 def pack_patient(patient: Patient) -> bytes:
-    """The sealed state of one patient; the patient keeps it to undo a step that fails."""
+    """Return the sealed state of one patient.
+
+    The patient keeps it to undo a step that fails.
+    """
     patient.detectors.store(patient.state.score)
     blob = seal(_encoder.encode(patient.state), river_version.encode())
     patient.note_sealed(blob)
@@ -41,12 +47,18 @@ def _rivers() -> frozenset[bytes]:
 
 
 def check_patient(blob: bytes) -> None:
-    """What can be said of a sealed state at little cost. Raises StateError."""
+    """Check a sealed state cheaply: checksum, layout and versions only.
+
+    Raises StateError.
+    """
     checked(blob, _rivers(), PATIENTS)
 
 
 def unpack_patient(blob: bytes | None, patient: str) -> Patient:
-    """The patient, or a fresh one. Raises StateError."""
+    """Return the patient, or a new one if ``blob`` is None.
+
+    Raises StateError.
+    """
     if blob is None:
         return Patient(PatientState(patient=patient))
     state = unseal(blob, _rivers(), PATIENTS)

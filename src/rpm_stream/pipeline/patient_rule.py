@@ -1,6 +1,7 @@
 """The protocol of a rule over a patient as a whole.
 
-As ``score/rules/protocol.py``, with other inputs, and with an end by itself.
+It is that of ``score/rules/protocol.py`` with other inputs. Its alerts can also end without
+readings.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Due(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """A group whose open alert has ended without readings: when, and why in words."""
+    """A group whose open alert has ended without readings: when, and the reason as text."""
 
     group: str
     at: datetime
@@ -32,23 +33,25 @@ class Ending(NamedTuple):
 
 
 class Ends(Protocol):
-    """What ends alerts because of the registry, without readings."""
+    """Something that ends alerts because of the registry, without readings."""
 
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> Sequence[Ending]:
-        """Alerts that have ended up to a moment."""
+        """Return the alerts that have ended up to a moment."""
 
 
 class PatientRule(Rule, Protocol):
-    """A rule that looks at a patient ``when`` time has passed (tick), a message was applied
-    (step), or one failed.
+    """A rule that looks at the whole patient.
+
+    ``when`` gives the occasion: time has passed (tick), a message was applied (step), or one failed
+    (failure).
     """
 
     when: ClassVar[When]
 
     def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> Sequence[Due]:
-        """What holds and was not told yet, in the order of its moments; notes it as told."""
+        """Return what holds and was not reported yet, in order of time, and note it as reported."""
         return ()
 
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> Sequence[Ending]:
-        """Alerts of the rule that have ended up to a moment because the registry says so."""
+        """Return the rule's alerts that the registry has ended up to a moment."""
         return ()

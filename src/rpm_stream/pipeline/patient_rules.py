@@ -1,9 +1,9 @@
-"""The table of rules over a patient as a whole: the one place that lists them. To add one: its
-file, its line here.
+"""The table of rules over a patient as a whole.
 
-Their inputs differ from those of ``score/rules/table.py``: they look at no moment's readings but at
-time, the registry and what is known of the patient, so they find something where nothing was
-measured. All else that is asked of a rule is asked of these too. The order is that of looking.
+To add one, write its file and add its line here. The inputs differ from those of
+``score/rules/table.py``. These rules do not look at the readings of a moment but at time, the
+registry and what is known of the patient. So they find something where nothing was measured. All
+other requirements for a rule apply to these too. The table's order is the order of looking.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What judge remembers of one patient, and how a step that failed is undone.
+"""What judge remembers of one patient, and how a failed step is undone.
 
 A copy of the state before every step would cost more than the step. Instead the patient keeps the
-last sealed state and what was applied since: after a failure both give the state as it was. Sealing
-(the agents do it for the changelog) begins the list anew.
+last sealed state and the inputs applied since. After a failure both together give the earlier
+state. Sealing, which the agents do for the changelog, empties the list of inputs.
 """
 
 from __future__ import annotations
@@ -18,24 +18,29 @@ from rpm_stream.records import Action, Readings
 from rpm_stream.score.baseline.learning import LiveDetectors
 from rpm_stream.score.memory.state import ScoreState
 
-# weight of what is kept since the last seal: an input weighs one, and each of its readings one
+# weight of the inputs kept since the last seal: each counts one, and each of its readings one
 MOST_SINCE = 64
 
 
 class Acted(NamedTuple):
-    """What a person decided, and when it was received."""
+    """A person's decision, and when it was received."""
 
     action: Action
     received_at: datetime
 
 
-Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a tick
+Input: TypeAlias = Readings | Acted | datetime  # the input of a step, of a person, of a tick
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames (``line_of``) ->
-    (offset, chunk); ``actions``: partition of rpm.actions -> offset last applied; ``first_at``:
-    when the first record was received.
+    """What judge remembers of one patient.
+
+    - ``now`` is the latest receipt of data so far, which no later step goes back behind.
+    - ``first_at`` is when the first record was received.
+    - ``applied`` maps a partition of rpm.frames (``line_of``) to the last (offset, chunk) applied.
+    - ``actions`` maps a partition of rpm.actions to the last offset applied.
+    - ``score``, ``episodes`` and ``summaries`` are what the verbs score, alert and publish
+      remember.
     """
 
     patient: str
@@ -61,19 +66,22 @@ class Patient:
         self.weight = 0
 
     def restore(self, state: PatientState) -> None:
-        """Take ``state`` as the present one; detectors are restored from it when next needed."""
+        """Make ``state`` the present one.
+
+        Detectors are restored from it when they are next needed.
+        """
         self.state = state
         self.detectors = LiveDetectors()
         if state.summaries is None:
             state.summaries = Summaries(patient=state.patient)
 
     def note(self, applied: Input) -> None:
-        """Remember what was applied since the last seal."""
+        """Remember an input that was applied since the last seal."""
         self.since.append(applied)
         self.weight += 1 + _readings(applied)
 
     def note_sealed(self, blob: bytes) -> None:
-        """``blob`` holds everything up to now."""
+        """Note that ``blob`` holds everything up to now."""
         self.sealed = blob
         self.since = []
         self.weight = 0
@@ -86,14 +94,15 @@ class Patient:
 
 
 def line_of(message: Readings) -> int:
-    """The line in which a message's place counts, the key of ``applied``: a partition of
-    rpm.frames, but for what was kept while its device's state could not be read.
+    """Return the line in which a message's place counts, the key of ``applied``.
+
+    It is a partition of rpm.frames, except for messages that were kept while their device's state
+    could not be read.
     """
     return message.partition if message.line is None else message.line
 
 
 def _readings(applied: Input) -> int:
-    """How many readings an input holds."""
     if isinstance(applied, datetime):
         return 0
     return len(applied.action.readings if isinstance(applied, Acted) else applied.readings)

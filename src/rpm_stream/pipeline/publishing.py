@@ -1,4 +1,4 @@
-"""Which Observations one message of readings gives (CONTRACT 6)."""
+"""Choose the Observations for one message of readings (CONTRACT 6)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ def publish(
     knowledge: Knowledge,
     also_seen: Sequence[Reading] = (),
 ) -> tuple[Published, ...]:
-    """Every reading in one Observation, one summary, or none by policy; evidence singly besides.
+    """Return the Observations of one message.
 
-    One of ``also_seen`` is the same measurement as another: it is published as evidence alone.
+    Every reading is in one Observation, in one summary, or in none by policy. Evidence is also
+    published singly. A reading of ``also_seen`` is the same measurement as another one and is
+    published as evidence only.
     """
     again = {reading.id for reading in also_seen}
     policies = [

@@ -1,15 +1,15 @@
-"""Entries that need another one to be understood, joined before they become readings.
+"""Join entries that need another entry to be understood, before they become readings.
 
-- Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as
-  context. What was lost is refused as ``truncated``, under its own bytes.
-- A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute
-  ``context``, when both come in one frame in either order, or the context came first. A reading is
-  never held back and never changes: a context that comes in a later frame is counted as context and
-  attached to nothing; the reading's ``context_follows`` says that there was to be one.
-- Packets of one body composition (2A9C): what continues one gets the time and user that only the
-  first carries.
+- Segments of one message (2B8B, 2BDD): the last one to arrive carries the whole message. The
+  others count as context. A lost segment is refused as ``truncated``, under its own bytes.
+- A glucose context (2A34) joins the measurement (2A18) with its sequence number as attribute
+  ``context``, if both come in one frame in either order, or if the context came first. A reading
+  is never held back and never changes. So a context in a later frame is counted as context and
+  attached to nothing. The reading's ``context_follows`` tells that a context was to follow.
+- Packets of one body composition (2A9C): a continuation gets the time and user that only the
+  first packet carries.
 
-Everything waits in the device's state, bounded, and is found by the gateway's time, so that frames
+Everything waits in the device's state, bounded. It is found by the gateway's time, so that frames
 that come again find what they found the first time.
 """
 
@@ -32,15 +32,16 @@ Entries: TypeAlias = list[Entry | BadEntry]
 JOINED = frozenset({"2A18", "2A34", "2A9C", "2B8B", "2BDD"})
 MOST_CONTEXTS = 16
 MOST_BODIES = 4
-# design choice: both within a second, a whole memory within minutes
+# design choice: both come within a second, a whole memory within minutes
 CONTEXT_WITHIN = timedelta(minutes=5)
 # design choice: packets of one measurement follow each other at once
 BODY_WITHIN = timedelta(seconds=60)
 
 
 class _Offered(NamedTuple):
-    """What the entries of one frame say for others: contexts by sequence number, packets that
-    more follow.
+    """What the entries of one frame offer to others.
+
+    ``contexts`` are by sequence number. ``bodies`` are packets that more packets follow.
     """
 
     contexts: dict[int, GlucoseContext | None]
@@ -48,7 +49,10 @@ class _Offered(NamedTuple):
 
 
 def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entries:
-    """The entries with what belongs to them. ``again``: the frame was read before."""
+    """Return the entries, each joined with what belongs to it.
+
+    ``again`` is true if the frame was read before.
+    """
     if not any(isinstance(entry, Entry) and entry.characteristic in JOINED for entry in entries):
         return entries
     offered = _Offered(contexts=_contexts(entries), bodies=_openings(entries))
@@ -59,7 +63,7 @@ def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entri
                 _joined(state, entry, read, again, offered) if isinstance(entry, Entry) else [entry]
             )
         except Exception as error:  # noqa: BLE001
-            # a bug of ours refuses this entry, not the frame
+            # a defect here refuses this entry, not the frame
             joined.append(
                 BadEntry(
                     index=entry.index,
@@ -85,8 +89,9 @@ def _joined(
 
 
 def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
-    """The whole message in place of its last segment to arrive, and a refusal for each that was
-    lost.
+    """Return the whole message in place of its last segment to arrive.
+
+    Each lost segment becomes a refusal.
     """
     new = Segment(
         characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again
@@ -125,14 +130,14 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
 
 
 def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
-    """As a gateway would have sent it."""
+    """Return the entry as a gateway would have sent it."""
     return msgspec.json.encode(
         Notification(at=at, characteristic=characteristic, payload=payload.hex())
     )
 
 
 def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
-    """The contexts of a frame by sequence number; None where two contradict each other."""
+    """Return the contexts of a frame by sequence number, None where two contradict each other."""
     found: dict[int, GlucoseContext | None] = {}
     for entry in entries:
         if isinstance(entry, Entry) and entry.characteristic == "2A34":
@@ -167,7 +172,7 @@ def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
         return entry
     attributes = readings[0].attributes
     if readings[0].device_time is not None or not {"timestamp", "user_id"}.isdisjoint(attributes):
-        return entry  # it says by itself whose and when
+        return entry  # it has its own user or time
     near = [each for each in bodies if timedelta() <= entry.at - each.at <= BODY_WITHIN]
     if not near:
         return entry
@@ -181,14 +186,14 @@ def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
             flags=tuple(dict.fromkeys((*each.flags, *flags))),
         )
         for each in readings
-        # each packet repeats it, or says nothing
+        # each packet repeats the body fat, or has none
         if each.vital != "body_fat" or each.value not in (None, first.fat)
     ]
     return _replaced(entry, kept)
 
 
 def _keep(state: DeviceState, offered: _Offered) -> None:
-    """Note what later frames may refer to."""
+    """Remember what later frames may refer to."""
     if offered.contexts:
         known = [each for each in state.contexts if each.sequence not in offered.contexts]
         state.contexts = [*known, *filter(None, offered.contexts.values())][-MOST_CONTEXTS:]
@@ -198,7 +203,7 @@ def _keep(state: DeviceState, offered: _Offered) -> None:
 
 
 def _openings(entries: Entries) -> list[BodyPacket]:
-    """The packets of a frame that more follow."""
+    """Return the packets of a frame that more packets follow."""
     packets = (
         each for each in entries if isinstance(each, Entry) and each.characteristic == "2A9C"
     )
@@ -206,7 +211,7 @@ def _openings(entries: Entries) -> list[BodyPacket]:
 
 
 def _opening(entry: Entry) -> BodyPacket | None:
-    """What a packet says for those that follow it."""
+    """Return what a packet has for those that follow it, or None."""
     readings = entry.payload.readings
     if not readings or not readings[0].attributes.get("more_packets"):
         return None

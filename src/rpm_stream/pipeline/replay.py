@@ -1,9 +1,9 @@
-"""The whole pipeline without Kafka: messages in, output lines out, in the order of cause. Debugger,
-test and oracle.
+"""The whole pipeline without Kafka: messages in, output lines out, in the order of cause.
 
-Time is the records' own: ``now`` of a frame is its received_at, else sent_at. Before each record
-its patient's clock ticks; with ``until`` all clocks tick once more at the end, also of those of
-whom something is expected and nothing was heard; windows still open come last.
+It serves as debugger, test and oracle. Time is that of the records: ``now`` of a frame is its
+received_at, else its sent_at. Before each record its patient's clock ticks. With ``until`` all
+clocks tick once more at the end, including patients from whom something is expected and nothing was
+heard. Windows that are still open come last.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
 KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")
-# receipt of what names no time, before anything that did
+# the receipt time of input that has no time and is before all that has one
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-# no partition of Kafka: a frame of a file never passes for a re-sent message of rpm.readings
+# no partition of Kafka: a frame of a file is never taken for a repeated message of rpm.readings
 FILE = -1
 
 _encoder = msgspec.json.Encoder()
@@ -44,14 +44,14 @@ class Line(msgspec.Struct, frozen=True):
     record: msgspec.Raw
 
     def encode(self) -> bytes:
-        """The line with its end."""
+        """Return the line with its line end."""
         return b'{"type":"%s","record":%s}\n' % (self.type.encode(), bytes(self.record))
 
 
 class _Glance(msgspec.Struct, frozen=True):
-    """What any JSON object may tell of itself, before it is known to be a frame."""
+    """The fields that any JSON object may have, before it is known to be a frame."""
 
-    device: Any = None  # Any: whatever stands there
+    device: Any = None  # Any: the value may have any type
     sent_at: Any = None
     received_at: Any = None
 
@@ -60,9 +60,10 @@ _glance = msgspec.json.Decoder(_Glance)
 
 
 class Replay:
-    """State of one replay. Feed it in order; each call gives the lines that it caused.
+    """The state of one replay.
 
-    ``recorded_time``: received_at is the frame's own, as a file has it; else that of the message.
+    Feed it in order. Each call yields the lines that it caused. With ``recorded_time`` the
+    received_at of a frame is its own, as in a file. Otherwise it is that of the message.
     """
 
     def __init__(
@@ -83,15 +84,16 @@ class Replay:
 
     @property
     def messages(self) -> int:
-        """How many frames, messages and bad rows there were so far."""
+        """The number of frames, messages and bad rows so far."""
         return self._count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
-        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with
-        ``action`` a decision.
+        """Process a line of JSON.
 
-        ``action`` is a text in a message of rpm.actions (a line with both keys is one: a correction
-        has readings), and an object in a message of rpm.readings that holds one.
+        A line is a frame by default. With the key ``readings`` it is a message of rpm.readings, and
+        with ``action`` a decision. In a message of rpm.actions ``action`` is a text. Such a line
+        may also have ``readings``, as a correction has. In a message of rpm.readings ``action`` is
+        an object.
         """
         try:
             message = _message_of(value)
@@ -108,8 +110,9 @@ class Replay:
             yield from self.applied(message)
 
     def message(self, value: bytes) -> Iterator[Line]:
-        """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as
-        in the service.
+        """Process a message of rpm.readings or rpm.actions.
+
+        An unreadable message causes nothing, as in the service.
         """
         try:
             message = _message_of(value)
@@ -119,9 +122,9 @@ class Replay:
             yield from self.applied(message)
 
     def applied(self, message: Readings | Forwarded | Action) -> Iterator[Line]:
-        """A message of rpm.readings or rpm.actions.
+        """Process a decoded message of rpm.readings or rpm.actions.
 
-        One of rpm.readings that was applied before causes nothing.
+        A message of rpm.readings that was applied before causes nothing.
         """
         if isinstance(message, Action):
             yield from self._acted(message)
@@ -133,7 +136,7 @@ class Replay:
             )
 
     def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
-        """A frame of a CSV file, or a row of it that is no record."""
+        """Process a frame of a CSV file, or a row that is no record."""
         if isinstance(found, CsvFrame):
             message = self._message(found.device, found.value, found.lines)
             yield from self.frame(msgspec.structs.replace(message, patient=found.patient))
@@ -144,14 +147,14 @@ class Replay:
         yield from self._refused(message, Refusal(reason=found.reason, detail=found.detail))
 
     def frame(self, message: FrameMessage) -> Iterator[Line]:
-        """A message of rpm.frames."""
+        """Process a message of rpm.frames."""
         done = self.ingested(message)
         yield from self.refused(done)
         for readings in done.readings:
             yield from self.read(readings)
 
     def ingested(self, message: FrameMessage) -> Ingested:
-        """What ingest makes of a message of rpm.frames; nothing of it is judged or told."""
+        """Return ingest's results for a message of rpm.frames, without judging or output."""
         done = self._ingest.step(
             self._devices.setdefault(message.key or "", DeviceState()), message
         )
@@ -159,20 +162,21 @@ class Replay:
         return done
 
     def refused(self, done: Ingested) -> Iterator[Line]:
-        """The rejects of a frame."""
+        """Yield the rejects of a frame."""
         for reject in done.rejects:
             yield from self._lines("reject", reject)
 
     def read(self, message: Readings) -> Iterator[Line]:
-        """Readings that were made of a frame here: each a line, then what the judge says of
-        them.
+        """Process readings that were made of a frame here.
+
+        Yields a line for each, then the lines of the judge.
         """
         for reading in message.readings:
             yield from self._lines("reading", reading)
         yield from self._judged(message)
 
     def finish(self, until: datetime | None) -> Iterator[Line]:
-        """End of the input."""
+        """Process the end of the input."""
         for name in (
             list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ()
         ):
@@ -181,15 +185,16 @@ class Replay:
             yield from self._output(self._judge.close(patient))
 
     def state_of(self, patient: str) -> bytes:
-        """The sealed state of a patient, as the service would keep it; a fresh one of whom
-        nothing was said.
+        """Return the sealed state of a patient as the service would keep it.
+
+        The state is new if the patient did not occur.
         """
         return pack_patient(self._patient(patient))
 
     def _message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
-        """The next message of the input.
+        """Return the next message of the input.
 
-        A frame that will be refused still tells, if it can, when and by whom.
+        Time and device are read from the value if possible, also for a frame that will be refused.
         """
         self._count += 1
         at = None
@@ -243,10 +248,9 @@ class Replay:
 
 
 def _message_of(value: bytes) -> Readings | Forwarded | Action | None:
-    """The message of another topic than rpm.frames that a line is; None for a frame, or what may be
-    one.
+    """Return the message of a topic other than rpm.frames, or None for a possible frame.
 
-    Raises msgspec.MsgspecError for what is marked as such a message and is none.
+    Raises msgspec.MsgspecError for a line that has the keys of such a message and is none.
     """
     if b'"readings"' not in value and b'"action"' not in value:
         return None
@@ -257,7 +261,10 @@ def _message_of(value: bytes) -> Readings | Forwarded | Action | None:
 
 
 def _told(value: bytes) -> tuple[str | None, datetime | None]:
-    """Device and receipt that a line of JSON names, as far as it does."""
+    """Return the device and the receipt time that a line of JSON names.
+
+    Each is None if the line does not name it.
+    """
     try:
         glance = _glance.decode(value)
     except UNREADABLE:

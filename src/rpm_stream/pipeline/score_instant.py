@@ -1,8 +1,7 @@
-"""The verb score for one moment of one patient: every rule of the table looks at it in turn, and
-all that they found.
+"""The verb score for one moment of one patient: every rule of the table looks at it in turn.
 
-What depends on the kind of a finding (has it recovered, does it pause learning, what is left after
-a correction) is asked of its rule, which is found by that kind.
+Some questions depend on the kind of a finding: has it recovered, does it pause learning, what is
+left after a correction. The rule with that kind answers them.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from rpm_stream.score.rules.table import RULES
 
 
 class Scoring:
-    """All rules, bound to the tables: one call a moment.
+    """All rules, bound to the tables, with one call for each moment.
 
-    ``others``: rules that look at no moment's readings.
+    ``others`` are rules that do not look at the readings of a moment.
     """
 
     def __init__(
@@ -45,11 +44,11 @@ class Scoring:
         }
 
     def rule(self, kind: Kind) -> Rule:
-        """The rule that finds what has this kind."""
+        """Return the rule with this kind of findings."""
         return self._by_kind[kind]
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
-        """Score all readings of one moment; the patient's score state moves on."""
+        """Score all readings of one moment and move the patient's score state on."""
         state = patient.state
         judged = [reading for reading in readings if not reading.flags or self._is_judged(reading)]
         also = self._same.also_seen(state.score, judged)
@@ -70,7 +69,7 @@ class Scoring:
         return moment
 
     def _paused(self, episodes: Episodes) -> dict[str, datetime]:
-        """Since when learning waits for an open alert, by group."""
+        """Return by group since when learning waits for an open alert."""
         return {
             group: each.since
             for group, each in episodes.items()
@@ -81,9 +80,9 @@ class Scoring:
         return self._by_kind[member.kind].pauses_learning(member.key)
 
     def _is_judged(self, reading: Reading) -> bool:
-        """Whether a reading states something of the patient now.
+        """Return whether a reading describes the patient now.
 
-        A weight of an unknown user may be anybody's.
+        A weight of an unknown user may be another person's.
         """
         if not self._never_judged.isdisjoint(reading.flags):
             return False
@@ -94,25 +93,26 @@ class Scoring:
     def recovered(
         self, state: PatientState, entry: PatientEntry, name: str, member: Member
     ) -> bool:
-        """Whether a member has been back inside for its recovery time, by readings."""
+        """Return whether readings of a member have been back inside for its recovery time."""
         return self._by_kind[member.kind].recovered(state.score, entry, name, member)
 
     def is_back(self, state: PatientState, entry: PatientEntry, name: str, member: Member) -> bool:
-        """Whether newer readings than those that rang are back inside already, for however short
-        a time.
+        """Return whether readings newer than those that raised the alert are back inside.
+
+        Any time inside counts, however short.
         """
         return self._by_kind[member.kind].is_back(state.score, entry, name, member)
 
     def level(self, state: PatientState, entry: PatientEntry, member: Member) -> Level:
-        """Where the newest value of a member stands to its limit."""
+        """Return how the newest value of a member relates to its limit."""
         return self._by_kind[member.kind].level(state.score, entry, member)
 
     def may_be_new_normal(self, member: Member) -> bool:
-        """Whether a person may call what a member found the patient's new normal."""
+        """Return whether a person may declare a member's values the patient's new normal."""
         return self._by_kind[member.kind].may_be_new_normal
 
     def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> Scale:
-        """The scale by which a reading counts: other than 1 only for a saturation."""
+        """Return the scale by which a reading counts: other than 1 only for a saturation."""
         if reading.vital != SATURATION:
             return "1"
         return self._chart.scale(entry, state.score.histories, reading.measured_at)
@@ -120,9 +120,7 @@ class Scoring:
     # --- when readings are taken back -------------------------------------------------------------
 
     def standing(self, patient: Patient, entry: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital show, oldest first: after others of them were taken
-        back.
-        """
+        """Return the findings in the kept readings of a vital, oldest first, after a correction."""
         return [
             finding
             for rule in self._rules
@@ -130,19 +128,17 @@ class Scoring:
         ]
 
     def stands_unnamed(self, state: PatientState, entry: PatientEntry, member: Member) -> bool:
-        """Whether a member still stands by values of which only the time is kept."""
+        """Return whether a member still holds by values of which only the time is kept."""
         return self._by_kind[member.kind].stands_unnamed(state.score, entry, member)
 
     def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of what each rule keeps: those
-        that were judged.
-        """
+        """Remove judged readings of one vital that were taken back from what each rule keeps."""
         judged = [reading for reading in wrong if not reading.flags or self._is_judged(reading)]
         if judged:
             for rule in self._rules:
                 rule.forget(state.score, entry, judged)
 
     def renew(self, state: PatientState, entry: PatientEntry) -> None:
-        """Settle what follows from what is left, after all that was wrong is forgotten."""
+        """Update what follows from the remaining readings, after all wrong ones are forgotten."""
         for rule in self._rules:
             rule.renew(state.score, entry)

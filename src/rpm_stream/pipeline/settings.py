@@ -1,12 +1,12 @@
-"""Settings of a patient that need a hand: told once each, at the first record after they were set,
-until mended.
+"""Report settings of a patient that a person must correct.
 
-A limit that cannot be used is left out and what comes next holds (individual_limits.py); here
-somebody learns of it. So too of what of an entry cannot be read (stored_entry.py), whether a person
-is pregnant above all, of a date of birth that cannot be read, of what is expected or was weighed
-and cannot be, of measured vital signs that no limit holds for, and of oxygen that nobody has said
-for a patient whose saturation is judged by it. What a person has ended is not told again before it
-was mended.
+Each problem is reported once, at the first record after it was set, until it is corrected. A limit
+that cannot be used is left out and the next level's limit holds (individual_limits.py). This rule
+tells a person about it. It also reports parts of an entry that cannot be read (stored_entry.py),
+above all whether a person is pregnant. Further problems are an unreadable date of birth, an
+expectation or a target weight that cannot be used, measured vital signs without any limit, and an
+unknown oxygen supply of a patient whose saturation is judged by it. A problem that a person has
+ended is not reported again before it was corrected.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ GROUP = "settings"
 MENDED = "the setting is mended"
 ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
 OXYGEN = "oxygen"
-CHARTED = "pregnant"  # the field of an entry by which a chart is chosen, besides the date of birth
-# told of a patient one by one; the others are counted, or they would fill the patient's state
+CHARTED = "pregnant"  # the field of an entry that selects a chart, besides the date of birth
+# reported one by one for each patient. The others are counted, or they would fill the state.
 MOST_LIMITS = 8
 MOST_EXPECTED = 3
 MOST_UNREAD = 3
 REMEMBERED = 50_000
-Levels = tuple[object, ...]  # the entries whose limits hold for a patient
+Levels = tuple[object, ...]  # the entries whose limits apply to a patient
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Problem(Record, frozen=True, kw_only=True):
-    """One thing that is wrong.
+    """One problem of a setting.
 
-    ``opened_by``: what it is told by, if it is the first one of its patient.
+    ``opened_by`` is what the alert's id is made of if this is its first problem.
     """
 
     rule: str
@@ -60,8 +60,9 @@ class Problem(Record, frozen=True, kw_only=True):
 
 
 class Settings(PatientRule):
-    """Problems of settings, bound to the tables; nothing is looked at twice while the registry
-    stays the same.
+    """Finds problems of settings, bound to the tables.
+
+    Results are reused while the registry stays the same.
     """
 
     kind = "setting"
@@ -82,7 +83,10 @@ class Settings(PatientRule):
         ]
 
     def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
-        """What is wrong and not told yet, the gravest first; notes it as told."""
+        """Return problems that were not reported yet, the gravest first.
+
+        Notes them as reported.
+        """
         score = state.score
         if entry.patient not in self._registry.patients and not score.told_settings:
             return []
@@ -95,7 +99,7 @@ class Settings(PatientRule):
         return [Due(each, now) for each in new]
 
     def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
-        """All that is wrong at ``at``, the gravest first."""
+        """Return all problems at ``at``, the gravest first."""
         found = [
             *self._without_limits(score, entry, at),
             *self._birth(entry, at),
@@ -107,14 +111,12 @@ class Settings(PatientRule):
     def mended(
         self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime
     ) -> str:
-        """Why nothing that the alert had told is wrong any more: mended, or somebody has
-        answered.
-        """
+        """Return the reason why no reported problem is left: corrected, or answered by a person."""
         if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
             return MENDED
         return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
-    # --- what the entries say ---------------------------------------------------------------------
+    # --- problems of the entries alone ------------------------------------------------------------
 
     def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:
         panel = self._registry.panels.get(entry.panel or "")
@@ -239,7 +241,7 @@ class Settings(PatientRule):
             f"limit:{deterministic_id(content)[:8]}",
         )
 
-    # --- what the entries say together with what is measured --------------------------------------
+    # --- problems of the entries together with measured values ------------------------------------
 
     def _without_limits(
         self, score: ScoreState, entry: PatientEntry, at: datetime
@@ -277,7 +279,7 @@ class Settings(PatientRule):
             lately = (
                 f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
             )
-            # each time without an answer has its own alert
+            # each period without an answer has its own alert
             since, _ = self._chart.reach(entry, score.histories, at)
             yield _problem(
                 OXYGEN,

@@ -1,13 +1,14 @@
-"""Time-driven facts of a patient: a vital that is expected and does not come, an alert without
-fresh readings.
+"""Time-driven facts of a patient: an expected vital that does not come, and stale alerts.
 
-A silence runs from the last reading while its device is assigned; else from the earliest assignment
-of another device that may measure the vital, so that a device that never speaks is missed too. Its
-alert has the id of that reading, or of device and assignment, and is opened at that time plus the
-limit, whenever it is noticed (CONTRACT 3); it ends when the device was unassigned, by the registry,
-whatever was given out since. So a slow tick changes nothing but the moment of noticing. Two things
-it does change: a silence that was over before any tick is told by nobody (a replay, which ticks
-before each record, tells it), and when a setting was removed is known by who notices it alone.
+A silence runs from the last reading while its device is assigned. Otherwise it runs from the
+earliest assignment of another device that may measure the vital, so that a device that never sends
+is noticed too. Its alert has the id of that reading, or of device and assignment. It is opened at
+that time plus the limit, whenever it is noticed (CONTRACT 3). It ends when the registry unassigned
+the device, whatever was assigned since.
+
+So a slow tick changes only the moment of noticing, with two exceptions. A silence that was over
+before any tick is never reported (a replay ticks before each record and reports it). And the moment
+when a setting was removed is known only as the moment of noticing.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from rpm_stream.score.rules.protocol import Held
 from rpm_stream.text import is_of_values
 
 GROUP = "device:silence"
-LEAST_DISTANCES = 2  # of three readings: from then on their median counts
-DAILY = 1440  # minutes: the usual distance of what a scale says (vitals.toml)
-SITTING = timedelta(hours=1)  # values of a scale closer than this are of one sitting; design choice
-# what is usual of a stream before that: its summaries' window
+LEAST_DISTANCES = 2  # from three readings on, the median of their distances counts
+DAILY = 1440  # minutes: the usual distance of a scale's values (vitals.toml)
+# values of a scale that are closer belong to one sitting; design choice
+SITTING = timedelta(hours=1)
+# usual distance of a stream before that: the window of its summaries
 CONTINUOUS = timedelta(seconds=SPAN_SECONDS)
 # CONTRACT 10: design choice
 STALE_TIMES = 3
@@ -45,36 +47,38 @@ LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def later(moment: datetime, span: timedelta) -> datetime:
-    """``moment`` and ``span`` together, at most the last moment that there is: a registry may
-    name any time.
+    """Return ``moment`` plus ``span``, at most the last representable moment.
+
+    A registry may name any time.
     """
     return moment + span if span <= LAST_MOMENT - moment else LAST_MOMENT
 
 
 class _Run(Record, frozen=True, kw_only=True):
-    """A silence that may have begun: ``start`` is the last reading, else when a ``device`` was
-    given out.
+    """A silence that may have begun.
+
+    ``start`` is the time of the last reading, else when ``device`` was assigned.
     """
 
     start: datetime
     until: datetime | None
     last: Reading | None
     device: str
-    is_given: bool = False  # it begins when the device was given out
+    is_given: bool = False  # it begins with the assignment of the device
 
     @property
     def opened_by(self) -> tuple[str, ...]:
-        """What its alert's id is made of where no reading was before it."""
+        """What the alert's id is made of if there was no reading before."""
         return () if self.last else (self.device, utc_text(self.start))
 
     @property
     def key(self) -> str:
-        """What is kept of a silence that was told."""
+        """What the state keeps of a silence that was reported."""
         return self.last.id if self.last else deterministic_id(*self.opened_by)
 
 
 class Silence(PatientRule):
-    """Silence and staleness, bound to the tables."""
+    """Finds silence and staleness, bound to the tables."""
 
     kind = "silence"
     source = ("limits.toml", "vitals.toml")
@@ -87,11 +91,10 @@ class Silence(PatientRule):
         self._registry = registry
 
     def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
-        """A finding for each expected vital that is overdue, with the moment at which it became so,
-        in their order.
+        """Return a finding for each expected vital that is overdue, in order of time.
 
-        A silence is told once: what a person has ended does not come again before the vital was
-        heard.
+        Each comes with the moment since when the vital is overdue. A silence is reported once. If a
+        person has ended it, it does not come again before the vital was heard.
         """
         if not entry.expected_every:
             return []
@@ -111,8 +114,9 @@ class Silence(PatientRule):
         return sorted(found, key=lambda each: each.at)
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
-        """The silences of a vital up to now, one after the other: each was overdue while its
-        device was assigned.
+        """Return the silences of a vital up to now, one after the other.
+
+        Each was overdue while its device was assigned.
         """
         found: list[_Run] = []
         ends: datetime | None = None
@@ -123,7 +127,8 @@ class Silence(PatientRule):
             due = later(run.start, every)
             if due > now or (run.until is not None and run.until <= due):
                 continue
-            if found and (ends is None or run.start < ends):  # the earlier one is still assigned
+            # the device of the earlier one is still assigned
+            if found and (ends is None or run.start < ends):
                 ends = None if ends is None or run.until is None else max(ends, run.until)
                 continue
             found.append(run)
@@ -151,8 +156,9 @@ class Silence(PatientRule):
                     )
 
     def _from_last(self, last: Reading, every: timedelta) -> Iterator[_Run]:
-        """From the last reading on, while its device belongs to the patient; an unregistered one
-        does.
+        """Yield the silence from the last reading on, while its device belongs to the patient.
+
+        An unregistered device always does.
         """
         device = self._registry.devices.get(last.device)
         if device is None:
@@ -163,8 +169,9 @@ class Silence(PatientRule):
                 yield _Run(start=last.measured_at, until=each.until, last=last, device=last.device)
 
     def _carries(self, device: DeviceEntry, vital: str) -> bool:
-        """Whether a device may measure a vital: of a model that nobody has described everything
-        is possible.
+        """Return whether a device may measure a vital.
+
+        A device of an unknown model may measure every vital.
         """
         row = self._knowledge.devices.get(device.model or "")
         return row is None or vital not in row.not_measured
@@ -192,13 +199,14 @@ class Silence(PatientRule):
         )
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether a silent vital has spoken again, or for the first time."""
+        """Return whether a silent vital was measured again, or for the first time."""
         last = state.latest.get(held.vital)
         return last is not None and last.measured_at > held.measured_at
 
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
-        """The silence episode, if its devices are no longer worn or nothing of it is expected
-        any more.
+        """Return the end of the silence episode, if there is one.
+
+        It ends if its devices are not worn any more or none of its vitals is expected any more.
         """
         ended = self._ended(state.score, entry, state.episodes, until)
         return [Ending(GROUP, at, "no longer expected from this device") for at in ended]
@@ -206,12 +214,11 @@ class Silence(PatientRule):
     def _ended(
         self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
     ) -> Iterator[datetime]:
-        """When the silence episode ended, once none of its vitals that are not heard is expected
-        any more.
+        """Yield when the silence episode ended because no silent vital is expected any more.
 
-        The registry says when a device was unassigned; when a setting was removed it does not: that
-        is ``now``. Of a vital whose last reading is forgotten or taken back nobody knows that it is
-        not expected.
+        The registry has the time when a device was unassigned. It has no time for a removed
+        setting, for which ``now`` is used. If a vital's last reading is forgotten or was taken
+        back, the episode does not end here, because the device is unknown.
         """
         if GROUP not in episodes:
             return
@@ -234,8 +241,9 @@ class Silence(PatientRule):
             yield moment
 
     def _measuring(self, score: ScoreState, patient: str, vital: str) -> list[Assignment] | None:
-        """The patient's assignments of devices that may measure a vital; None where the registry
-        does not know.
+        """Return the patient's assignments of devices that may measure a vital.
+
+        Returns None if the registry does not know the device.
         """
         last = score.latest.get(vital)
         worn = list(self._registry.worn_by(patient))
@@ -256,8 +264,9 @@ class Silence(PatientRule):
     def stale(
         self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
     ) -> Iterator[tuple[str, datetime]]:
-        """Groups with an open alert none of whose vitals was heard for three times its usual
-        distance, since when.
+        """Yield open groups without new data, and since when.
+
+        A group is stale if none of its vitals was heard for three times its usual distance.
         """
         for group, episode in sorted(episodes.items()):
             moment = self._stale_at(score, patient, episode)
@@ -267,7 +276,7 @@ class Silence(PatientRule):
     def is_stale(
         self, score: ScoreState, patient: PatientEntry, episode: Episode, now: datetime
     ) -> bool:
-        """Whether none of the episode's vitals was heard for three times its usual distance."""
+        """Return whether no vital of the episode was heard for three times its usual distance."""
         moment = self._stale_at(score, patient, episode)
         return moment is None or moment <= now
 
@@ -281,11 +290,11 @@ class Silence(PatientRule):
     def _of_today_until(
         self, score: ScoreState, vital: str, expected: Mapping[str, int]
     ) -> datetime:
-        """Until when the newest value is of today: three times the usual distance.
+        """Return until when the newest value counts as current: three times the usual distance.
 
-        Who steps on a scale three times in a morning measures once a day: of a vital that is
-        usually measured daily the distances within one sitting do not count (design choice). Of
-        others they do: a pulse that was measured each minute is missed within the hour.
+        A person who uses a scale three times in a morning measures once a day. So the distances
+        within one sitting do not count for a vital that is usually measured daily (design choice).
+        They do count for others: a pulse that was measured each minute is missed within the hour.
         """
         last = score.latest[vital]
         known = score.distances.get(vital, [])

@@ -1,6 +1,4 @@
-"""A patient as alert sees them: what is newest, where it goes, what has recovered; read from
-score's state.
-"""
+"""A patient as alert sees them, read from score's state: newest values, trends and recovery."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
 
 
 class PatientSituation:
-    """See alert/situation.py; as of now, which moves on with the patient's state."""
+    """The present situation of a patient (alert/situation.py), which moves on with the state."""
 
     def __init__(
         self, knowledge: Knowledge, scoring: Scoring, state: PatientState, entry: PatientEntry
@@ -42,7 +40,7 @@ class PatientSituation:
 
     @property
     def total(self) -> Total | None:
-        """NEWS2 as of the newest reading that it stands on."""
+        """NEWS2 as of the newest reading that it is made of."""
         return self._state.score.total
 
     @property
@@ -51,7 +49,10 @@ class PatientSituation:
         return self._knowledge.limits
 
     def number(self, reading: Reading) -> Decimal | None:
-        """The value in its vital's first unit, infinite for LO and HI; None where there is none."""
+        """Return the value in its vital's first unit, infinite for LO and HI.
+
+        Returns None for a reading without a value.
+        """
         if reading.value is None and reading.absent not in (
             "positive-infinity",
             "negative-infinity",
@@ -60,12 +61,13 @@ class PatientSituation:
         return number_of(self._knowledge, reading)
 
     def plain(self, vital: str) -> str:
-        """The vital's name in words."""
+        """Return the vital's name as text."""
         return self._knowledge.vitals[vital].plain
 
     def said(self, reading: Reading) -> str:
-        """``oxygen saturation 88 %``; on scale 2 with the oxygen: ``oxygen saturation 88 %
-        (scale 2, on air)``
+        """Return ``oxygen saturation 88 %``, on scale 2 with the oxygen.
+
+        Example for scale 2: ``oxygen saturation 88 % (scale 2, on air)``.
         """
         row = self._knowledge.vitals[reading.vital]
         word = row.word(reading.value)
@@ -75,7 +77,7 @@ class PatientSituation:
         return f"{plain_value(reading)} ({scale})" if scale else plain_value(reading)
 
     def short(self, reading: Reading) -> str:
-        """``88 %``; on scale 2 with the oxygen: ``88 % (on air)``"""
+        """Return ``88 %``, on scale 2 with the oxygen: ``88 % (on air)``."""
         word = self._knowledge.vitals[reading.vital].word(reading.value)
         if word is not None:
             return word
@@ -88,8 +90,9 @@ class PatientSituation:
         )
 
     def trend(self, vital: str) -> Trend | None:
-        """Where the vital goes, against its last value at least 10 minutes older; the codes of
-        words go nowhere.
+        """Return the direction of a vital against its last value that is at least 10 minutes older.
+
+        A vital whose values are codes of words has no trend.
         """
         newest = self.latest.get(vital)
         if newest is None or newest.value is None or self._knowledge.vitals[vital].words:
@@ -104,17 +107,17 @@ class PatientSituation:
         return "rising" if moved > 0 else "falling"
 
     def level(self, member: Member) -> Level:
-        """Where the newest value of a member stands to its limit."""
+        """Return how the newest value of a member relates to its limit."""
         return self._scoring.level(self._state, self._entry, member)
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:
-        """Whether a value lies beyond the query bound of a side."""
+        """Return whether a value is beyond the query bound of a side."""
         query = self._knowledge.vitals[vital].query
         if side == "low":
             return query.below is not None and number < query.below
         return query.above is not None and number > query.above
 
     def heard_at(self, vital: str) -> datetime | None:
-        """When the newest reading of a vital was measured."""
+        """Return when the newest reading of a vital was measured."""
         newest = self.latest.get(vital)
         return None if newest is None else newest.measured_at

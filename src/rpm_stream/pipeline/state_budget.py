@@ -1,15 +1,21 @@
-"""How large a patient's state may become, whatever is sent: 48 KB in all and 16 KB a vital
-(CONTRACT 8).
+"""The size budget of a patient's state: 48 KB in all and 16 KB for each vital (CONTRACT 8).
 
-A state beyond what Kafka takes would end the worker, so a broken gateway would stop the care of
-others. After each message and each action the state is measured; where it is too large it gives up
-what hurts least first (``STEPS``), of the vitals that are too large or of all. What is kept follows
-from the messages alone: what ticks add (silence) and what is sealed only now and then (detectors)
-have room of their own, and a replay gives up the same.
+A state larger than what Kafka accepts would end the worker, so a broken gateway would stop the care
+of other patients. The state is measured after each message and each action. If it is too large, it
+gives up the least harmful parts first (``STEPS``), of the vitals that are too large or of all. What
+is kept follows from the messages alone, so a replay gives up the same. Parts that do not follow
+from messages have budgets of their own: what ticks add (silence), and what is sealed only now and
+then (detectors).
 
-Never given up: an open alert, its priority and state, since when it waits, one limit of each vital
-in it, a vital that is silent, the place of each message that was applied, what was learned. An
-ordinary patient takes 6 to 12 KB and gives up nothing.
+These parts are never given up:
+
+- an open alert with its priority, its state and since when it waits
+- one limit of each vital in an open alert
+- a vital that is silent
+- the place of each message that was applied
+- what was learned
+
+An ordinary patient takes 6 to 12 KB and gives up nothing.
 """
 
 from __future__ import annotations
@@ -36,16 +42,16 @@ from rpm_stream.text import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
-SILENCE_BYTES: Final = 3_000  # of what ticks write in the alert about silence, without its members
-# of a vital whose silence was told: a member of that alert, and the mark that it was told
+SILENCE_BYTES: Final = 3_000  # for what ticks write in the alert about silence, without its members
+# for a vital whose silence was reported: a member of that alert, and the mark that it was reported
 SILENT_BYTES: Final = 300
-# of the steps that ticks enter in an alert: a snooze's end, what was held back, escalations
+# for the steps that ticks add to an alert: a snooze's end, what was held back, escalations
 TICKED_BYTES: Final = 400
-# of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
+# for a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
 PLACE_BYTES: Final = 20
-NAME_BYTES: Final = 32  # of a detector's name and framing
-FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
-# what publishing and rules read later
+NAME_BYTES: Final = 32  # for a detector's name and framing
+FRAME_BYTES: Final = 128  # for names of the fields, checksum and versions
+# attributes that publishing and rules read later
 ATTRIBUTES: Final = frozenset({"characteristic", STAMPED_AT, *KIND_ATTRIBUTE.values()})
 
 _encoder = msgspec.msgpack.Encoder()
@@ -53,8 +59,10 @@ _encode = _encoder.encode
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """A state that is too large: as a ``whole``, or these of its vitals; those are to give
-    something up.
+    """A state that is too large, and what is to shrink.
+
+    With ``whole`` the state as a whole is too large. Otherwise only single vitals are too large.
+    ``vitals`` are those that give something up.
     """
 
     state: PatientState
@@ -108,20 +116,23 @@ STEPS: Final[tuple[Step | int, ...]] = (
     lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 0),
     _alerts(1, of_devices=False),
 )
-"""What is given up, in this order, until it fits. A number: so many windows of each vital stay
-open, the older ones are published before their time. After all this go whole vitals, the largest
-first."""
+"""What is given up, in this order, until the state fits.
+
+A number is how many windows of each vital stay open. The older ones are published before their
+time. After all steps whole vitals are removed, the largest first.
+"""
 
 
 class Room:
-    """The bounds, bound to the knowledge table: what the detectors that it chooses take at most
-    is set aside.
+    """The size budget, bound to the knowledge table.
+
+    It sets aside the maximum size of the detectors that the table selects.
     """
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         rows = entries(knowledge)
-        # of the look at each state: one that is new each time costs a fifth more
+        # reused to measure each state, as a new buffer each time costs a fifth more
         self._buffer = bytearray()
         learned = sum((row.kind.state_bytes + NAME_BYTES) * row.states for row in rows)
         vital = sum(row.kind.state_bytes + NAME_BYTES for row in rows if row.is_of_each)
@@ -131,7 +142,7 @@ class Room:
         self._most_of_vital = VITAL_BYTES - vital
 
     def make(self, state: PatientState) -> tuple[Published, ...]:
-        """Make the state fit; the summaries that had to be published before their time for it."""
+        """Make the state fit, and return the summaries that were published early for it."""
         self.make_for_silence(state)
         crowd = self._crowd(state)
         if crowd is None:
@@ -161,8 +172,10 @@ class Room:
                 yield fhir.summary(window, self._knowledge)
 
     def make_for_silence(self, state: PatientState) -> None:
-        """Make fit what is told of silence. What people have said of it has room among all else,
-        and no silent vital is given up: the alert lasts until all of them are heard.
+        """Make the alert about silence fit its own budget.
+
+        Notes of people in it count in the budget of the whole state. No silent vital is given up,
+        because the alert lasts until all of them are heard.
         """
         episode = state.episodes.get(SILENCE)
         if episode is None:
@@ -176,9 +189,9 @@ class Room:
             lighten_service(episode, most)
 
     def _crowd(self, state: PatientState) -> Crowd | None:
-        """What is too large; None where all fits.
+        """Return what is too large, or None if all fits.
 
-        A state smaller than one vital may be costs one look.
+        A state that is smaller than the budget of one vital needs one measurement.
         """
         _encoder.encode_into(state, self._buffer)
         if len(self._buffer) + _to_come(state) <= self._most_of_vital:
@@ -193,14 +206,15 @@ class Room:
 
 
 def _to_come(state: PatientState) -> int:
-    """Octets that the places of messages, and the ticks until the next message, can take at
-    most.
+    """Return how many bytes can be added at most before the next message.
+
+    These are places of messages and what ticks add.
     """
     return PLACE_BYTES * (len(state.applied) + 1) + TICKED_BYTES * len(state.episodes)
 
 
 def _aside(state: PatientState) -> int:
-    """Octets of what has room of its own."""
+    """Return the bytes of the parts that have a budget of their own."""
     score = state.score
     silence = state.episodes.get(SILENCE)
     told = without_people(silence) if silence is not None else None

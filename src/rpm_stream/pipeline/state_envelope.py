@@ -1,12 +1,12 @@
 """A device's state as sealed bytes (``envelope.py``), and the layout of all states.
 
-Apart from the states themselves, so that a stage loads only what its own state needs: River takes a
-second to load.
+This module is separate from the states themselves, so that a stage loads only what its own state
+needs. River takes a second to load.
 
-A release reads what older ones wrote. To change what a state holds: a further field with a default
-needs nothing; for any other change count ``LAYOUT`` up and give each reader table (``DEVICES``
-here, ``PATIENTS`` in patient_codec.py) a line for the layout before, with a function that makes
-today's state of its body; then write the files of the new layout
+A release reads the states of older ones. To change what a state holds: a further field with a
+default needs nothing. For any other change increase ``LAYOUT`` and give each reader table
+(``DEVICES`` here, ``PATIENTS`` in patient_codec.py) a line for the previous layout, with a function
+that makes today's state from its body. Then write the files of the new layout
 (``tests/support/states/make_states.py``). The files of the older layouts stay, and the tests read
 them all.
 """
@@ -35,7 +35,7 @@ __all__ = [
     "unseal",
 ]
 LAYOUT: Final = 3
-NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
+NO_RIVER: Final = frozenset({b""})  # a device's state contains nothing of River
 
 
 def _plain(value: Any) -> bytes:
@@ -57,20 +57,26 @@ DEVICES: Final[Mapping[int, Callable[[bytes], DeviceState]]] = {
 
 
 def seal(body: bytes, river: bytes) -> bytes:
-    """``body`` sealed in the present layout of states."""
+    """Return ``body`` sealed in the present layout of states."""
     return enclose(body, river, LAYOUT)
 
 
 def pack_device(state: DeviceState) -> bytes:
-    """The sealed state of one device."""
+    """Return the sealed state of one device."""
     return seal(_encoder.encode(state), b"")
 
 
 def check_device(blob: bytes) -> None:
-    """What can be said of a sealed state at little cost. Raises StateError."""
+    """Check a sealed state cheaply: checksum, layout and versions only.
+
+    Raises StateError.
+    """
     checked(blob, NO_RIVER, DEVICES)
 
 
 def unpack_device(blob: bytes | None) -> DeviceState:
-    """The state, or a fresh one for a device that was not seen before. Raises StateError."""
+    """Return the state, or a new one for a device that was not seen before.
+
+    Raises StateError.
+    """
     return DeviceState() if blob is None else unseal(blob, NO_RIVER, DEVICES)

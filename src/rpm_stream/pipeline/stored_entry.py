@@ -1,11 +1,10 @@
-"""An entry as it stands on ``rpm.registry``: taken as far as it can be read, and what cannot be is
-named.
+"""Read an entry of ``rpm.registry`` as far as possible, and name the parts that cannot be read.
 
-What enters the registry is checked when it is loaded; what is on the topic may be of an older
-release, or of another hand. If such an entry were dropped whole for one bad field, its patient
-would be judged as an unregistered adult. So each field, limit and assignment stands for itself: one
-that cannot be read is left out, and what comes next holds. A name by which entries find each other
-stays as it is, whatever it is made of.
+Entries are checked when they enter the registry. An entry on the topic may still come from an older
+release or another writer. If such an entry were dropped whole for one bad field, its patient would
+be judged as an unregistered adult. So each field, limit and assignment is read by itself. An
+unreadable one is left out, and the next level applies. A name by which entries refer to each other
+stays as it is, whatever characters it has.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ from rpm_stream.records import (
 )
 from rpm_stream.text import cleaned, is_clean
 
-NO_DATE = "?"  # a date of birth that nobody can read: none at all would make an adult
+NO_DATE = "?"  # an unreadable date of birth; without any the patient would count as an adult
 WHOLE = "the entry"
-# TypeError: it lacks its name
+# TypeError: the entry lacks its name
 NOT_READ: tuple[type[Exception], ...] = (*UNREADABLE, RegistryError, TypeError)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 PARTS: dict[str, tuple[str, type[Record]]] = {
@@ -49,16 +48,16 @@ PARTS: dict[str, tuple[str, type[Record]]] = {
 
 
 class Stored(Record, frozen=True, kw_only=True):
-    """An entry, and the names of what of it could not be read."""
+    """An entry, and the names of its parts that could not be read."""
 
     entry: RegistryEntry
     left_out: tuple[str, ...] = ()
 
 
 def read_entry(value: bytes) -> Stored:
-    """What a message of ``rpm.registry`` says.
+    """Return the entry of a message of ``rpm.registry``.
 
-    Raises RegistryError where not even the entry's name can be read.
+    Raises RegistryError if not even the entry's name can be read.
     """
     try:
         return Stored(entry=parse_entry(value))  # nearly always
@@ -72,7 +71,7 @@ def read_entry(value: bytes) -> Stored:
         for field in msgspec.structs.fields(kind):
             if field.encode_name in given:
                 left_out += _take(field, given[field.encode_name], taken)
-        if "v" in left_out:  # a later version may mean something else by any of its fields
+        if "v" in left_out:  # in a later version any field may have another meaning
             raise fault
         return Stored(entry=kind(**taken), left_out=tuple(left_out))
     except NOT_READ:
@@ -80,10 +79,10 @@ def read_entry(value: bytes) -> Stored:
 
 
 def put_unreadable(registry: Registry, key: str) -> None:
-    """Note that the newest entry of a key cannot be read at all: what stood before it stays, and it
-    is told.
+    """Note that the newest entry of a key cannot be read at all.
 
-    Of a patient of whom nothing stood before nobody knows whether it is a child.
+    The previous entry stays and is marked, so that the problem is reported. Without a previous
+    entry it is unknown whether the patient is a child.
     """
     kind, _, name = key.partition("/")
     known = registry.entry(key)
@@ -102,11 +101,11 @@ def _nothing_of(kind: str, name: str) -> RegistryEntry | None:
         case "programme":
             return ProgrammeEntry(programme=name)
         case _:
-            return None  # of a device that is nobody's its frames say so
+            return None  # a device that belongs to no patient: the rejects of its frames report it
 
 
 def stored_faults(stored: Stored) -> list[str]:
-    """What is wrong with how an entry is written, in words that name nobody."""
+    """Return what is wrong with how an entry is written, in texts without names of people."""
     found = [f"{name} cannot be read and is left out" for name in stored.left_out]
     return found + [f"{place} holds a control character" for place in _unclean_names(stored.entry)]
 
@@ -122,7 +121,7 @@ def _unclean_names(entry: RegistryEntry) -> Iterator[str]:
 
 
 def _take(field: msgspec.structs.FieldInfo, given: msgspec.Raw, taken: dict[str, Any]) -> list[str]:
-    """Put what can be read of a field into ``taken``; the names of what cannot be."""
+    """Put what can be read of a field into ``taken``, and return the names of what cannot."""
     name = field.encode_name
     try:
         value = msgspec.json.decode(given)
@@ -138,7 +137,7 @@ def _take(field: msgspec.structs.FieldInfo, given: msgspec.Raw, taken: dict[str,
         }
         return [name] if len(taken[field.name]) < len(value) else []
     if name == "born":
-        # told where it is judged by
+        # reported where the age is used
         taken[field.name] = value if value is None or isinstance(value, str) else NO_DATE
         return []
     read = _read(field.type, value, name)
@@ -149,14 +148,14 @@ def _take(field: msgspec.structs.FieldInfo, given: msgspec.Raw, taken: dict[str,
 
 
 def _parts(name: str, values: list[Any]) -> tuple[tuple[Any, ...], list[str]]:
-    """The limits or assignments that can be read, and what the others are called."""
+    """Return the limits or assignments that can be read, and the names of the others."""
     word, kind = PARTS[name]
     found: list[Any] = []
     left_out: list[str] = []
     for number, value in enumerate(values, start=1):
         given = value
         owner = value.get("owner") if isinstance(value, dict) else None
-        # the limit holds, however its owner is written
+        # the limit holds even if its owner is badly written
         if isinstance(owner, str) and not is_clean(owner):
             given = {**value, "owner": cleaned(owner)}
             left_out.append(f"the owner of {word} {number}")
@@ -168,7 +167,7 @@ def _parts(name: str, values: list[Any]) -> tuple[tuple[Any, ...], list[str]]:
 
 
 def _read(kind: Any, value: Any, name: str) -> Any:
-    """A value of a field's type; UNSET where it is none, or may not be there."""
+    """Return a value of a field's type, or UNSET if it is none or not allowed."""
     try:
         read = msgspec.convert(value, kind)
         check({name: read}, kept=NAMED_BY)

@@ -1,8 +1,7 @@
-"""What is left of a patient's open alerts when readings were taken back (CONTRACT 10, What is so
-now).
+"""Correct a patient's open alerts after readings were taken back (CONTRACT 10, What is so now).
 
-An alert of which nothing right is left is withdrawn; one that rests on others too stays, names none
-of the wrong ones any more, and says that it was corrected (law 3).
+An alert without any correct reading left is withdrawn. An alert that also rests on other readings
+stays. It no longer names the wrong ones, and its history has a step for the correction (law 3).
 """
 
 from __future__ import annotations
@@ -24,7 +23,11 @@ NOT_KEPT = "may have been beyond its limit, by readings that are not kept one by
 
 
 class Right(NamedTuple):
-    """The ids of what was taken back, and what the readings that are left are beyond, by member."""
+    """What is still correct after readings were taken back.
+
+    ``wrong`` has the ids of the readings taken back. ``findings`` has what the remaining readings
+    are beyond, by member.
+    """
 
     wrong: frozenset[str]
     findings: Mapping[str, Sequence[Finding]]
@@ -34,7 +37,7 @@ class Right(NamedTuple):
 def correct_alerts(
     work: Work, action: Action, wrong: frozenset[str], alerting: Alerting, scoring: Scoring
 ) -> None:
-    """Put a record of each alert that named one of the ``wrong`` readings (ids)."""
+    """Add a record of each alert that named one of the ``wrong`` readings (ids)."""
     episodes = work.state.episodes
     for group in sorted(episodes):
         episode = episodes[group]
@@ -77,8 +80,8 @@ def _correct(work: Work, episode: Episode, right: Right) -> None:
     episode.alert = msgspec.structs.replace(alert, evidence=evidence)
     if episode.first is not None and not set(episode.first.evidence).isdisjoint(right.wrong):
         episode.first = None
-    # What stood may have been a wrong value: a decision about it holds, what gets worse is measured
-    # by the limits.
+    # The remembered values may have been wrong ones. A decision about them holds, and getting worse
+    # is measured by the limits.
     episode.moments = []
     episode.told = None
     if episode.decided is not None:
@@ -86,7 +89,7 @@ def _correct(work: Work, episode: Episode, right: Right) -> None:
 
 
 def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool:
-    """Whether anything right is left of a member, which then names only that."""
+    """Return whether anything correct is left of a member, which then names only that."""
     wrong = known.wrong
     right = known.findings.get(name, ())
     if member.worst is not None and member.worst.id in wrong:
@@ -115,10 +118,11 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         return True
     member.told = ""
     left = [each for each in member.evidence if each not in wrong]
-    if not member.evidence and member.kind != "limit":  # of an older release: a doubt keeps it
+    # a member of an older release: in doubt it is kept
+    if not member.evidence and member.kind != "limit":
         total = work.situation.total
         return member.kind != "news2" or (total is not None and total.priority is not None)
-    if member.kind == "silence":  # the vital is expected, and not heard, as before
+    if member.kind == "silence":  # the vital is still expected and not heard
         member.evidence = tuple(left)
         return True
     if member.kind == "news2" and left:

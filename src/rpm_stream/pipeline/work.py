@@ -1,4 +1,4 @@
-"""One message, decision or tick on its way through alert."""
+"""One message, decision or tick while alert processes it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rpm_stream.records import Alert, PatientEntry, Reading, Score
 
 
 class Work:
-    """One message, decision or tick on its way: its patient, and what came of it so far."""
+    """One message, decision or tick in process: its patient and its results so far."""
 
     def __init__(
         self, patient: Patient, entry: PatientEntry, now: datetime, situation: PatientSituation
@@ -27,28 +27,28 @@ class Work:
         self.scores: list[Score] = []
         self.alerts: list[Alert] = []
         self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
-        self.readings: Sequence[Reading] = ()  # of the message
-        self.found: list[Reading] = []  # readings of its findings
+        self.readings: Sequence[Reading] = ()  # the message's readings
+        self.found: list[Reading] = []  # readings of the message's findings
         self._known: dict[str, Reading] = {}
-        self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
-        # alert id -> place of its first record whose words are not made yet
+        self.told: dict[str, Episode] = {}  # alert id -> its episode, for those with a record
+        # alert id -> place of its first record whose text is not written yet
         self.unsaid: dict[str, int] = {}
-        self.graver: set[str] = set()  # alerts that had a value a tier worse than what was told
-        self.touched: set[str] = set()  # vitals that had a reading
+        self.graver: set[str] = set()  # alerts with a value one tier worse than what was reported
+        self.touched: set[str] = set()  # vitals with a reading
         self.is_totalled = False  # whether NEWS2 was looked at
-        # readings that tell again of a measurement that is known
+        # readings that repeat a known measurement
         self.also_seen: list[Reading] = []
 
     def known(self, identity: str) -> Reading | None:
-        """A reading of this message or of its findings, by its id."""
+        """Return a reading of this message or of its findings by its id."""
         if len(self._known) < len(self.readings) + len(self.found):
             self._known = {reading.id: reading for reading in (*self.readings, *self.found)}
         return self._known.get(identity)
 
     def date(self, episode: Episode) -> None:
-        """Let a record be later than all that stood: a decision names it by its time.
+        """Make a record later than all earlier ones, because a decision refers to it by its time.
 
-        What a person decided may have been received before readings whose turn is later.
+        A person's decision may have been received before readings that are processed later.
         """
         later = stands_at(episode, episode.alert.updated_at)
         if episode.alert.updated_at < later:

@@ -1,6 +1,4 @@
-"""What is so now of each vital of an alert, in words: the newest value, how old it is, where it
-is going, the worst.
-"""
+"""The current value of each vital of an alert as text: value, age, trend and worst value."""
 
 from __future__ import annotations
 
@@ -12,16 +10,16 @@ from rpm_stream.publish.moments import ago_words
 from rpm_stream.records import Alert, Record, Sample, Trend
 from rpm_stream.text import ABSENT_WORDS, UNIT_WORDS, plain_unit
 
-ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older value is of today
+ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older value is current
 
 
 class Latest(Record, frozen=True, kw_only=True):
-    """One vital of an alert as it is now.
+    """The current value of one vital of an alert.
 
-    ``value`` and ``unit`` are in words ("88", "%"; a sentence and "" where the device showed no
-    number), ``age_words`` says how long ago that was measured, ``worst_words`` is the worst value
-    since the alert opened, with its unit. ``is_old``: it may have changed since, and must not look
-    as if it were of this moment.
+    ``value`` and ``unit`` are text ("88" and "%", or a sentence and "" if the device showed no
+    number). ``age_words`` is how long ago that was measured. ``worst_words`` is the worst value
+    since the alert opened, with its unit. ``is_old`` means that the vital may have changed since,
+    so the value must not look current.
     """
 
     vital: str
@@ -38,7 +36,7 @@ class Latest(Record, frozen=True, kw_only=True):
 
 
 def latest(alert: Alert, vitals: Mapping[str, Vital], now: datetime) -> tuple[Latest, ...]:
-    """One entry a vital, in the order of the record: the one that matters most first."""
+    """Return one entry for each vital, in the order of the record: the most important first."""
     found: list[Latest] = []
     for each in alert.now:
         known = vitals.get(each.vital)
@@ -62,7 +60,6 @@ def latest(alert: Alert, vitals: Mapping[str, Vital], now: datetime) -> tuple[La
 
 
 def _words(sample: Sample, vital: Vital | None) -> tuple[str, str]:
-    """Value and unit as people write them."""
     if sample.value is None:
         return ABSENT_WORDS.get(sample.absent or "", "no value"), ""
     if vital is not None and (word := vital.word(sample.value)):
@@ -71,6 +68,6 @@ def _words(sample: Sample, vital: Vital | None) -> tuple[str, str]:
 
 
 def short_unit(unit: str) -> str:
-    """``/min`` of ``{beats}/min``, ``mmHg`` of ``mm[Hg]``."""
+    """Return ``/min`` for ``{beats}/min``, ``mmHg`` for ``mm[Hg]``."""
     word = plain_unit(unit)
     return "/min" if word == UNIT_WORDS["/min"] else word

@@ -1,6 +1,6 @@
-"""Moments and lengths of time in words.
+"""Moments and lengths of time as text.
 
-No clock is read here: the present moment is always given.
+No clock is read here. The caller gives the present moment.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 
 def duration_words(length: timedelta) -> str:
-    """A length of time in the largest fitting unit: "less than a minute", "1 minute", "26
-    hours", "3 days".
+    """Return a length of time in the largest fitting unit.
+
+    Examples: "less than a minute", "1 minute", "26 hours", "3 days".
     """
     minutes = int(length.total_seconds() // 60)
     if minutes < 1:
@@ -27,8 +28,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def ago_words(at: datetime, now: datetime) -> str:
-    """How long before ``now`` something happened; what a clock puts up to a minute ahead is
-    "just now".
+    """Return how long before ``now`` something happened.
+
+    A moment up to a minute ahead of ``now`` is "just now".
     """
     if at - now > timedelta(minutes=1):
         return f"{duration_words(at - now)} ahead of this clock"
@@ -38,6 +40,6 @@ def ago_words(at: datetime, now: datetime) -> str:
 
 
 def utc_words(at: datetime) -> str:
-    """A moment for readers whose time zone is not known: "14 Jul 2026 08:00 UTC"."""
+    """Return a moment for readers whose time zone is not known: "14 Jul 2026 08:00 UTC"."""
     utc = at.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y %H:%M} UTC"

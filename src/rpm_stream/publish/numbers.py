@@ -1,11 +1,11 @@
-"""How a number is published: the sensor's digits, or where it was converted no more of them than
-that can be true.
+"""How a number is published: with the sensor's digits, or as many as a conversion justifies.
 
 A value in another unit has as many digits as the factor gives (100 mg/dL are 5.550744909966917…
 mmol/L). It is published with one decimal place more than the sensor's, at most three, and half is
-rounded up; what is compared or put in order stays exact. So a number on its way is a text that says
-both: the exact number, and after a blank the places that it is published with; a text without a
-blank is as sensed, and published so.
+rounded up. Comparing and sorting use the exact number.
+
+So a number in process is a text of two parts: the exact number and, after a space, the decimal
+places for publishing. A text without a space is as sensed and published unchanged.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.text import MOST_DECIMALS
 
-# value texts have at most 48 digits, of a state at most 128
+# value texts have at most 48 digits, those of a state at most 128
 EXACT = Context(prec=160, rounding=ROUND_HALF_UP)
 
 
 def exact(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
-    """``value`` in unit ``to``, with the places that it is published with; as sensed where both are
-    one unit.
+    """Return ``value`` in unit ``to``, with the decimal places for publishing.
+
+    A value that is already in ``to`` is returned as sensed.
 
     >>> from rpm_stream.knowledge import shipped
     >>> exact("16.0", "kPa", "mm[Hg]", shipped()), exact("72.0", "{beats}/min", "/min", shipped())
@@ -36,7 +37,7 @@ def exact(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
 
 
 def converted(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
-    """``value`` in unit ``to`` as it is published.
+    """Return ``value`` in unit ``to`` as it is published.
 
     >>> from rpm_stream.knowledge import shipped
     >>> converted("16.0", "kPa", "mm[Hg]", shipped())
@@ -48,19 +49,20 @@ def converted(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
 
 
 def number_of(text: str) -> Decimal:
-    """The exact number, for putting in order."""
+    """Return the exact number, for sorting."""
     return Decimal(text.partition(" ")[0])
 
 
 def published(text: str) -> str:
-    """The number as it is published."""
+    """Return the number as it is published."""
     number, _, places = text.partition(" ")
     return _rounded(Decimal(number), int(places)) if places else text
 
 
 def mean(low: str, high: str) -> str:
-    """The mean of two numbers as it is published: exact where both are as sensed (at most one place
-    more than theirs).
+    """Return the mean of two numbers as it is published.
+
+    It is exact if both are as sensed, with at most one decimal place more than theirs.
 
     >>> mean("72", "73"), mean("100", "180.156 2")
     ('72.5', '140.08')
@@ -81,8 +83,9 @@ def _places(value: str) -> int:
 
 
 def _rounded(number: Decimal, places: int) -> str:
-    """Half up; without zeros at the end, which would claim what nobody measured, and no zero has
-    a sign.
+    """Return the number rounded half up, without trailing zeros.
+
+    Trailing zeros would claim digits that were not measured. Zero has no sign.
     """
     text = f"{number.quantize(Decimal(1).scaleb(-places), context=EXACT):f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,9 +1,8 @@
-"""Histories that were written before steps had typed fields: what happened is read from the
-sentence in ``reason``.
+"""Read histories that were written before steps had typed fields, from the text in ``reason``.
 
-To be removed one release after the typed fields. A step that has an ``event`` passes through
-unread, so nobody's free text is taken for more than it is. In an old history a step that leaves the
-state as it is and was taken by a person is a note, and only a note can assign.
+This module is to be removed one release after the typed fields. A step with an ``event`` is not
+parsed, so free text of people is never interpreted. In an old history, a step of a person that
+leaves the state as it is is a note, and only a note can assign.
 """
 
 from __future__ import annotations
@@ -59,8 +58,9 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
 
 
 def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:
-    """The history with the typed fields of every step; ``reason`` then holds no more than it
-    would today.
+    """Return the history with the typed fields of every step.
+
+    ``reason`` then holds what a present release would write.
     """
     if all(step.event is not None for step in history):
         return with_refusals(history)
@@ -74,8 +74,9 @@ def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:
 
 
 def with_refusals(history: Sequence[Transition]) -> tuple[Transition, ...]:
-    """The history with ``asked`` and ``cause`` of every refused step that has the sentence
-    alone; all else as it is.
+    """Return the history with ``asked`` and ``cause`` in each refused step that has only the text.
+
+    All other steps stay as they are.
     """
     if not any(_is_untold(step) for step in history):
         return tuple(history)
@@ -98,7 +99,10 @@ def _refusal(step: Transition) -> Transition:
 
 
 def is_person(step: Transition) -> bool:
-    """Whether a person took the step; old records name nobody, or the service, where none did."""
+    """Return whether a person took the step.
+
+    For other steps old records have no name, or that of the service.
+    """
     return step.who not in ("", SERVICE)
 
 
@@ -174,7 +178,8 @@ def _new_normal(step: Transition) -> Transition:
 
 
 def _to_the_minute(at: datetime) -> datetime:
-    """The words count begun minutes: an end on a whole minute is the last one before what they
-    give.
+    """Return ``at`` without seconds.
+
+    The text counts begun minutes, so this is the last full minute before the end that it gives.
     """
     return at.replace(second=0, microsecond=0)

@@ -1,7 +1,7 @@
-"""One 15-minute window: how often each value text came in it, and what that says.
+"""One 15-minute window: how often each value text occurred in it, and its summary.
 
-Median, minimum and maximum are found among exact numbers; converted ones are rounded when they are
-told (numbers.py).
+Median, minimum and maximum are found among exact numbers. Converted numbers are rounded only when
+they are published (numbers.py).
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from rpm_stream.publish.numbers import exact, mean, number_of, published
 from rpm_stream.records import Reading, Window
 
 SPAN_SECONDS = 900
-COUNT_BYTES = 4  # of one value's count and framing in the state
-Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in epoch seconds
+COUNT_BYTES = 4  # for one value's count and framing in the state
+Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in seconds since 1970
 
 
 class Bin(msgspec.Struct, omit_defaults=True):
-    """One window in the state. ``counts``: how often each value text came, in ``unit``
-    (numbers.py). ``start``: epoch seconds. ``again``: how often a value came that is the same
-    measurement as one that is counted.
+    """One window in the state.
+
+    ``start`` is in seconds since 1970. ``counts`` is how often each value text occurred, in
+    ``unit`` (numbers.py). ``again`` counts values that are the same measurement as a counted one.
     """
 
     start: int
@@ -41,9 +42,9 @@ class Bin(msgspec.Struct, omit_defaults=True):
 
 
 class Counted:
-    """Windows counted from readings at hand, however many and however old: none is closed or due.
+    """Windows counted from any number of readings of any age. None of them is closed or due.
 
-    First come first.
+    The first reading of a window fixes its unit.
     """
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -51,7 +52,7 @@ class Counted:
         self._bins: dict[Place, Bin] = {}
 
     def add(self, reading: Reading) -> None:
-        """Count one reading; one without a value says nothing."""
+        """Count one reading, and ignore one without a value."""
         if reading.value is None:
             return
         place = place_of(reading)
@@ -61,19 +62,19 @@ class Counted:
         count_in(window, reading, exact(reading.value, reading.unit, window.unit, self._knowledge))
 
     def window(self, place: Place) -> Window | None:
-        """What the readings of a window say; ``None`` where there was none."""
+        """Return the summary of a window, or ``None`` if it has no readings."""
         window = self._bins.get(place)
         return None if window is None else finish(place[0], place[1], window)
 
     def windows(self) -> list[Window]:
-        """All of them."""
+        """Return all summaries."""
         return [
             finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()
         ]
 
 
 def place_of(reading: Reading) -> Place:
-    """The window of a reading."""
+    """Return the window of a reading."""
     return (
         reading.patient,
         reading.vital,
@@ -91,13 +92,13 @@ def count_in(window: Bin, reading: Reading, text: str) -> None:
 
 
 def opened(start: int, reading: Reading, knowledge: Knowledge) -> Bin:
-    """A window without values yet: its first reading fixes the unit."""
+    """Return a window without values, whose unit its first reading fixes."""
     unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
     return Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
 
 
 def finish(patient: str, vital: str, window: Bin) -> Window:
-    """What the window says."""
+    """Return the summary of a window."""
     values = sorted((number_of(text), text) for text in window.counts)
     start = datetime.fromtimestamp(window.start, UTC)
     return Window(
@@ -117,14 +118,17 @@ def finish(patient: str, vital: str, window: Bin) -> Window:
 
 
 def _median(values: list[tuple[Decimal, str]], counts: dict[str, int]) -> str:
-    """The middle value, or the mean of the two middle ones (at most one digit more than theirs)."""
+    """Return the middle value, or the mean of the two middle ones.
+
+    The mean has at most one digit more than the two values.
+    """
     total = sum(counts.values())
     low, high = (_at_rank(values, counts, rank) for rank in ((total - 1) // 2, total // 2))
     return published(low) if low == high else mean(low, high)
 
 
 def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> str:
-    """The value with ``rank`` values before it; ``values`` ascend."""
+    """Return the value with ``rank`` values before it, of ascending ``values``."""
     for _, text in values:
         rank -= counts[text]
         if rank < 0:

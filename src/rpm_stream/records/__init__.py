@@ -1,8 +1,8 @@
-"""The nouns: every record that the service reads or writes, frozen and without behaviour.
+"""All records that the service reads or writes, frozen and without behaviour.
 
-A family is a file: the public records of the topics (each with ``v``), and in ``in_house`` the
-nouns that one stage hands to the next. No rule, no unit conversion, no clinical default and no
-clock belongs here. The JSON Schemas in ``topics/`` are generated from these types. Import a record
+Each file holds one family. Public records of the topics have a version ``v``. ``in_house`` has the
+records that one stage hands to the next. Rules, unit conversions, clinical defaults and clocks do
+not belong here. The JSON Schemas in ``topics/`` are generated from these types. Import a record
 from ``rpm_stream.records``, not from its family's file.
 """
 

@@ -6,13 +6,12 @@ from rpm_stream.records.base import Code, Record, Time, Version
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """The balance of one frame, counted in parts: ``parts`` = readings + duplicates + sum of
-    rejects.
+    """The balance of one frame, counted in parts.
 
-    An entry that gave no part at all (a session start, a glucose context) counts as ``context``; a
-    frame that was refused whole counts as one part. What was refused before counts as a duplicate,
-    and its reject is not written again: ``known_rejects`` has the ids under which it was told (each
-    once, at most 1,000).
+    ``parts`` is the sum of readings, duplicates and rejects. An entry without any part (a session
+    start, a glucose context) counts as ``context``. A frame that was refused whole counts as one
+    part. What was refused before counts as a duplicate, and its reject is not written again.
+    ``known_rejects`` has the ids of those earlier rejects, each once, at most 1,000.
     """
 
     v: Version = 1

@@ -1,4 +1,4 @@
-"""What a person decides, and the message that carries it to the judge."""
+"""A person's decision, and the message that carries it to the judge."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from rpm_stream.records.terms import ActionName, Direction, Priority
 
 
 class Action(Record, frozen=True, kw_only=True):
-    """What a person decided about an alert, or found wrong with readings; key of the message is the
-    patient.
+    """What a person decided about an alert, or found wrong with readings.
 
-    ``snooze`` needs ``until`` and may name the ``direction`` that it covers; ``assign`` needs
-    ``to``; ``comment`` and ``withdraw`` need a ``reason``. What cannot be done is told in the
-    alert's history. ``seen``: the alert's priority as the person saw it; on one that has become
-    higher since, nothing but ``comment`` and ``assign`` is carried out. ``record``: the
-    ``updated_at`` of the alert record that the person saw; a decision about one that a tier of
-    danger has passed since is not carried out. ``see`` says that a person has looked at the alert,
-    and changes nothing else. ``void`` takes ``readings`` back that are wrong or another person's;
-    ``adopt`` gives a patient the readings of a device that was taken for somebody else's. These two
-    name no alert. ``shown`` are the ids of those ``readings`` that were published singly although
-    their vital is summed; ``windows`` what else, and right, is in their 15-minute windows: the
-    judge needs it of those that it does not keep any more. ``listed``: the alert's newest record,
-    sent to end one that the judge has been found to keep no more (its patient's state was lost
-    since).
+    The key of the message is the patient. If an action cannot be done, the alert's history has a
+    step that gives the cause.
+
+    - ``snooze`` needs ``until`` and may name the ``direction`` that it covers.
+    - ``assign`` needs ``to``. ``comment`` and ``withdraw`` need a ``reason``.
+    - ``see`` records that a person has looked at the alert, and changes nothing else.
+    - ``void`` takes back ``readings`` that are wrong or another person's. It names no alert.
+    - ``adopt`` gives a patient the readings of a device that was assigned to somebody else by
+      mistake. It names no alert.
+    - ``seen`` is the alert's priority as the person saw it. If the priority has risen since, only
+      ``comment`` and ``assign`` are carried out.
+    - ``record`` is the ``updated_at`` of the alert record that the person saw. If the alert has got
+      worse by a tier of danger since, the decision is not carried out.
+    - ``shown`` has the ids of those ``readings`` that were published singly although their vital is
+      summed.
+    - ``windows`` has the remaining, correct content of the 15-minute windows of ``readings``, which
+      the judge needs for windows that it has dropped.
+    - ``listed`` is the alert's newest record. It is sent to end an alert that the judge has lost
+      with its patient's state.
     """
 
     v: Version = 1
@@ -54,12 +59,12 @@ class Action(Record, frozen=True, kw_only=True):
 
 
 class Forwarded(Record, frozen=True, kw_only=True):
-    """A message of ``rpm.readings`` that holds what a person decided, in its place among the
-    patient's readings.
+    """A message of ``rpm.readings`` that holds a person's decision.
 
-    ``topic``, ``partition`` and ``offset`` name the place that it came from, so that the judge
-    applies each once. ``received_at``: when the broker got it there. ``action``: as it was sent,
-    with what this release does not know.
+    It has its place among the patient's readings. ``topic``, ``partition`` and ``offset`` name
+    where the decision came from, so that the judge applies each once. ``received_at`` is when the
+    broker received it there. ``action`` is as it was sent, including fields that this release does
+    not know.
     """
 
     v: Version = 1

@@ -16,12 +16,16 @@ from rpm_stream.records.terms import (
 
 
 class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One step in the life of an alert. ``reason``: a person's own words, or the rule's of what was
-    found.
+    """One step in the life of an alert.
 
-    ``event`` says what happened, ``until`` and ``direction`` what a snooze covers, ``assignee`` who
-    has it now. Records that were written before these fields existed have none of them. Of a
-    ``refused`` step ``asked`` is the action that was not carried out and ``cause`` why.
+    - ``reason`` has a person's own words, or the rule's text for what it found.
+    - ``event`` names what happened.
+    - ``until`` and ``direction`` are what a snooze covers.
+    - ``assignee`` is who has the alert now.
+    - ``asked`` of a ``refused`` step is the action that was not carried out, and ``cause`` the
+      reason.
+
+    Records that were written before these fields existed have none of them except ``reason``.
     """
 
     at: Time
@@ -38,8 +42,9 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sample(Record, frozen=True, kw_only=True):
-    """One value at its time; ``value`` is null where the device shows none, then ``absent`` says
-    why.
+    """One value at its time.
+
+    ``value`` is null if the device shows none, and ``absent`` then gives the reason.
     """
 
     value: SensedText | None
@@ -49,11 +54,11 @@ class Sample(Record, frozen=True, kw_only=True):
 
 
 class Now(Record, frozen=True, kw_only=True):
-    """What is so now of one vital of an alert: its newest value, the worst since the alert opened,
-    and the trend.
+    """The current situation of one vital of an alert.
 
-    ``trend`` compares the newest value with the last one at least 10 minutes older: by more than
-    the vital's resolution it rises or falls.
+    It has the newest value, the worst value since the alert opened, and the trend. ``trend``
+    compares the newest value with the last one that is at least 10 minutes older. The vital rises
+    or falls if the difference is more than its resolution.
     """
 
     vital: Code
@@ -63,11 +68,12 @@ class Now(Record, frozen=True, kw_only=True):
 
 
 class Alert(Record, frozen=True, kw_only=True):
-    """One episode of one patient and group, whole in every record. ``why`` is plain words;
-    ``evidence`` the ids of the readings that ``why`` names, in its order.
+    """One episode of one patient and group, complete in every record.
 
-    ``over``: all values are back inside, and the alert waits for a person who sees it. ``now``: one
-    entry a vital of the alert, the one that matters most first.
+    - ``why`` is plain text.
+    - ``evidence`` has the ids of the readings that ``why`` names, in its order.
+    - ``over`` means that all values are back inside and the alert waits until a person sees it.
+    - ``now`` has one entry for each vital of the alert, the most important first.
     """
 
     v: Version = 1

@@ -1,8 +1,8 @@
 """The base of all records, and the types of their texts, times and codes.
 
 Times are timezone-aware UTC ``datetime``. Values are plain decimal strings with the sensor's
-digits, never an exponent. Units are UCUM. A value, unit, offset, code or name holds no control
-character: it is written into lines of output, keys and texts that people read.
+digits, never with an exponent. Units are UCUM. A value, unit, offset, code or name holds no control
+character, because it is written into lines of output, keys and texts that people read.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ DecimalText: TypeAlias = Annotated[
         description="plain decimal, the sensor's digits, no exponent",
     ),
 ]
-# Without control characters and without the separators of lines and paragraphs, which cut a line in
-# two as well. As ``$`` lets one line end pass in Python, the pattern refuses that too.
+# No control characters, and no separators of lines and paragraphs, which split a line as well. In
+# Python ``$`` also matches before a final line end, so the pattern excludes that too.
 CLEAN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$"
-# Texts of what enters (Frame): refused where they are decoded.
+# Texts of frames. Decoding refuses them if they do not fit.
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=CLEAN)]
 Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=CLEAN)]
 Unit: TypeAlias = Annotated[str, Meta(max_length=32, pattern=CLEAN, description="UCUM")]
-# What every sender may give as the value of a measurement; the schema has it.
+# The value of a measurement that every sender may use. The schema has this pattern.
 APP_VALUE = r"^(-?[0-9]{1,24}(\.[0-9]{1,24})?|[Ll][Oo]([Ww])?|[Hh][Ii]([Gg][Hh])?)(?!\n)$"
-# Wider than its schema: a clinic may name texts of its apps that stand for "no value"
+# Wider than its schema: a clinic may list texts of its apps that mean "no value"
 # (knowledge/placeholders.toml). ingest/measurements.py refuses every other text.
 AppValue: TypeAlias = Annotated[
     str,
@@ -44,9 +44,9 @@ AppValue: TypeAlias = Annotated[
         ),
     ),
 ]
-# Texts of what the topics and the states keep. Their schema says the same, but decoding takes what
-# is there: an older release did not look, and a reader that refuses its records loses them. Who
-# lets something in (ingest/frames.py, pipeline/actions.py, registry.py) looks.
+# Texts in topics and states. The schema has the pattern, but decoding accepts any text: an older
+# release did not check, and a reader that refuses its records would lose them. The code that lets
+# something in checks it (ingest/frames.py, pipeline/actions.py, knowledge/registry.py).
 Code: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": CLEAN})]
 KeptName: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": CLEAN})
@@ -83,10 +83,10 @@ Offset: TypeAlias = Annotated[
         description="offset from UTC, such as +02:00; -12:00 to +14:00",
     ),
 ]
-# All that decoding octets of a stranger may raise: no JSON or another form, text that is no UTF-8,
-# nesting without end.
+# All exceptions of decoding bytes from an unknown sender: no JSON or another form, text that is not
+# UTF-8, nesting that is too deep.
 UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all nouns: immutable, keyword-only."""
+    """Base of all records: immutable, with keyword arguments only."""

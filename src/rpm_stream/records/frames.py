@@ -1,4 +1,4 @@
-"""What a gateway sends: a frame with its entries."""
+"""A frame that a gateway sends, with its entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from rpm_stream.records.base import (
 
 
 class Notification(Record, frozen=True, kw_only=True):
-    """One GATT notification or indication as the device sent it; ``payload`` is hexadecimal."""
+    """One GATT notification or indication as the device sent it.
+
+    ``payload`` is hexadecimal.
+    """
 
     at: Time
     characteristic: Annotated[
@@ -36,10 +39,10 @@ class Notification(Record, frozen=True, kw_only=True):
 
 
 class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge
-    table.
+    """One value that an app measured or a person typed.
 
-    Either ``value`` or ``absent``. LO and HI are what a glucose meter shows instead of a number.
+    ``vital`` and ``unit`` are names of the knowledge table. The record has either ``value`` or
+    ``absent``. LO and HI are what a glucose meter shows instead of a number.
     """
 
     at: Time
@@ -50,10 +53,10 @@ class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Frame(Record, frozen=True, kw_only=True):
-    """One uplink of one gateway for one device, with exactly one of the three kinds of entries (1
-    to 1,000).
+    """One uplink of one gateway for one device.
 
-    ``seq`` counts per gateway and device from ``boot``, so that a gap can be named.
+    It has exactly one of the three kinds of entries, 1 to 1,000 of them. ``seq`` counts from
+    ``boot`` per gateway and device, so that a gap can be found.
     """
 
     v: Version

@@ -1,4 +1,4 @@
-"""The nouns that one stage hands to the next; no topic holds them."""
+"""The records that one stage hands to the next and no topic holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rpm_stream.records.terms import Absent, Direction, Priority
 
 
 class Decoded(Record, frozen=True, kw_only=True):
-    """One value inside a payload, as sent: before identity, time and plausibility.
+    """One value of a payload as sent, before identity, time and plausibility are checked.
 
     ``part`` counts from 0.
     """
@@ -26,14 +26,15 @@ class Decoded(Record, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
     device_time: datetime | None = None  # local, no zone
     unit_sent: str | None = None  # where ``unit`` is another spelling of it
-    # what identifies the value on its device (sequence number, session offset); "" = time and
-    # payload
+    # identifies the value on its device (sequence number, session offset), or "" if time and
+    # payload do
     key: str = ""
 
 
 class Payload(Record, frozen=True, kw_only=True):
-    """All that one payload says: readings (may be none) and, for a payload without a vital, its
-    attributes.
+    """The content of one payload.
+
+    ``readings`` may be empty. ``attributes`` are those of a payload without a vital.
     """
 
     readings: tuple[Decoded, ...] = ()
@@ -53,18 +54,18 @@ Kind: TypeAlias = Literal[
     "not_judged",
     "unknown",
 ]
-"""Which rule found something: one kind a rule (score/rules/table.py, pipeline/patient_rules.py).
+"""The kind of rule that found something (score/rules/table.py, pipeline/patient_rules.py).
 
-``unknown``: no rule of this release; only a person ends what it holds.
+``unknown`` belongs to no rule of this release. Only a person ends what such a rule found.
 """
 
 
 class Key(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What a finding is about within its kind: one key of a kind is one member of an episode.
+    """What a finding is about within its kind.
 
-    ``vital`` and ``side`` of a limit; ``device`` and, in ``what`` and ``of``, its kind of fault and
-    where that shows; ``what`` besides: the own name of a limit that somebody set, a detector, a
-    problem of a setting.
+    One key of a kind is one member of an episode. A limit has ``vital`` and ``side``. A device has
+    ``device``, its kind of fault in ``what`` and the place where it shows in ``of``. ``what`` is
+    also the name of an individual limit, a detector, or a problem of a setting.
     """
 
     vital: str = ""
@@ -75,15 +76,19 @@ class Key(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Finding(Record, frozen=True, kw_only=True):
-    """In-house, what score hands to alert: a rule that holds at one moment. ``kind`` is that
-    rule's, ``key`` what it is about; ``member`` is the text of both (score/memory/member_names.py),
-    under which its episode keeps it. ``vital`` the one whose return makes it historical;
-    ``evidence`` the readings, the deciding one first; ``direction`` the side of a limit that it is
-    beyond, where it has one. ``opened_by``: what the alert's id is made of besides patient and
-    group, where there is no reading (a device that was never heard, a setting). ``number`` and
-    ``bound``: the value and the mildest limit that it is beyond, in the vital's first unit
-    (infinite for LO and HI); ``points`` of NEWS2; ``apart``: seconds to the nearest reading of the
-    vital before.
+    """A rule that holds at one moment. Score hands it to alert.
+
+    - ``kind`` is the rule's kind and ``key`` what the finding is about. ``member`` is the text of
+      both (score/memory/member_names.py), under which its episode keeps it.
+    - ``vital`` is the one whose return makes the finding historical.
+    - ``evidence`` has the readings, the deciding one first.
+    - ``direction`` is the side of the limit that was crossed, if there is one.
+    - ``opened_by`` is what the alert's id is made of besides patient and group where there is no
+      reading (a device that was never heard, a setting).
+    - ``number`` and ``bound`` are the value and the mildest limit that it crosses, in the vital's
+      first unit (infinite for LO and HI).
+    - ``points`` are those of NEWS2.
+    - ``apart`` is the number of seconds since the nearest earlier reading of the vital.
     """
 
     kind: Kind
@@ -108,10 +113,9 @@ class Finding(Record, frozen=True, kw_only=True):
 
 
 class Total(Record, frozen=True, kw_only=True):
-    """In-house, what NEWS2 is now: the range that is known, in words, and the readings that give
-    points.
+    """The current NEWS2 score: its known range, its text, and the readings that give points.
 
-    ``priority``: of an alert that it opens by itself; None below its limit.
+    ``priority`` is that of an alert that the score opens by itself, or None below its limit.
     """
 
     at: Time

@@ -11,7 +11,7 @@ from rpm_stream.records.terms import Absent
 
 
 class Origin(Record, frozen=True, kw_only=True):
-    """Where a reading stood: frame id, index of the entry in it, part of the entry."""
+    """Where a reading comes from: frame id, index of the entry, part of the entry."""
 
     frame: Code
     index: int
@@ -19,7 +19,7 @@ class Origin(Record, frozen=True, kw_only=True):
 
 
 class Reading(Record, frozen=True, kw_only=True):
-    """One value of one patient at one time, value and unit as sensed."""
+    """One value of one patient at one time, with value and unit as sensed."""
 
     v: Version = 1
     id: Code
@@ -38,15 +38,18 @@ class Reading(Record, frozen=True, kw_only=True):
 
 
 class Readings(Record, frozen=True, kw_only=True):
-    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500 and half a
-    MiB, then chunks).
+    """A message of ``rpm.readings``: the readings of one frame and patient.
 
-    ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the
-    judge applies each message once. ``refused``: values that no body can have, each under the id of
-    its reject and with the flag ``refused``: they are rejects and no readings, told so that a
-    person learns that a device measures nothing. ``line``: the frame was kept while its device's
-    state could not be read, and its place counts in a line of its own: frames of others, from
-    behind it, have been judged before.
+    It has at most 500 readings and half a MiB. More are sent in chunks.
+
+    - ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the
+      judge applies each message once.
+    - ``refused`` has values that no body can have, each under the id of its reject and with the
+      flag ``refused``. They are rejects and no readings. The judge gets them so that a person
+      learns that a device measures nothing.
+    - ``line`` is set if the frame was kept while its device's state could not be read. Its place
+      then counts in a separate line, because later frames of other devices have been judged before
+      it.
     """
 
     v: Version = 1
@@ -62,10 +65,10 @@ class Readings(Record, frozen=True, kw_only=True):
 
 
 class Window(Record, frozen=True, kw_only=True):
-    """What the 15-minute summary of one patient and vital says: ``start`` and ``end`` UTC, values
-    in ``unit``.
+    """The 15-minute summary of one patient and vital.
 
-    ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
+    ``start`` and ``end`` are in UTC, values in ``unit``. ``received_at`` is the latest of its
+    readings. ``device`` is ``None`` if several devices took part.
     """
 
     patient: Code

@@ -1,4 +1,4 @@
-"""The registry: who wears what, and whose limits hold."""
+"""The registry: who wears which device, and the limits of each patient."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rpm_stream.records.terms import Priority
 
 
 class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A device belongs to a patient in [from, until); ``None`` means without end.
+    """A device belongs to a patient in [from, until). ``None`` means without end.
 
-    ``user`` is the patient's slot on a device that several use (GATT user index); without it all
-    slots are meant.
+    ``user`` is the patient's slot on a device that several people use (GATT user index). Without it
+    the assignment covers all slots.
     """
 
     patient: KeptName
@@ -41,8 +41,9 @@ class Recovery(Record, frozen=True, kw_only=True):
 
 
 class Of(Record, frozen=True, kw_only=True):
-    """``count`` of the ``last`` readings, all ``within`` so many minutes: sustained, where
-    readings are rare.
+    """``count`` of the ``last`` readings, all ``within`` so many minutes.
+
+    This is how a condition is sustained if readings are rare.
     """
 
     count: Annotated[int, Meta(ge=1, le=12)]
@@ -51,13 +52,16 @@ class Of(Record, frozen=True, kw_only=True):
 
 
 class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """An individual limit. A value below ``low`` or above ``high`` breaks it: at once, or when it
-    has lasted ``for`` minutes of device time, or ``of`` the last readings; with both, ``of`` holds
-    for spot readings, ``for`` for others.
+    """An individual limit of one vital.
 
-    ``recover`` is a value where the limit has one side, an object with both where it has two;
-    default: the limit. It holds in [valid_from, until): what ended stays listed, so that a late
-    reading is judged by what held then.
+    A value below ``low`` or above ``high`` breaks it.
+
+    - It breaks at once, or when it has lasted ``for`` minutes of device time, or when ``of`` the
+      last readings break it. With both, ``of`` applies to spot readings and ``for`` to others.
+    - ``recover`` is a value if the limit has one side, and an object with both if it has two. The
+      default is the limit itself.
+    - The limit holds in [valid_from, until). An ended limit stays listed, so that a late reading is
+      judged by the limit of its time.
     """
 
     vital: KeptName
@@ -74,8 +78,9 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
 
 
 class TargetWeight(Record, frozen=True, kw_only=True):
-    """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days
-    are known.
+    """The weight of a patient at ``at`` (at discharge), or the weight to reach.
+
+    Readings are compared with it until earlier days are known.
     """
 
     value: LimitValue
@@ -84,10 +89,11 @@ class TargetWeight(Record, frozen=True, kw_only=True):
 
 
 class PatientEntry(Record, frozen=True, kw_only=True):
-    """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2).
+    """``patient/<id>`` of the registry.
 
-    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT
-    7). ``team``: who looks after the patient.
+    ``oxygen_scale`` is 2 only on prescription (NEWS2). ``panel`` and ``programme`` name entries
+    whose limits apply where the patient has none (CONTRACT 7). ``team`` is the team that looks
+    after the patient.
     """
 
     v: Version = 1

@@ -1,4 +1,4 @@
-"""What could not become a reading."""
+"""The record of something that could not become a reading."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rpm_stream.records.terms import Reason, Stage
 
 
 class Position(Record, frozen=True, kw_only=True):
-    """A place in a Kafka topic (or, in a replay, a line)."""
+    """A place in a Kafka topic, or a line in a replay."""
 
     topic: str
     partition: int
@@ -16,11 +16,11 @@ class Position(Record, frozen=True, kw_only=True):
 
 
 class Reject(Record, frozen=True, kw_only=True):
-    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at
-    most 64 KiB.
+    """Something that could not become a reading, kept with its reason.
 
-    ``parts``: all parts of its entry that were refused for this one cause; empty where it is the
-    one part that ``origin`` names, or the whole frame.
+    ``original`` is base64 of at most 64 KiB. ``parts`` has all parts of the entry that were refused
+    for this one cause. It is empty if that is the one part that ``origin`` names, or the whole
+    frame.
     """
 
     v: Version = 1

@@ -1,4 +1,4 @@
-"""What a detector or a score says of one moment."""
+"""The result of a detector or a score at one moment."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from rpm_stream.records.base import Code, Record, Time, Version
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """What one detector or score said of one moment.
+    """The result of one detector or score at one moment.
 
-    ``score_min`` to ``score_max`` spans what is ``missing``.
+    ``score_min`` and ``score_max`` are the range that the ``missing`` vitals leave open.
     """
 
     v: Version = 1

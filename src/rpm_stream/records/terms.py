@@ -31,7 +31,7 @@ Reason: TypeAlias = Literal[
 Direction: TypeAlias = Literal["low", "high"]
 Trend: TypeAlias = Literal["rising", "falling", "steady"]
 Event: TypeAlias = Literal[
-    # the service
+    # made by the service
     "opened",  # the first finding
     "raised",  # a finding of higher priority than the alert had
     "joined",  # a further finding that changes neither state nor priority
@@ -42,9 +42,9 @@ Event: TypeAlias = Literal[
     "escalated",
     "snooze_ended",
     "recovered",  # resolved by readings
-    "ended",  # resolved without readings: the device is unassigned, the setting was mended
+    "ended",  # resolved without readings: the device is unassigned, the setting was corrected
     "corrected",  # readings were taken back, or given to whom they belong
-    # a person
+    # made by a person
     "acknowledged",
     "snoozed",
     "resolved",
@@ -53,7 +53,7 @@ Event: TypeAlias = Literal[
     "assigned",
     "commented",
     "seen",
-    "refused",  # what a person asked for was not done; the reason says why
+    "refused",  # a person's action was not carried out, the reason has the text
 ]
 Absent: TypeAlias = Literal[
     "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
@@ -71,18 +71,18 @@ ActionName: TypeAlias = Literal[
     "adopt",
 ]
 Cause: TypeAlias = Literal[
-    # why a decision was not carried out; alert/refusals.py has the sentence of each
-    "risen",  # the alert's priority is higher than the person saw it
+    # Why a decision was not carried out. alert/refusals.py has the sentence of each.
+    "risen",  # the alert's priority is higher than what the person saw
     "overtaken",  # the alert has got worse by a tier since the record that the person saw
     "never_snoozed",  # alerts of this priority cannot be snoozed
     "no_end",  # a snooze without an end
     "end_past",  # a snooze whose end is past
     "too_long",  # a snooze beyond the longest that is allowed
-    "no_assignee",  # nobody is named to assign it to
-    "no_words",  # a comment without words
+    "no_assignee",  # no assignee is named
+    "no_words",  # a comment without text
     "no_reason",  # a withdrawal without a reason
     "not_back",  # the values are not back; the alert is acknowledged instead of resolved
-    "no_room",  # the history has no room for further notes of people
-    "not_kept",  # the judge keeps nothing of the alert but its record
+    "no_room",  # the history has no room for more notes of people
+    "not_kept",  # the judge has lost the alert except for its record
     "ends_by_itself",  # the service ends the alert when its condition is over
 ]

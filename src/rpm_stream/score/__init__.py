@@ -1,3 +1,4 @@
-"""Reading -> findings and scores: limits and NEWS2 as rules, River detectors as what is usual
-for this person.
+"""Turn readings into findings and scores.
+
+Limits and NEWS2 are rules. River detectors learn what is usual for a person.
 """

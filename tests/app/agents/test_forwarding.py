@@ -126,7 +126,7 @@ def test_a_key_that_is_no_name_of_a_patient_goes_no_further_and_is_told_with_its
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(7, key=key)) == []
     assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [
-        ("not an action", 1, 7)
+        ("ingest.not_an_action", 1, 7)
     ]
     assert "aaa" not in str(logs)
 
@@ -161,5 +161,5 @@ def test_without_a_key_it_is_nobodys() -> None:
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(7, key=None)) == []
     assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [
-        ("not an action", 1, 7)
+        ("ingest.not_an_action", 1, 7)
     ]

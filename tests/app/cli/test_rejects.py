@@ -84,10 +84,10 @@ def test_a_selection_restricts_by_all_that_it_names(fields: dict[str, Any], take
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["rejects", "redrive"], "say which: --reason, --device, --since, --id, or --all"),
-        (["rejects", "list", "--reason", "odd"], "--reason: 'odd' is none of truncated"),
-        (["rejects", "list", "--since", "noon"], "--since: 'noon' is no RFC 3339 time"),
-        (["reconcile", "--every", "often"], "--every: 'often' is no length of time"),
+        (["rejects", "redrive"], "choose rejects by --reason, --device, --since, --id, or --all"),
+        (["rejects", "list", "--reason", "odd"], "--reason: 'odd' is not one of truncated"),
+        (["rejects", "list", "--since", "noon"], "--since: 'noon' is not an RFC 3339 time"),
+        (["reconcile", "--every", "often"], "--every: 'often' is not a length of time"),
         (["reconcile", "--every", "5m", "--table"], "--every keeps books of its own"),
         (["replay", "--compare"], "--from, --compare, --publish and --bootstrap need --from-kafka"),
         (["replay", "--from-kafka", "x.csv"], "--from-kafka takes no files"),

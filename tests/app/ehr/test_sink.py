@@ -228,7 +228,7 @@ def test_logs_name_no_patient(kafka: str, tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logs:
         asyncio.run(body())
     assert [log["event"] for log in logs if log["log_level"] == "warning"].count(
-        "resource_refused"
+        "sink.resource_refused"
     ) == 1
     assert run_id not in repr(logs)
 

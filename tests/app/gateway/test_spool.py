@@ -127,7 +127,7 @@ def test_a_file_that_is_no_spool_is_told(tmp_path: Path) -> None:
     """Not overwritten."""
     path = tmp_path / "a.spool"
     path.write_bytes(b"letters, not a database" * 100)
-    with pytest.raises(OSError, match="no spool"):
+    with pytest.raises(OSError, match="not a spool"):
         Spool(path)
     assert path.read_bytes().startswith(b"letters")
 

@@ -59,7 +59,7 @@ def test_what_cannot_be_read_is_told_and_counted_and_the_rest_holds() -> None:
         )
     assert [each["fault"] for each in logs] == [
         "oxygen_scale cannot be read and is left out",
-        "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child",
+        "born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a child",
     ]
     assert faulty() == 2
     assert reader.registry.patients["ada"].panel == "x"
@@ -102,10 +102,7 @@ def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(
         ["line 1", "limit 3"],
         [
             "line 2",
-            (
-                "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a"
-                " child"
-            ),
+            ("born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a child"),
         ],
     ]
     assert "Ada" not in str(raised.value)

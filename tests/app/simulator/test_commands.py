@@ -116,9 +116,9 @@ def test_a_bad_file_is_one_clear_line_without_its_content(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (b'{"v":1,"frame":"secret', "line 1: no frame: JSON is malformed"),
-        (b'{"v":1,"frame":"\xff"}', "line 1: no frame: not UTF-8"),
-        (b'{"v":1,"resources":[' + b'{"a":' * 100_000, "line 1: no frame: maximum recursion depth"),
+        (b'{"v":1,"frame":"secret', "line 1: not a frame: JSON is malformed"),
+        (b'{"v":1,"frame":"\xff"}', "line 1: not a frame: not UTF-8"),
+        (b'{"v":1,"resources":[' + b'{"a":' * 100_000, "line 1: not a frame: maximum recursion"),
     ],
 )
 def test_a_line_that_is_no_frame_is_one_clear_line(tmp_path: Path, line: bytes, says: str) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--story", "no-such-story"], "none of copd, heart-failure"),
+        (["--story", "no-such-story"], "one of copd, heart-failure"),
         (["--story", str(story_named("red-once")), "--patients", "2"], "its own people"),
         (
             ["--story", str(story_named("red-once")), "--start", "2026-01-01T00:00:00Z"],

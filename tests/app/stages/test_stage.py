@@ -96,7 +96,8 @@ def test_an_agent_begins_whatever_the_broker_says_of_its_clock(
         clock = started(monkeypatch, tmp_path)
     assert abs(clock.now() - wall()) < timedelta(seconds=1)
     assert [(one["log_level"], one["stage"]) for one in logs] == [("error", "judge")]
-    assert "rpm-clock" in logs[0]["event"]
+    assert logs[0]["event"] == "clock.broker_time_unknown"
+    assert "rpm-clock" in logs[0]["hint"]
 
 
 def test_an_agent_begins_on_the_brokers_time_where_that_is_known(

@@ -274,7 +274,7 @@ def test_a_port_that_is_taken_keeps_no_stage_from_running(tmp_path: Path) -> Non
         port = held.getsockname()[1] - restarts.PORTS_AFTER
         with capture_logs() as logs:
             restarts.serve(Settings(metrics_port=port, data_dir=tmp_path), ["ingest"])
-    assert [entry["event"] for entry in logs] == ["restarts are not shown"]
+    assert [entry["event"] for entry in logs] == ["service.restarts_not_shown"]
 
 
 def test_the_pause_grows_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from rpm_stream.app.registry.topic import write
 
 PEOPLE, ROUNDS = 24, 160
 AWAY_SECONDS = 3.0
-ENDED = "stage ended, starting it again"
+ENDED = "service.stage_ended"
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_workers_that_come_and_go_and_a_broker_that_dies_change_nothing(
         said = workers.said()
         print(said[-4_000:])
     assert ended == [0, 0]
-    assert "assigned but not consuming" not in said, "a stage had to be ended by its watchdog"
+    assert "engine.not_consuming" not in said, "a stage had to be ended by its watchdog"
     row = [
         "two workers join and leave",
         "one joins, leaves, comes back; then the broker is killed",

@@ -118,7 +118,7 @@ def test_with_am_the_hour_is_1_to_12(hour: str) -> None:
         ("dd.mm.yy hh:mm", "'y' is no part"),
         ("dd.mm.yyyy", "lacks the hour"),
         ("dd.mm.yyyy hh", "lacks the minute"),
-        ("dd.dd.yyyy hh:mm", "day stands there twice"),
+        ("dd.dd.yyyy hh:mm", "day is given twice"),
         ("dmyyyy hh:mm", "no mark between the day"),
         ("%d.%m.%Y", "'%' is no part"),
         ("", "lacks the year"),

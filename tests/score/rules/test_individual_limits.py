@@ -280,7 +280,7 @@ def test_a_limit_that_cannot_be_used_is_named_and_leaves_the_others_in_force(
 def test_a_date_of_birth_that_cannot_be_read_is_a_fault(born: str) -> None:
     (entry,) = registry_of([{"v": 1, "patient": "p", "born": born}]).entries()
     (fault,) = faults(entry, shipped())
-    assert fault.startswith("born is none of YYYY, YYYY-MM and YYYY-MM-DD")
+    assert fault.startswith("born is not YYYY, YYYY-MM or YYYY-MM-DD")
 
 
 @pytest.mark.parametrize("born", [None, "2017", "2017-05", "2017-05-01"])
@@ -295,7 +295,7 @@ def test_who_is_not_born_yet_has_a_date_of_birth_that_cannot_be_read(born: str) 
     entry = {"v": 1, "patient": "p", "born": born}
     (known,) = registry_of([entry]).entries()
     assert faults(known, shipped(), START) == [
-        "born lies ahead, so that nobody knows whether it is a child"
+        "born is in the future, so it is not known whether this is a child"
     ]
     found = of_type(replay_values([(0, "heart_rate", "175")], [entry]), "alert")
     assert [alert["title"] for alert in found][:1] == ["No limits for this person"]

@@ -1,8 +1,6 @@
-"""The faults, one function each: begin the service, send the load, do the harm, wait until all is
-done.
+"""The faults, one function each: start the service, send the load, do harm, wait until all is done.
 
-Each returns what is worth a note in the table. The verdict (``Stand.verdict``) is the same after
-all of them.
+Each returns a note for the table. The verdict (``Stand.verdict``) is the same after all of them.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ POINTS = ("among-outputs", "before-state", "before-ack", "after-ack")
 
 
 async def _sent_during(stand: Stand, fault: Coroutine[Any, Any, None], batches: int) -> None:
-    """Send so many batches while ``fault`` goes on, then wait until all is worked through."""
+    """Send so many batches while ``fault`` runs, then wait until all is worked through."""
     busy = asyncio.create_task(fault)
     await stand.send_while(busy, batches)
     await busy
@@ -62,7 +60,7 @@ async def kills_at_random(stand: Stand, times: int) -> str:
 
 
 async def kills_between(stand: Stand, times: int) -> str:
-    """SIGKILL of both agents among the outputs, before the state, before the ack, and before the
+    """SIGKILL of both agents among the outputs, before the state, before the ack and before the
     commit.
     """
     points = [(point, stage) for point in POINTS for stage in sorted(PUTS_OUT)] * times
@@ -83,7 +81,7 @@ async def kills_between(stand: Stand, times: int) -> str:
             return process.poll() is not None
 
         await until(f"{stage} has reached the point {point}", gone)
-        # and what it left is worked through: people see it, and decide before the next kill
+        # Wait until what it left is worked through: people see it and decide before the next kill.
         stand.service.revive()
         await stand.send((place + 0.5) / len(points), (place + 1) / len(points))
         await stand.settled()
@@ -91,17 +89,16 @@ async def kills_between(stand: Stand, times: int) -> str:
 
 
 async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
-    """SIGSTOP of one of two workers of each agent, until the other has its partitions; then it
-    wakes as a zombie.
+    """SIGSTOP of one of two workers of each agent until the other has its partitions.
 
-    Also for about as long as its session, when it may or may not have been given up: it ends all
-    the same.
+    Then the worker continues as a zombie. The stop also lasts about as long as the worker's
+    session, so that it may or may not have been dropped. It must end in both cases.
     """
     await stand.start()
 
     async def stopping() -> None:
         for stage in PUTS_OUT:
-            await stand.at_work(stage)  # alone: one that has not begun can be no zombie
+            await stand.at_work(stage)  # alone: a worker that has not begun cannot be a zombie
         for stage in PUTS_OUT:
             stand.service.start(stage, "b")
         for stage, length in zip(sorted(PUTS_OUT), lengths, strict=True):
@@ -118,7 +115,7 @@ async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
 
     lengths = stand.chance.sample(seconds, len(seconds))
     busy = asyncio.create_task(stopping())
-    await stand.send_while(busy, 3 * len(PUTS_OUT))  # the last third while it stands still
+    await stand.send_while(busy, 3 * len(PUTS_OUT))  # the last third while it is stopped
     await busy
     await stand.settled()
     zombies = [status for _, status in stand.service.exits if status == EXIT_STUCK]
@@ -145,7 +142,7 @@ async def broker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
 
 
 async def broker_killed(stand: Stand, times: int) -> str:
-    """SIGKILL of the broker in the middle of the load; it comes back with what it had."""
+    """SIGKILL of the broker in the middle of the load. It comes back with the data that it had."""
     await stand.start()
 
     async def killing() -> None:
@@ -163,7 +160,7 @@ async def broker_killed(stand: Stand, times: int) -> str:
 
 
 async def disk_full(stand: Stand, disk: Path) -> str:
-    """The broker's disk is full in the middle of the load; later there is room again."""
+    """The broker's disk is full in the middle of the load, and has room again later."""
     await stand.start()
     ballast = disk / "ballast"
 
@@ -186,7 +183,7 @@ async def disk_full(stand: Stand, disk: Path) -> str:
 
 
 def _fill(ballast: Path) -> None:
-    """Write until there is no room."""
+    """Write until the disk is full."""
     with ballast.open("wb") as file:
         try:
             while True:
@@ -197,7 +194,7 @@ def _fill(ballast: Path) -> None:
 
 
 async def topic_missing(stand: Stand) -> str:
-    """A topic is not there when the stages begin; an operator creates it a while later."""
+    """A topic is missing when the stages start, and an operator creates it a while later."""
     await topics_without(stand.bootstrap, names.SCORES)
     await stand.start()
     sending = asyncio.create_task(stand.send(0, 1))
@@ -216,9 +213,7 @@ async def topic_missing(stand: Stand) -> str:
 
 
 async def poison(stand: Stand, count: int) -> str:
-    """Thousands of frames in a row that are no frames, from another device, in the middle of the
-    load.
-    """
+    """Thousands of messages in a row that are not frames, from another device, amid the load."""
     await stand.start()
     await stand.send(0, 0.5)
     bad = [stand.chance.randbytes(stand.chance.randint(8, 400)) for _ in range(count)]
@@ -232,7 +227,7 @@ async def poison(stand: Stand, count: int) -> str:
 
 
 async def send_raw(bootstrap: str, values: list[bytes]) -> None:
-    """Any bytes to rpm.frames under one key."""
+    """Send any bytes to rpm.frames under one key."""
     from aiokafka import AIOKafkaProducer
 
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
@@ -244,8 +239,10 @@ async def send_raw(bootstrap: str, values: list[bytes]) -> None:
 
 
 async def fhir_server_fails(stand: Stand) -> str:
-    """The FHIR server is away, then slow, answers 409, 429, 500, a log-in page, and drops what
-    it has stored.
+    """The FHIR server fails in several ways.
+
+    It is away, then slow, answers 409, 429, 500 or a log-in page, and ends connections after it has
+    stored the data.
     """
     kinds: list[Any] = [
         409,
@@ -262,8 +259,8 @@ async def fhir_server_fails(stand: Stand) -> str:
     sending = asyncio.create_task(stand.send(0, 1))
     await asyncio.sleep(8)
     stand.server.always = None
-    # Between two faults the server takes something: in a row they would test the length of the
-    # client's waits alone.
+    # The server takes something between two faults. In a row they would test the length of the
+    # client's waits only.
     bad = [stand.chance.choice(kinds) for _ in range(24)] + kinds
     stand.server.faults = [answer for fault in bad for answer in (fault, None)]
     await sending
@@ -286,9 +283,9 @@ async def sink_and_feed_killed(stand: Stand, times: int) -> str:
 
 
 async def partitions_added(stand: Stand, kills: int) -> str:
-    """By hand, while it runs: every stage ends and says why; ``topics grow``, killed at random,
-    takes what came since.
+    """Partitions are added by hand while the service runs.
 
+    Every stage ends and gives the reason. ``topics grow``, killed at random, takes what came since.
     What was unread then waits in partitions of three counts, with frames, readings and
     Observations.
     """
@@ -328,8 +325,9 @@ async def as_it_comes(stand: Stand) -> str:
 
 
 def faketime() -> Path | None:
-    """The library that gives a process another clock, where it is installed; ``RPM_FAKETIME``
-    names another place.
+    """Return the library that gives a process another clock, or None if it is not installed.
+
+    ``RPM_FAKETIME`` names another place to look.
     """
     places = [
         *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
@@ -355,8 +353,9 @@ def begin_off(service: Service, stage: str, seconds: int) -> None:
 
 
 async def worker_a_day_off(stand: Stand, seconds: int) -> str:
-    """The hosts of all stages have a wrong clock; one agent is killed and comes back on a host
-    whose clock is right.
+    """The hosts of all stages have a wrong clock.
+
+    One agent is killed and comes back on a host whose clock is right.
     """
     await stand.start("sink")
     for stage in ("ingest", "judge", "feed"):
@@ -370,7 +369,7 @@ async def worker_a_day_off(stand: Stand, seconds: int) -> str:
     await stand.send_while(busy, 2)
     await busy
     await stand.settled()
-    assert "this host's clock is wrong" in stand.service.log.read_text(errors="replace")
+    assert "clock.host_clock_wrong" in stand.service.log.read_text(errors="replace")
     return (
         f"ingest, judge and feed {abs(seconds) // 3600} h {'ahead' if seconds > 0 else 'behind'},"
         " named by each"
@@ -380,7 +379,7 @@ async def worker_a_day_off(stand: Stand, seconds: int) -> str:
 class Fault(NamedTuple):
     """A row of the table.
 
-    ``mangle`` changes what gateways send; ``on_small_disk``: the broker's disk is its own.
+    ``mangle`` changes what gateways send. With ``on_small_disk`` the broker has a disk of its own.
     """
 
     name: str
@@ -392,7 +391,7 @@ class Fault(NamedTuple):
     same: Callable[[Wanted, Wanted], None] = same_whatever_the_order
     extra: int = 0  # messages on rpm.frames beside the load
     on_small_disk: bool = False
-    small: bool = False  # in `make test` with a small load: it takes its time by what it does
+    small: bool = False  # in `make test` with a small load: the fault itself takes long
 
 
 FAULTS = (

@@ -1,6 +1,4 @@
-"""People who decide about alerts while the service is under a fault, and what a replay of the
-order of record says.
-"""
+"""People who decide about alerts during a fault, and the replay that the topics must equal."""
 
 from __future__ import annotations
 
@@ -30,12 +28,12 @@ PEOPLE = 12
 
 
 def ward(folder: Path, rounds: int) -> Load:
-    """People whose oxygen falls and recovers and whose glucose swings, each at another time, from
-    the day after tomorrow on.
+    """Return people whose oxygen falls and recovers and whose glucose swings.
 
-    Their time is recorded and lies ahead of every clock: no tick of wall time can come between two
-    records, so all that time does to an alert (it escalates, a snooze ends) is decided by the
-    records too, and compared.
+    Each begins at another time, from the day after tomorrow on. Their time is recorded and lies
+    ahead of every clock, so no tick of wall time can come between two records. Everything that time
+    does to an alert (it escalates, a snooze ends) is therefore decided by the records too, and can
+    be compared.
     """
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
     lines = ["patient,measured_at,vital,value,unit\n"]
@@ -59,7 +57,7 @@ def ward(folder: Path, rounds: int) -> Load:
 
 
 class People:
-    """They read rpm.alerts and decide about what they see.
+    """People who read rpm.alerts and decide about what they see.
 
     ``sent`` counts the decisions by kind.
     """
@@ -69,7 +67,7 @@ class People:
         self.sent: Counter[str] = Counter()
 
     async def decide(self) -> None:
-        """For ever. A broker that is away only delays them."""
+        """Decide until cancelled. A broker that is away only delays the decisions."""
         consumer = AIOKafkaConsumer(
             names.ALERTS, bootstrap_servers=self._service.bootstrap, auto_offset_reset="earliest"
         )
@@ -87,8 +85,9 @@ class People:
                     )
 
     def _action(self, alert: Alert) -> Action:
-        """A decision a little after the alert's record; about one in ten has seen an alert that
-        was less.
+        """Return an action a little after the alert's record.
+
+        About one in ten is by a person who has seen a lower priority of the alert.
         """
         chance = self._chance
         at = alert.updated_at + timedelta(minutes=chance.randint(0, 12))
@@ -109,7 +108,7 @@ class People:
 
 @asynccontextmanager
 async def deciding(service: Service, chance: random.Random) -> AsyncIterator[People]:
-    """People at work until the end of the block."""
+    """Let people decide until the end of the block."""
     people = People(service, chance)
     work = asyncio.create_task(people.decide())
     try:
@@ -122,8 +121,9 @@ async def deciding(service: Service, chance: random.Random) -> AsyncIterator[Peo
 
 
 async def by_the_order_of_record(service: Service, load: Load) -> Wanted:
-    """What the topics must hold (CONTRACT 4 a): the replay of rpm.readings as it lies there, copies
-    included; of readings and rejects, that of the frames.
+    """Return what the topics must hold (CONTRACT 4 a): the replay of rpm.readings.
+
+    It includes copies. For readings and rejects it is the replay of the frames.
     """
     messages = [record.value for record in await read(service.bootstrap, names.READINGS)]
     folder = service.folder / "order"
@@ -133,8 +133,9 @@ async def by_the_order_of_record(service: Service, load: Load) -> Wanted:
 
 
 def without_marks(body: dict[str, Any]) -> dict[str, Any]:
-    """An alert without the marks that a replay sets before each record, a tick only now and
-    then; its whole history.
+    """Return an alert with its whole history, but without marks.
+
+    A replay sets the marks before each record, the service only with a tick.
     """
     return {
         name: part
@@ -144,9 +145,7 @@ def without_marks(body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def between_readings(service: Service) -> tuple[int, int]:
-    """How many decisions lie between readings of their patient, and how many messages are copies
-    of forwarded ones.
-    """
+    """Count the decisions between readings of their patient, and the copies of forwarded ones."""
     open_: Counter[str] = Counter()
     between, places, copies = 0, set(), 0
     for record in await read(service.bootstrap, names.READINGS):

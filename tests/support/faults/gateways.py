@@ -1,5 +1,5 @@
-"""What gateways do to the order and the clock of their uplinks, and what must hold all the same
-(CONTRACT 4 b).
+"""Changes to the order and the clock of uplinks, and what must hold in spite of them (CONTRACT 4
+b).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from support.kafka.against_replay import Wanted
 
 
 def twice(frames: list[bytes], chance: random.Random) -> list[bytes]:
-    """A third of the uplinks come a second time, a little later."""
+    """Send a third of the uplinks a second time, a little later."""
     return _held_back([*frames], chance, lambda: chance.random() < 1 / 3, keep=True)
 
 
 def reordered(frames: list[bytes], chance: random.Random) -> list[bytes]:
-    """A third of the uplinks come after up to twenty others."""
+    """Send a third of the uplinks after up to twenty others."""
     return _held_back(frames, chance, lambda: chance.random() < 1 / 3, keep=False)
 
 
@@ -38,13 +38,14 @@ def _held_back(
 
 
 def an_hour_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
-    """The gateways of a third of the devices have clocks an hour fast or slow."""
+    """Set the gateway clocks of a third of the devices an hour fast or slow."""
     return _off(frames, chance, [1, -1])
 
 
 def a_day_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
-    """The gateways of a third of the devices have clocks a day fast or slow; the broker receives
-    all in time.
+    """Set the gateway clocks of a third of the devices a day fast or slow.
+
+    The broker still receives all in time.
     """
     off = _off(frames, chance, [24, -24])
     received = [json.loads(frame)["sent_at"] for frame in frames]
@@ -71,7 +72,7 @@ def _off(frames: list[bytes], chance: random.Random, hours_off: list[int]) -> li
 
 
 def highs(wanted: Wanted) -> set[tuple[str, str]]:
-    """Who has a high alert in which group."""
+    """Return which patients have a high alert, and in which group."""
     return {
         (one["patient"], one["group"])
         for one in wanted["alert"].values()
@@ -80,8 +81,9 @@ def highs(wanted: Wanted) -> set[tuple[str, str]]:
 
 
 def same_whatever_the_order(plain: Wanted, mangled: Wanted) -> None:
-    """CONTRACT 4 (b): the same readings and rejects, and nothing that is high in order is
-    missed.
+    """CONTRACT 4 (b): the readings and rejects are the same.
+
+    No alert that is high in order is missed.
     """
     assert plain["reading"].keys() == mangled["reading"].keys()
     assert plain.get("reject", {}).keys() == mangled.get("reject", {}).keys()
@@ -89,25 +91,26 @@ def same_whatever_the_order(plain: Wanted, mangled: Wanted) -> None:
 
 
 def same_but_for_the_clock(plain: Wanted, mangled: Wanted) -> None:
-    """An hour's error of a gateway moves readings; it costs none, and hides nobody.
+    """A gateway clock that is an hour off moves readings, but loses none and hides no patient.
 
-    What moves out of the time for which the device is assigned is refused as that, and kept.
+    A reading that moves out of the time for which the device is assigned is refused for that, and
+    kept.
     """
     _moved(plain, mangled, {"unassigned"})
 
 
 def same_but_for_a_day(plain: Wanted, mangled: Wanted) -> None:
-    """A day behind, readings are of yesterday and judged; a day ahead, each is refused by name
-    (CONTRACT 10), and kept.
+    """A gateway clock that is a day off changes the readings of its own devices only.
 
-    Those of nobody else are touched.
+    A day behind, readings are of yesterday and judged. A day ahead, each is refused by name
+    (CONTRACT 10) and kept.
     """
     _moved(plain, mangled, {"unassigned", "future_time"})
     assert any(one["reason"] == "future_time" for one in mangled["reject"].values())
 
 
 def _parts(rejects: Iterable[dict[str, Any]]) -> int:
-    """How many values rejects stand for: one may name several of its notification."""
+    """Count the values that rejects stand for. One reject may name several of its notification."""
     return sum(max(1, len(one.get("parts") or ())) for one in rejects)
 
 
@@ -122,7 +125,7 @@ def _moved(plain: Wanted, mangled: Wanted, reasons: set[str]) -> None:
     assert not kinds(mangled) - kinds(plain)
     refused = _parts(mangled.get("reject", {}).values()) - _parts(
         plain.get("reject", {}).values()
-    )  # what was, still is
+    )  # nothing that was there is missing
     assert (kinds(plain) - kinds(mangled)).total() == refused <= _parts(outside)
     kept = {
         (who, group)

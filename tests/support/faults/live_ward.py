@@ -1,6 +1,4 @@
-"""Twenty people who are measured all the time, and how long each of their readings takes to be
-judged.
-"""
+"""Twenty people who are measured all the time, and the delay until each reading is judged."""
 
 from __future__ import annotations
 
@@ -19,12 +17,13 @@ from rpm_stream.app.registry.topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
 PEOPLE = 20
-EVERY_SECONDS = 5.0  # a frame of each
+EVERY_SECONDS = 5.0  # between two frames of a person
 
 
 class Delays(NamedTuple):
-    """Seconds from the uplink of a reading to its Observation, of those sent in one stretch of
-    time.
+    """Seconds from the uplink of a reading to its Observation.
+
+    They are of the readings that were sent in one stretch of time.
     """
 
     seconds: list[float]
@@ -39,18 +38,18 @@ class Delays(NamedTuple):
 
 
 class LiveWard:
-    """``task`` sends until it is cancelled; ``seen`` fills as the judge puts Observations out."""
+    """``task`` sends until it is cancelled. ``seen`` fills as the judge writes Observations."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.sent: dict[tuple[str, str], float] = {}
         self.seen: dict[tuple[str, str], float] = {}
-        # the first high alert of a patient
+        # time of a patient's first high alert
         self.alerts: dict[str, tuple[float, dict[str, Any]]] = {}
         self._count = 0
 
     async def register(self, *more: str) -> None:
-        """Everybody with a device of the same number, and others by name."""
+        """Give each person a device of the same number, and register others by name."""
         people = [*(f"p{number}" for number in range(PEOPLE)), *more]
         entries: list[DeviceEntry | PatientEntry] = [PatientEntry(patient=name) for name in people]
         entries += [
@@ -60,7 +59,7 @@ class LiveWard:
         await write(self.bootstrap, entries)
 
     async def uplink(self, producer: AIOKafkaProducer, person: str, saturation: str) -> None:
-        """One reading of now."""
+        """Send one reading of now."""
         self._count += 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         frame = {
@@ -82,7 +81,7 @@ class LiveWard:
         )
 
     async def live(self) -> None:
-        """Each person in turn, for ever."""
+        """Send for each person in turn, until cancelled."""
         async with AIOKafkaProducer(
             bootstrap_servers=self.bootstrap, enable_idempotence=True
         ) as producer:
@@ -114,10 +113,13 @@ class LiveWard:
             self.seen.setdefault((person, stamp), monotonic())
 
     def delays(self, since: float, until: float) -> Delays:
-        """Of what was sent in a stretch of the monotonic clock. Each must have been seen."""
+        """Return the delays of what was sent in a stretch of the monotonic clock.
+
+        Each must have been seen.
+        """
         sent = {key: at for key, at in self.sent.items() if since <= at < until}
         return Delays([self.seen[key] - at for key, at in sent.items()])
 
     def owed(self, until: float) -> int:
-        """Readings that were sent before then, and of which no Observation has been seen."""
+        """Return readings that were sent before then and have no Observation yet."""
         return sum(at < until and key not in self.seen for key, at in self.sent.items())

@@ -1,6 +1,4 @@
-"""The load of a fault: real recordings as gateways would uplink them, and what the replay of
-them says.
-"""
+"""The load of a fault: real recordings as gateways would send them, and their replay."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from support.paths import shared_data
 
 
 class Load(NamedTuple):
-    """Frames in order, the registry of their people, and the last record of each id in the
-    replay.
-    """
+    """Frames in order, the registry of their people, and each id's last record in the replay."""
 
     frames: list[bytes]
     registry: Path
@@ -25,8 +21,9 @@ class Load(NamedTuple):
 
 
 def real_load(folder: Path, stays: int, people: int) -> Load:
-    """``stays`` of the hospital recording and ``people`` with a glucose sensor; each patient's
-    data under one key.
+    """Return ``stays`` of the hospital recording and ``people`` with a glucose sensor.
+
+    Each patient's data are under one key.
     """
     if not shared_data().is_dir():
         pytest.skip(
@@ -58,5 +55,5 @@ def real_load(folder: Path, stays: int, people: int) -> Load:
 
 
 def load_of(folder: Path, frames: list[bytes], registry: Path) -> Load:
-    """These frames with their replay."""
+    """Return these frames with their replay."""
     return Load(frames, registry, replayed(folder, registry, frames))

@@ -1,4 +1,4 @@
-"""What a run of the faults is told from outside: how many of them, and the seed that repeats it."""
+"""Settings of a run of the faults from the environment: its size, and the seed that repeats it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A stage that kills itself with SIGKILL at one point of its nth batch: what random moments hit
-only by luck.
+"""A stage that kills itself with SIGKILL at one point of its nth batch.
+
+Random moments meet these points only by luck.
 
 usage: stage_killed_at.py POINT N STAGE    POINT: among-outputs | before-state | before-ack |
 after-ack
@@ -26,7 +27,7 @@ def die() -> None:
 
 
 class Countdown:
-    """Calls ``die`` at the nth of its points."""
+    """Call ``die`` the nth time that the point is reached."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -39,7 +40,7 @@ class Countdown:
 
 def arm(point: str, reached: Countdown) -> None:
     """Put the point into the agent's own steps: outputs awaited, state written, batch acked."""
-    # handed to the producer, not awaited: some are on their topics, some are not
+    # given to the producer, not awaited: some are on their topics, some are not
     if point == "among-outputs":
         finish = BatchWork._write
 
@@ -56,7 +57,7 @@ def arm(point: str, reached: Countdown) -> None:
             return await write(self, *arguments)
 
         BytesTable.write = interrupted
-    elif point == "before-ack":  # outputs and state are there, the commit is not
+    elif point == "before-ack":  # outputs and state are written, the commit is not
         after = BatchWork._write
 
         async def written(self: BatchWork[Any], *arguments: Any) -> None:
@@ -64,7 +65,7 @@ def arm(point: str, reached: Countdown) -> None:
             reached()
 
         BatchWork._write = written
-    elif point == "after-ack":  # acked, and never committed
+    elif point == "after-ack":  # acked, but not committed
         ack = BatchConsumer.ack
 
         def acked(self: BatchConsumer, message: Any) -> bool:

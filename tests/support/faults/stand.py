@@ -1,6 +1,4 @@
-"""The whole service under a fault: stages as processes that come back, a FHIR server, the feed,
-and the verdict.
-"""
+"""The service under a fault: stages that are restarted, a FHIR server, the feed, the verdict."""
 
 from __future__ import annotations
 
@@ -30,48 +28,50 @@ from rpm_stream.app.stages.demo import free_ports
 
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")
-STEPS = 4  # in which a part of the load comes
-# what shows that it is at work
+STEPS = 4  # for one part of the load
+# topics that show that a stage is at work
 PUTS_OUT = {"ingest": (names.ACCOUNTS,), "judge": (names.SCORES, names.OBSERVATIONS)}
 
 
 class Stand:
-    """One service with one load. ``begun``: when it was made, on the monotonic clock."""
+    """One service with one load. ``begun`` is when it was made, on the monotonic clock."""
 
     def __init__(
         self, service: Service, load: Load, server: FhirServer, chance: random.Random
     ) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
-        self.stages: tuple[str, ...] = ALL  # which a fault starts
-        self.asked = 0  # how many parts of the load the harm has asked for
+        self.stages: tuple[str, ...] = ALL  # those that a fault starts
+        self.asked = 0  # parts of the load that the fault has asked for
 
     @property
     def bootstrap(self) -> str:
         return self.service.bootstrap
 
     async def start(self, *stages: str) -> None:
-        """The registry is written, the stages begin."""
+        """Write the registry and start the stages."""
         await write(self.bootstrap, list(read_registry(self.load.registry)))
         for stage in stages or self.stages:
             self.service.start(stage)
 
     def part(self, begin: float, end: float) -> list[bytes]:
-        """A share of the frames, in order."""
+        """Return a share of the frames, in order."""
         frames = self.load.frames
         return frames[int(begin * len(frames)) : int(end * len(frames))]
 
     async def send(
         self, begin: float, end: float, pause: Callable[[], float] = lambda: 0.0
     ) -> None:
-        """A share of the frames as gateways would: an idempotent producer that waits for a
-        broker that is away.
+        """Send a share of the frames as gateways would.
+
+        The producer is idempotent and waits for a broker that is away.
         """
         await send(self.bootstrap, self.part(begin, end), pause)
 
     async def send_while(self, busy: asyncio.Task[Any], times: int = 1) -> None:
-        """All frames in ``times`` parts, each when ``kill`` asks for it, slowly; once ``busy``
-        is done, the rest.
+        """Send all frames in ``times`` parts, slowly, each when ``kill`` asks for it.
+
+        When ``busy`` is done, the rest is sent at once.
         """
         steps = STEPS * times
         for step in range(steps):
@@ -80,8 +80,8 @@ class Stand:
             await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
-        """SIGKILL soon after the stage has put something of its own part of the load out, and
-        start it anew.
+        """SIGKILL the stage soon after it has written something of its part of the load, and
+        restart it.
         """
         await self.at_work(stage)
         await asyncio.sleep(self.chance.uniform(0, 0.6))
@@ -90,10 +90,9 @@ class Stand:
         self.service.start(stage)
 
     async def at_work(self, stage: str) -> None:
-        """Ask for a part of the load, and wait until the stage has put something of it out.
+        """Ask for a part of the load, and wait until the stage has written something of it.
 
-        The part is asked for only when somebody looks: on a fast machine it would be worked through
-        before.
+        The part is sent only on this request. A fast machine would have worked through it before.
         """
         before = await self._written(stage)
         self.asked += 1
@@ -101,7 +100,7 @@ class Stand:
             await self._grown(stage, before)
 
     async def judged(self, begin: float, end: float) -> None:
-        """Send a share of the frames, and wait until the judge has put something of it out."""
+        """Send a share of the frames, and wait until the judge has written something of it."""
         before = await self._written("judge")
         await self.send(begin, end)
         await self._grown("judge", before)
@@ -114,8 +113,9 @@ class Stand:
         await until(f"{stage} is at work", grown)
 
     async def _written(self, stage: str) -> int:
-        """How many records there are of what ``stage`` puts out; 0 for one whose work is not
-        looked at.
+        """Count the records that ``stage`` writes.
+
+        It is 0 for a stage whose output is not counted.
         """
         if stage not in PUTS_OUT:
             return 0
@@ -130,7 +130,7 @@ class Stand:
             await consumer.stop()
 
     async def settled(self) -> None:
-        """Both agents have done all there is, and the sink has delivered it."""
+        """Wait until both agents have worked through everything and the sink has delivered it."""
         await drained(self.service)
         if "sink-a" not in self.service.processes:
             return
@@ -142,10 +142,10 @@ class Stand:
         await until("the sink has delivered", delivered)
 
     async def verdict(self, extra: int = 0) -> dict[str, int]:
-        """CONTRACT 4 (a), the books, the FHIR server's store, the feed. Returns the repeated
-        records by kind.
+        """Check CONTRACT 4 (a), the books, the FHIR server's store and the feed.
 
-        ``extra``: messages of rpm.frames beside the load, all of them refused.
+        Return the repeated records by kind. ``extra`` counts messages of rpm.frames beside the
+        load, all of them refused.
         """
         repeated = await check_against_replay(
             self.service, self.load.wanted, len(self.load.frames), extra
@@ -180,7 +180,7 @@ class Stand:
         assert stored == published
 
     async def _listed(self) -> None:
-        """Every high alert that is not resolved stands in the feed, as high."""
+        """The feed lists every high alert that is not resolved, as high."""
         wanted = {key for key, body in self.load.wanted["alert"].items() if is_high_and_open(body)}
         seen: set[str] = set()
 
@@ -193,7 +193,7 @@ class Stand:
         assert await self.listed_high() == wanted
 
     async def listed_high(self) -> set[str]:
-        """The ids of the high alerts that the feed lists; empty while it does not answer."""
+        """Return the ids of the high alerts that the feed lists; none while it does not answer."""
         try:
             async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client:
                 answer = await client.get(f"{feed_url(self.service)}/api/alerts", timeout=20)
@@ -217,9 +217,7 @@ def feed_url(service: Service) -> str:
 async def standing(
     folder: Path, load: Load, chance: random.Random, disk: Path | None = None
 ) -> AsyncIterator[Stand]:
-    """A broker with its topics (writing to ``disk``, if there is one), a FHIR server, and no
-    stage yet.
-    """
+    """Run a broker with its topics (on ``disk`` if given) and a FHIR server, without stages."""
     async with fhir_server() as server:
         settings = {
             "RPM_TIME": "recorded",

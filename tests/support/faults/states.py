@@ -1,6 +1,4 @@
-"""Harm to what the agents remember: a changelog that is lost, and single states in it that are
-damaged.
-"""
+"""Harm to the agents' states: a lost changelog, and single damaged states in it."""
 
 from __future__ import annotations
 
@@ -24,8 +22,9 @@ AGENTS: tuple[Stage, ...] = ("ingest", "judge")
 
 
 async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
-    """Both changelogs are deleted after a kill; the rebuild is killed too, and the agents once
-    more behind it.
+    """Both changelogs are deleted after a kill.
+
+    The rebuild is killed too, and the agents once more after it.
     """
     stand.stages = stages
     await stand.start()
@@ -34,7 +33,7 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
     async def committed() -> bool:
         return all([await committed_notes(stand.bootstrap, stage) for stage in AGENTS])
 
-    await until("both have committed", committed, 30)  # before that they would do all of it anew
+    await until("both have committed", committed, 30)  # before that they would repeat all of it
     for stage in AGENTS:
         stand.service.kill(f"{stage}-a")
     await topics_without(stand.bootstrap, *map(changelog, AGENTS))
@@ -55,7 +54,7 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
         rebuilding.kill()
     await rebuilding.wait()
     await rebuild(stand)
-    assert all([await states_of(stand, stage) for stage in AGENTS])  # those of what was committed
+    assert all([await states_of(stand, stage) for stage in AGENTS])  # of what was committed
     for stage in AGENTS:
         stand.service.start(stage)
     await killed_at_work(stand, 0.4)
@@ -64,8 +63,10 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
 
 
 async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
-    """The state of one patient and of another's device; the others go on, and kills come while they
-    are held and caught up with."""
+    """The states of one patient and of another patient's device are damaged.
+
+    The others go on. Kills come while the states are held, and while the agents catch up.
+    """
     stand.stages = stages
     await stand.start()
     await stand.judged(0, 0.2)
@@ -106,7 +107,7 @@ async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
 
 
 async def killed_at_work(stand: Stand, begin: float, end: float = 1.0) -> None:
-    """A share of the load, and SIGKILL of each agent while it works on it."""
+    """Send a share of the load, and SIGKILL each agent while it works on it."""
     middle = (begin + end) / 2
     for stage, first, last in zip(AGENTS, (begin, middle), (middle, end), strict=True):
         await stand.judged(first, last)
@@ -115,18 +116,18 @@ async def killed_at_work(stand: Stand, begin: float, end: float = 1.0) -> None:
 
 
 async def states_of(stand: Stand, stage: Any) -> dict[bytes, ConsumerRecord]:
-    """The last record of each key in an agent's changelog."""
+    """Return the last record of each key in an agent's changelog."""
     last = {record.key: record for record in await read(stand.bootstrap, changelog(stage))}
     return {key: record for key, record in last.items() if record.value is not None}
 
 
 async def is_held(stand: Stand, stage: Any) -> bool:
-    """Whether a state of the agent is held."""
+    """Return whether a state of the agent is held."""
     return any(read_held(record.value) for record in (await states_of(stand, stage)).values())
 
 
 async def damage(bootstrap: str, record: ConsumerRecord) -> None:
-    """The same record once more, some octets of it changed."""
+    """Write the same record once more, with some bytes of it changed."""
     octets = bytearray(record.value)
     for place in range(40, 60):
         octets[place] ^= 0x55
@@ -145,7 +146,7 @@ def environment(stand: Stand) -> dict[str, str]:
 
 
 async def rebuild(stand: Stand) -> None:
-    """``rpm-stream state rebuild``, as an operator runs it."""
+    """Run ``rpm-stream state rebuild``, as an operator does."""
     run = await asyncio.to_thread(
         subprocess.run,
         rebuild_command(),

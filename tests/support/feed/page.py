@@ -1,4 +1,4 @@
-"""A feed's service in this process: no broker; what is decided is kept in a list."""
+"""A feed's service in this process, without a broker. Decisions are kept in a list."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Kept:
         self.service = Service(self.state, self.progress, self.act, self.now, shipped(), b"key")
 
     def now(self) -> datetime:
-        """The wall clock, and what the test added."""
+        """Return the wall clock plus what the test added."""
         return datetime.now(UTC) + self.ahead
 
     def progress(self) -> Progress:
-        """Somebody judges, and nothing waits."""
+        """Report a judge that is up to date."""
         now = self.now()
         return Progress(
             status="current", judged_up_to=now, checked_at=now, lag={}, workers={"g": 1}
         )
 
     async def act(self, action: Action) -> asyncio.Future[None]:
-        """The broker has it at once; with ``is_away``, when the test says so."""
+        """Give the action to the broker at once, or with ``is_away`` when the test wants it."""
         self.actions.append(action)
         self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if not self.is_away:
@@ -59,7 +59,10 @@ class Kept:
 
 @asynccontextmanager
 async def opened(kept: Kept, zone: str | None = "UTC") -> AsyncIterator[User]:
-    """The page in a simulated browser that says which zone it is in (None: it never answers)."""
+    """Open the page in a simulated browser that reports a time zone.
+
+    With None the browser never reports one.
+    """
 
     async def show() -> None:
         await FeedPage(kept.service).show()
@@ -72,7 +75,7 @@ async def opened(kept: Kept, zone: str | None = "UTC") -> AsyncIterator[User]:
 
 
 async def answer_of(kept: Kept, path: str, body: dict[str, object]) -> httpx.Response:
-    """What the API says to a POST."""
+    """Return the API's answer to a POST."""
     transport = httpx.ASGITransport(
         create_app(kept.service, Doors("token", Guesses()), asyncio.Event())
     )
@@ -81,7 +84,7 @@ async def answer_of(kept: Kept, path: str, body: dict[str, object]) -> httpx.Res
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the page work until it is true; fails after five seconds."""
+    """Let the page work until the condition is true. Fails after five seconds."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.01)
@@ -93,14 +96,15 @@ async def until_seen(user: User, text: str) -> None:
 
 
 def ask(user: User, text: str) -> None:
-    """Press the button of the list's first row that reads so."""
+    """Press the button with this text in the list's first row that has one."""
     found = min(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
     UserInteraction(user, {found}, text).trigger("click.stop")
 
 
 def button(user: User, text: str) -> Callable[[], object]:
-    """Presses the button of the dialogue that reads so: the one that came last; nothing while it
-    is disabled.
+    """Return a function that presses the dialogue's button with this text.
+
+    The newest such button counts. It does nothing while the button is disabled.
     """
     found = max(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
     return lambda: UserInteraction(user, {found}, text).click()

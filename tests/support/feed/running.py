@@ -1,5 +1,6 @@
-"""A running feed for tests: its own process, a real broker, topics of its own, and a way to put
-records into them.
+"""A running feed for tests: its own process, a real broker and topics of its own.
+
+Tests put records into the topics.
 """
 
 from __future__ import annotations
@@ -60,14 +61,14 @@ asyncio.run(main())
 
 
 def in_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
-    """Run it in a thread: the browser's driver keeps a loop running in the test's own."""
+    """Run it in a thread, because the browser's driver keeps a loop running in the test's own."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 @dataclass
 class RunningFeed:
-    """Where the feed is, and what it reads; ``log`` holds what it printed."""
+    """A feed's address and topics. ``log`` holds what it printed."""
 
     bootstrap: str
     base: str
@@ -77,7 +78,7 @@ class RunningFeed:
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:
-        """A client that has signed in."""
+        """Return a client that has signed in."""
         with httpx.Client(base_url=self.base, timeout=20) as client:
             answer = client.post("/login", data={"token": TOKEN})
             assert answer.status_code == 303, answer.text
@@ -100,7 +101,7 @@ class RunningFeed:
             await producer.stop()
 
     def actions(self) -> list[tuple[str, Action]]:
-        """All that the feed has sent so far: key and action."""
+        """Return all actions that the feed has sent so far, with their keys."""
         return in_a_loop_of_its_own(self._actions())
 
     async def _actions(self) -> list[tuple[str, Action]]:
@@ -125,9 +126,7 @@ class RunningFeed:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """Live, working members in both of the agents' groups: they read and commit, and do
-        nothing else.
-        """
+        """Run live members of both agents' groups, which read and commit and do nothing else."""
         ending = threading.Event()
         thread = threading.Thread(target=lambda: asyncio.run(self._work(ending)))
         thread.start()
@@ -161,7 +160,7 @@ class RunningFeed:
 
 @contextmanager
 def running_feed(bootstrap: str, folder: Path, token: str | None = TOKEN) -> Iterator[RunningFeed]:
-    """A feed on topics of its own; ended, by SIGTERM, at the end."""
+    """Run a feed on topics of its own, and end it with SIGTERM."""
     prefix = f"feed-{uuid4().hex[:8]}"
     sources: dict[str, object] = {
         n: f"{prefix}.{n}" for n in ("alerts", "registry", "readings", "actions")
@@ -214,8 +213,9 @@ def _healthy(feed: RunningFeed) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], feed: RunningFeed, seconds: float = 40) -> None:
-    """Ask again until it is true; fails with the feed's log when it never is, or when the feed
-    has ended.
+    """Ask again until it is true.
+
+    Fails with the feed's log when it never is, or when the feed has ended.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -233,7 +233,7 @@ def alert(
     minutes: int = 30,
     **other: Any,
 ) -> Alert:
-    """An alert that was opened so many minutes ago; ``other`` fields as given."""
+    """Return an alert that was opened so many minutes ago; ``other`` fields as given."""
     now = datetime.now(UTC)
     opened = now - timedelta(minutes=minutes)
     facts: dict[str, Any] = {
@@ -257,8 +257,9 @@ def now_of(
     unit: str = "%",
     trend: Trend | None = None,
 ) -> Now:
-    """What is so now of a vital: measured so many minutes ago; the worst was 20 minutes before
-    that.
+    """Return the newest value of a vital, measured so many minutes ago.
+
+    The worst was 20 minutes before that.
     """
     at = datetime.now(UTC) - timedelta(minutes=minutes)
     newest, worst = newest_and_worst
@@ -273,7 +274,7 @@ def now_of(
 def readings(
     patient: str, keys_and_values: list[tuple[str, str]], vital: str = "oxygen_saturation"
 ) -> Readings:
-    """A message of readings, five minutes apart and ending now."""
+    """Return a message of readings, five minutes apart and ending now."""
     now = datetime.now(UTC)
     found = tuple(
         reading(
@@ -296,5 +297,5 @@ def readings(
 
 
 def person(patient: str, display: str) -> tuple[str, PatientEntry]:
-    """A registry message of somebody born in 1948."""
+    """Return a registry message of somebody born in 1948."""
     return f"patient/{patient}", PatientEntry(patient=patient, display=display, born="1948")

@@ -1,7 +1,10 @@
-"""A gateway on a disk of its own that is too small, beside a broker that comes when it is told: run
-in a process.
+"""A gateway on a disk of its own that is too small, run in a process.
 
-``python small_disk.py FOLDER STORY OCTETS``: FOLDER is the small disk, OCTETS the size of a frame.
+The broker beside it is there only when the test wants it.
+
+usage: python small_disk.py FOLDER STORY BYTES
+
+FOLDER is the small disk, BYTES the size of a frame.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ DEVICES = 5
 
 
 class Broker:
-    """Takes everything at once while it is there; has a producer's doors."""
+    """A producer that takes everything at once while the broker is there."""
 
     there = False
     taken: list[bytes] = []  # noqa: RUF012 - one broker a process
@@ -52,8 +55,9 @@ def gateway(folder: Path) -> Gateway:
 
 
 async def fill(gateway: Gateway, octets: int, prefix: str) -> list[str]:
-    """Store frames until not even a small one fits; the names of all that send_frames() returned
-    for.
+    """Store frames until not even a small one fits.
+
+    Return the names of all for which send_frames() returned.
     """
     stored: list[str] = []
     for several, size in ((150, octets), (20, octets), (1, octets), (1, 300)):
@@ -85,8 +89,9 @@ def frame(name: str, octets: int, device: int) -> Frame:
 
 
 async def recovers(folder: Path, octets: int) -> None:
-    """Again and again full, also over a restart: the broker comes, has all, and the next frames
-    find room.
+    """The disk is full again and again, also over a restart.
+
+    Each time the broker comes and gets everything, and the next frames find room.
     """
     for time in range(3):
         Broker.there = False
@@ -108,7 +113,7 @@ async def recovers(folder: Path, octets: int) -> None:
 
 
 async def live_beside_backlog(folder: Path, octets: int) -> None:
-    """While the backlog of a full disk leaves, a new frame finds room before all of it has left."""
+    """While the backlog of a full disk leaves, a new frame finds room before the end."""
     async with gateway(folder) as one:
         wanted = await fill(one, octets, "a")
         Broker.there = True
@@ -125,8 +130,9 @@ async def live_beside_backlog(folder: Path, octets: int) -> None:
 
 
 async def ends_without_a_new_frame(folder: Path, octets: int) -> None:
-    """Somebody else has all the room, the ballast's too: when they give it back, what was sent
-    is forgotten.
+    """Another program uses all the room, the ballast's too.
+
+    When it gives the room back, the gateway forgets what it has sent.
     """
     async with gateway(folder) as one:
         await fill(one, octets, "a")

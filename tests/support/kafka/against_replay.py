@@ -1,5 +1,6 @@
-"""What the topics must hold after any fault: what ``rpm-stream replay`` of the same frames says
-(CONTRACT 4).
+"""What the topics must hold after any fault: the output of ``rpm-stream replay`` (CONTRACT 4).
+
+The replay reads the same frames.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from support.kafka.service import Service, read
 from rpm_stream.app.kafka import names
 from rpm_stream.pipeline.held import RULE
 
-# A tick may come between two records: what it moves is compared by id and opened_at.
+# A tick may come between two records. What it changes is compared by id and opened_at.
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 POISON = "poison"  # the device of messages beside the load
 Wanted: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 
 
 def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
-    """The last record of each id, by type, as ``rpm-stream replay`` of the same file gives them."""
+    """Return the last record of each id, by type, as ``rpm-stream replay`` gives them."""
     file = folder / "frames.jsonl"
     file.write_bytes(b"\n".join(frames))
     command = [
@@ -49,8 +50,9 @@ def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
 
 
 def without_time_driven(body: dict[str, Any]) -> dict[str, Any]:
-    """What readings alone decide: ticks of wall time come between these records of a year long
-    past.
+    """Return what readings alone decide.
+
+    Ticks of wall time come between these records, which are of a year long past.
     """
     kept = {key: value for key, value in body.items() if key not in TIME_DRIVEN}
     kept["history"] = [step for step in body["history"] if step.get("event") != "escalated"]
@@ -62,17 +64,17 @@ def is_summary(body: dict[str, Any]) -> bool:
 
 
 class Identified(msgspec.Struct):
-    """The part of a record that the comparison goes by."""
+    """The part of a record that identifies it in a comparison."""
 
     id: str
 
 
 def last_by_id(records: list[ConsumerRecord], what: str) -> tuple[dict[str, dict[str, Any]], int]:
-    """The last record of each id, and how many records only repeated another. One id never has two
-    contents.
+    """Return the last record of each id, and how many records only repeated another.
 
-    An alert and a summary move on under one id: for those the last record counts (CONTRACT 4 a), by
-    time, as a patient is in two partitions after a growth.
+    One id never has two contents. Only an alert and a summary change under one id, and their last
+    record counts (CONTRACT 4 a). It is the last by time, because a patient is in two partitions
+    after a growth.
     """
     last: dict[str, bytes] = {}
     repeated = 0
@@ -89,9 +91,10 @@ def last_by_id(records: list[ConsumerRecord], what: str) -> tuple[dict[str, dict
 
 
 async def check_readings(service: Service, wanted: dict[str, dict[str, Any]]) -> int:
-    """Each message of readings has one content; together they hold the replay's readings.
+    """Check that each message of readings has one content, and that they hold the replay's
+    readings.
 
-    Counts repeated messages.
+    Return the number of repeated messages.
     """
     messages: dict[Any, bytes] = {}
     repeated = 0
@@ -111,7 +114,7 @@ async def check_readings(service: Service, wanted: dict[str, dict[str, Any]]) ->
 
 
 async def check_accounts(service: Service, frames: int, readings: int) -> None:
-    """One account a frame, and the books balance."""
+    """Check that each frame has one account and that the books balance."""
     accounts = {}
     for record in await read(service.bootstrap, names.ACCOUNTS):
         body = msgspec.json.decode(record.value)
@@ -130,12 +133,11 @@ async def check_against_replay(
     extra: int = 0,
     alert_as: Callable[[dict[str, Any]], dict[str, Any]] = without_time_driven,
 ) -> dict[str, int]:
-    """The topics hold what the replay of the file says: each patient's data came under one device
-    key.
+    """Check that the topics hold what the replay of the file gives.
 
-    ``frames``: how many messages of rpm.frames the replay had, ``extra``: how many others, all
-    refused. ``alert_as``: what of an alert is compared. Returns how many records of each kind only
-    repeat another.
+    Each patient's data came under one device key. ``frames`` is the number of messages of
+    rpm.frames in the replay, ``extra`` that of others, all refused. ``alert_as`` returns the part
+    of an alert that is compared. Return how many records of each kind only repeat another.
     """
     repeated = {"readings": await check_readings(service, wanted["reading"])}
     await check_accounts(service, frames + extra, len(wanted["reading"]))
@@ -147,7 +149,7 @@ async def check_against_replay(
         ("observation", names.OBSERVATIONS),
     ):
         found[what], repeated[what] = last_by_id(await read(service.bootstrap, topic), what)
-    # That a state was damaged is no part of the order of record.
+    # A damaged state is not part of the order of record.
     found["alert"] = {
         key: body for key, body in found["alert"].items() if not body["rule"].startswith(RULE)
     }

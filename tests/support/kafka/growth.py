@@ -1,6 +1,4 @@
-"""Partitions added, by hand or by ``rpm-stream topics grow``, and what is asked of a service
-that grew.
-"""
+"""Partitions added by hand or by ``rpm-stream topics grow``, and checks of a service that grew."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ GROW = ("topics", "grow", "--partitions")
 
 
 async def add_partitions(bootstrap: str, wanted: Mapping[str, int]) -> None:
-    """What anybody with the right can do to a topic, and nothing else."""
+    """Add partitions to a topic, as any client with the right can, and change nothing else."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -38,7 +36,7 @@ async def add_partitions(bootstrap: str, wanted: Mapping[str, int]) -> None:
 
 
 def cli(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of the operator."""
+    """Run a command of the operator."""
     return subprocess.run(
         [sys.executable, "-m", "rpm_stream", *arguments],
         env={
@@ -55,7 +53,7 @@ def cli(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def killed(service: Service, partitions: int, seconds: float) -> bool:
-    """``topics grow`` with SIGKILL after ``seconds``; whether it was still at work then."""
+    """Run ``topics grow`` and SIGKILL it after ``seconds``. Return whether it was still at work."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -81,7 +79,7 @@ def killed(service: Service, partitions: int, seconds: float) -> bool:
 
 
 def grown(service: Service, partitions: int, kills: int, chance: random.Random) -> int:
-    """``topics grow`` to its end, killed at random moments before; how often it was."""
+    """Run ``topics grow`` to its end, killed at random before. Return the number of kills."""
     done = 0
     while done < kills and killed(service, partitions, chance.uniform(2.0, 6.0)):
         done += 1
@@ -91,8 +89,9 @@ def grown(service: Service, partitions: int, kills: int, chance: random.Random) 
 
 
 async def every_key_is_at_home(service: Service, partitions: int) -> None:
-    """Of no compacted topic two partitions hold one key, and each key is where everybody looks
-    for it.
+    """Check that each key of a compacted topic is in one partition.
+
+    It is the partition in which clients look for it.
     """
     for topic in KEYED:
         found = await read(service.bootstrap, topic)

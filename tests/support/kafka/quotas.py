@@ -1,4 +1,4 @@
-"""Kafka's own tool for quotas, from the embedded broker's jars: what ``kafka-configs.sh`` runs."""
+"""Kafka's own tool for quotas, from the embedded broker's jars, as ``kafka-configs.sh`` runs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rpm_stream.app.broker import jars as broker_jars
 
 
 def limit_client(bootstrap: str, client: str, octets_per_second: int) -> None:
-    """A client id may produce so many octets a second from now on."""
+    """Limit a client id to so many bytes a second from now on."""
     command = [
         str(broker_jars.java()),
         "-Xmx128m",

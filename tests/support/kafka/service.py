@@ -1,6 +1,4 @@
-"""A real service for a test: its own broker, stages as processes that can be killed, topics read
-back.
-"""
+"""A real service for a test: its own broker, stages as processes, topics read back."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ PATIENCE_SECONDS = 120.0
 
 
 class Service:
-    """Stages against one broker. ``log`` collects what they say on stderr."""
+    """Stages against one broker. ``log`` collects what they write to stderr."""
 
     def __init__(self, broker: Broker, folder: Path, settings: Mapping[str, str]) -> None:
         self.broker, self.folder = broker, folder
@@ -60,8 +58,11 @@ class Service:
         command: Sequence[str] = ("-m", "rpm_stream", "stage"),
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what
-        Python runs, ``more`` what stands in its environment besides."""
+        """Start a stage process.
+
+        ``instance`` is its name in the consumer group, ``command`` what Python runs, and ``more``
+        is added to its environment.
+        """
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
                 [sys.executable, *command, stage],
@@ -71,8 +72,9 @@ class Service:
             )
 
     def revive(self) -> None:
-        """Start what ended by itself again, as the supervisor would; ``exits`` keeps the
-        statuses.
+        """Start stages that ended by themselves again, as the supervisor would.
+
+        ``exits`` keeps their exit statuses.
         """
         for name, process in list(self.processes.items()):
             if (status := process.poll()) is not None:
@@ -81,7 +83,7 @@ class Service:
                 self.start(stage, instance)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
-        """End a stage process with a signal; its exit status."""
+        """End a stage process with a signal. Return its exit status."""
         process = self.processes.pop(name)
         process.send_signal(number)
         return process.wait(30)
@@ -101,7 +103,7 @@ class Service:
 def running(
     folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None
 ) -> Iterator[Service]:
-    """A broker with the nine topics, and no stage yet; ``data`` is where the broker writes."""
+    """Run a broker with the nine topics and without stages. ``data`` is where the broker writes."""
     with Broker(data or folder / "broker", port=0) as broker:
         asyncio.run(all_topics.apply(broker.bootstrap))
         service = Service(broker, folder, settings or {})
@@ -122,8 +124,9 @@ async def until(
 
 
 async def _producer(bootstrap: str) -> AIOKafkaProducer:
-    """An idempotent producer, begun; where the broker is away just then, it waits for it, as a
-    gateway does.
+    """Return an idempotent producer that has started.
+
+    While the broker is away it waits, as a gateway does.
     """
     end = time.monotonic() + 60
     while True:
@@ -148,10 +151,10 @@ async def send(
     size: int = 200,
     partition: int | None = None,
 ) -> None:
-    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after
-    each ``size``.
+    """Send frames to rpm.frames in order, with their device as key.
 
-    ``partition``: where they go; None: where the usual partitioner puts the device.
+    ``pause`` returns how long to wait after each ``size``. ``partition`` is where they go; with
+    None the usual partitioner decides.
     """
     producer = await _producer(bootstrap)
     try:
@@ -172,7 +175,7 @@ async def send(
 
 
 async def read(bootstrap: str, topic: str) -> list[ConsumerRecord]:
-    """All records of a topic, by partition and offset."""
+    """Return all records of a topic, by partition and offset."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     partitions = await partitions_of(admin, topic)
@@ -197,7 +200,7 @@ async def read(bootstrap: str, topic: str) -> list[ConsumerRecord]:
 
 
 async def lag(bootstrap: str, group: str, topic: str) -> int:
-    """Records of ``topic`` that ``group`` has not committed."""
+    """Return the number of records of ``topic`` that ``group`` has not committed."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
     await admin.start()
@@ -208,7 +211,7 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
         return sum(
             end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
         )
-    except KafkaError:  # the coordinator moves or loads: not known means not drained
+    except KafkaError:  # the coordinator moves or loads: unknown counts as not drained
         return 1
     finally:
         await consumer.stop()
@@ -216,8 +219,9 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
 
 
 async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
-    """What the commits of an agent say of its changelog; that is there at least, whatever has
-    happened.
+    """Return the notes about its changelog in the commits of an agent.
+
+    Check that the changelog holds at least what they name, whatever has happened.
     """
     async with reaching(bootstrap) as broker:
         commits = await broker.admin.list_consumer_group_offsets(GROUP_OF[stage])
@@ -227,7 +231,7 @@ async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
         for tp, one in commits.items()
         if tp.topic == SOURCES[stage]
     }
-    # A growth of the topics takes the notes back: they spoke of other partitions.
+    # A growth of the topics withdraws the notes, because they were about other partitions.
     assert all(note is None or note.end <= found[partition] for partition, note in notes.items()), (
         notes,
         found,
@@ -236,7 +240,7 @@ async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
 
 
 async def drained(service: Service) -> None:
-    """Wait until both agents have committed all that there is."""
+    """Wait until both agents have committed everything."""
     left = {names.GROUP_INGEST: -1, names.GROUP_JUDGE: -1}
 
     async def empty() -> bool:
@@ -255,7 +259,7 @@ async def drained(service: Service) -> None:
 def contents(
     records: list[ConsumerRecord], identity: Callable[[dict[str, Any]], Any]
 ) -> dict[Any, set[bytes]]:
-    """The distinct contents of each id."""
+    """Return the distinct contents of each id."""
     found: dict[Any, set[bytes]] = {}
     for record in records:
         found.setdefault(identity(msgspec.json.decode(record.value)), set()).add(record.value)

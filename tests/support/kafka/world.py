@@ -1,5 +1,8 @@
-"""The whole service as an operator runs it: one broker, one ``rpm-stream worker`` with all four
-stages, a FHIR server that refuses everything, and ways to look at it from outside."""
+"""The whole service as an operator runs it, and ways to look at it from outside.
+
+It has one broker, one ``rpm-stream worker`` with all four stages, and a FHIR server that refuses
+everything.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,9 @@ UNITS = {"oxygen_saturation": "%", "heart_rate": "/min", "body_temperature": "Ce
 
 
 class Refuses(BaseHTTPRequestHandler):
-    """A FHIR server that takes nothing, and repeats in its answer whom it is about, as servers
-    do.
+    """A FHIR server that takes nothing.
+
+    Its answer repeats whom the request is about, as servers do.
     """
 
     def do_POST(self) -> None:
@@ -52,11 +56,11 @@ class Refuses(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class World:
-    """Use ``up`` before anything else: a test may have ended the worker."""
+    """The running service. Use ``up`` before anything else, as a test may have ended the worker."""
 
     def __init__(self, service: Service, settings: Mapping[str, str]) -> None:
         self.service, self.settings = service, settings
@@ -74,7 +78,7 @@ class World:
         return {**clean, **self.settings, "RPM_BOOTSTRAP": self.bootstrap}
 
     def up(self) -> None:
-        """The worker runs, and its feed has read the alerts."""
+        """Start the worker if it does not run, and wait until its feed has read the alerts."""
         if self.worker is None or self.worker.poll() is not None:
             with self.log.open("ab") as log:
                 self.worker = subprocess.Popen(
@@ -87,7 +91,7 @@ class World:
         self.wait("the feed is ready", lambda: self.http("GET", "/healthz").status_code == 200)
 
     def wait(self, what: str, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Until ``condition()`` holds; a stage that does not listen yet is asked again."""
+        """Wait until ``condition()`` is true. Ask a stage that does not listen yet again."""
         end = time.monotonic() + seconds
         while True:
             with contextlib.suppress(httpx.TransportError):
@@ -99,11 +103,11 @@ class World:
             time.sleep(0.2)
 
     def said(self) -> str:
-        """All that the worker and its stages wrote."""
+        """Return all that the worker and its stages wrote."""
         return self.log.read_text(errors="replace")
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command of the operator."""
+        """Run a command of the operator."""
         return subprocess.run(
             [sys.executable, "-m", "rpm_stream", *arguments],
             env=self.environment,
@@ -115,19 +119,20 @@ class World:
         )
 
     def http(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """A request to the feed by somebody who has the token."""
+        """Send a request to the feed with the token."""
         headers = more.pop("headers", {"authorization": f"Bearer {TOKEN}"})
         base = f"http://127.0.0.1:{self.settings['RPM_FEED_PORT']}"
         return httpx.request(method, base + path, headers=headers, timeout=20, **more)
 
     def scrape(self, stage: str) -> str:
-        """What Prometheus gets from a stage."""
+        """Return what Prometheus gets from a stage."""
         port = int(self.settings["RPM_METRICS_PORT"]) + STAGES.index(stage)
         return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
 
     def counted(self, stage: str, name: str) -> dict[tuple[str, ...], float]:
-        """The samples of a metric of a stage, by their labels' values in the order of the
-        labels' names.
+        """Return the samples of a metric of a stage.
+
+        The key holds the labels' values in the order of the labels' names.
         """
         return {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value
@@ -137,7 +142,7 @@ class World:
         }
 
     def pid(self, stage: str) -> int:
-        """The process of a stage of the worker that runs now."""
+        """Return the process id of a stage of the running worker."""
         assert self.worker is not None
         lines = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
@@ -155,7 +160,7 @@ class World:
     # --- topics ---
 
     def put(self, topic: str, *records: tuple[bytes | None, bytes | None]) -> None:
-        """Key and value, as they are."""
+        """Produce key and value unchanged."""
 
         async def send() -> None:
             producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, enable_idempotence=True)
@@ -171,8 +176,9 @@ class World:
     def frame(
         self, device: str, *values: tuple[float, str, str], **fields: Any
     ) -> tuple[bytes, bytes]:
-        """A frame of (minutes from now, vital, value), received when its last value was
-        measured.
+        """Return a frame of (minutes from now, vital, value).
+
+        It is received when its last value was measured.
         """
         self._sent += 1
         now = self.clock.now().replace(microsecond=0)
@@ -199,7 +205,7 @@ class World:
         return device.encode(), json.dumps(made).encode()
 
     def records(self, topic: str) -> list[dict[str, Any]]:
-        """All records of a topic, decoded."""
+        """Return all records of a topic, decoded."""
         return [
             msgspec.json.decode(one.value)
             for one in asyncio.run(read(self.bootstrap, topic))
@@ -207,16 +213,16 @@ class World:
         ]
 
     def alerts(self, patient: str, group: str) -> list[dict[str, Any]]:
-        """All records of the alerts of a patient's group, in their order."""
+        """Return all records of the alerts of a patient's group, in their order."""
         found = self.records("rpm.alerts")
         return [one for one in found if one["patient"] == patient and one["group"] == group]
 
 
 @contextmanager
 def world(folder: Path, speed: float = SPEED, time: str = "recorded") -> Iterator[World]:
-    """The broker and the FHIR server; ``up`` starts the worker.
+    """Run the broker and the FHIR server; ``up`` starts the worker.
 
-    ``time``: whose time a frame's receipt is.
+    ``time`` is RPM_TIME: whose clock gives the receipt of a frame.
     """
     fhir = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
     threading.Thread(target=fhir.serve_forever, daemon=True).start()

@@ -1,8 +1,7 @@
-"""What a test asks of a world with a gateway's radio and some devices in it; each back-end has one
-of its own.
+"""The interface of a world with a gateway's radio and some devices in it.
 
-A device is described by a ``Spec`` and driven through ``Peripheral``: nothing here knows of a
-Bluetooth stack.
+Each back-end has a world of its own. A device is described by a ``Spec`` and driven through
+``Peripheral``. Nothing here knows a Bluetooth stack.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from rpm_stream.app.gateway.ble.radio import Property, Radio
 
 @dataclass(frozen=True)
 class Part:
-    """A characteristic of a device. ``encrypted``: it is only for who has paired."""
+    """A characteristic of a device. With ``encrypted`` it is only for a paired host."""
 
     service: str
     uuid: str
@@ -41,16 +40,16 @@ class Spec:
 
 
 def nothing(*_: object) -> None:
-    """Nobody listens."""
+    """Do nothing: the callback that is set before a test sets one."""
 
 
 class Peripheral:
-    """A device as a test drives it; a back-end's air fills in what is not written here."""
+    """A device as a test drives it. The back-end's air implements its methods."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.written: list[tuple[str, bytes]] = []
-        self.on_subscribed: Callable[[str], None] = nothing  # called each time
+        self.on_subscribed: Callable[[str], None] = nothing  # called at each subscription
         self.on_written: Callable[[str, bytes], None] = nothing
         self.on_connected: Callable[[], None] = nothing
 
@@ -59,16 +58,17 @@ class Peripheral:
         raise NotImplementedError
 
     async def advertise(self) -> None:
-        """Until it is connected, and again when the connection has ended, until ``hide``."""
+        """Advertise until connected, and again when the connection has ended, until ``hide``."""
         raise NotImplementedError
 
     async def hide(self) -> None:
-        """Advertise no more."""
+        """Stop advertising."""
         raise NotImplementedError
 
     async def say(self, uuid: str, value: bytes) -> bool:
-        """Send a value as the characteristic offers; whether it got through (an indication: was
-        confirmed).
+        """Send a value as the characteristic offers it.
+
+        Return whether it arrived. For an indication that is whether it was confirmed.
         """
         raise NotImplementedError
 
@@ -77,14 +77,14 @@ class Peripheral:
         raise NotImplementedError
 
     async def forget(self) -> None:
-        """Lose the keys of whoever was paired, as by a reset to the factory's state."""
+        """Lose the keys of all paired hosts, as a factory reset does."""
         raise NotImplementedError
 
 
 class Air(Protocol):
     """A world.
 
-    ``radio`` may be asked for more than once: the next has the keys of the one before.
+    ``radio`` may be called more than once: the next radio has the keys of the one before.
     """
 
     keys: Path | None  # where the back-end keeps its bonds; None: BlueZ keeps them
@@ -94,7 +94,7 @@ class Air(Protocol):
     async def peripheral(self, spec: Spec) -> Peripheral: ...
 
     def unplug(self) -> None:
-        """Take the gateway's adapter away; ``plug`` gives it back."""
+        """Take the gateway's adapter away. ``plug`` gives it back."""
 
     def plug(self) -> None: ...
 
@@ -104,7 +104,7 @@ OpenAir = Callable[[Path], AbstractAsyncContextManager[Air]]
 
 @dataclass
 class Collected:
-    """A callback that keeps what it gets."""
+    """A callback that keeps the values that it gets."""
 
     values: list[bytes] = field(default_factory=list)
 

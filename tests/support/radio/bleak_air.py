@@ -1,6 +1,4 @@
-"""The air of bleak: a D-Bus daemon of its own with a double of BlueZ, which has the devices in
-its reach.
-"""
+"""The air of bleak: a D-Bus daemon of its own, with a double of BlueZ that reaches the devices."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from support.radio.bluez import BluezDouble, FakeDevice, Value, private_bus
 from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
 
 ADVERTISES_EVERY = 0.02
-# BlueZ tells a value and confirms it by itself; the confirmation takes a moment on the air
+# BlueZ passes a value on and confirms it by itself. The confirmation takes a moment on air.
 CONFIRMS_AFTER = 0.02
 
 

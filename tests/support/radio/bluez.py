@@ -1,13 +1,17 @@
-"""A double of BlueZ on a D-Bus of its own: bleak's own code for Linux runs against it, over a real
-``dbus-daemon``.
+"""A double of BlueZ on a D-Bus of its own, against which bleak's code for Linux runs.
 
-What lives here: the objects, methods, errors and signals that ``bluetoothd`` has for a central
-(doc/org.bluez.*.rst of BlueZ, its src/device.c and src/gatt-client.c), and the habits that hurt: a
-value that is read is told as a notification too; a notification is told once for each client that
-has subscribed, to all of them; a subscription outlives the link until its client leaves the bus; an
-indication is confirmed also where nobody has subscribed; a second discovery or subscription of one
-client is refused; and nobody says goodbye when the service ends. What does not: AcquireNotify
-(bleak uses StartNotify).
+The bus is a real ``dbus-daemon``. The double has the objects, methods, errors and signals that
+``bluetoothd`` has for a central (doc/org.bluez.*.rst of BlueZ, its src/device.c and
+src/gatt-client.c). It also has the habits that hurt:
+
+- A value that is read is sent as a notification too.
+- A notification is sent once for each client that has subscribed, to all of them.
+- A subscription outlives the link until its client leaves the bus.
+- An indication is confirmed even when no client has subscribed.
+- A second discovery or subscription of one client is refused.
+- Clients get no signal when the service ends.
+
+AcquireNotify is missing, because bleak uses StartNotify.
 """
 
 from __future__ import annotations
@@ -29,7 +33,9 @@ ADAPTER = "/org/bluez/hci0"
 ADAPTER1, DEVICE1 = "org.bluez.Adapter1", "org.bluez.Device1"
 SERVICE1, CHARACTERISTIC1 = "org.bluez.GattService1", "org.bluez.GattCharacteristic1"
 PROPERTIES, OBJECTS = "org.freedesktop.DBus.Properties", "org.freedesktop.DBus.ObjectManager"
-FLAGS = {"write_without_response": "write-without-response"}  # others are called as in radio.py
+FLAGS = {
+    "write_without_response": "write-without-response"
+}  # the other names are those of radio.py
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -44,7 +50,7 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 
 @asynccontextmanager
 async def private_bus(folder: Path) -> AsyncIterator[str]:
-    """A D-Bus daemon that is the system bus of this process while it runs."""
+    """Run a D-Bus daemon that is the system bus of this process."""
     program = shutil.which("dbus-daemon")
     if program is None:
         pytest.skip(
@@ -91,7 +97,8 @@ class Value:
 class FakeDevice:
     """A device in reach.
 
-    ``passkey``: the number that it shows; ``pairs`` False: it refuses, None: never answers.
+    ``passkey`` is the number that it shows. With ``pairs`` False it refuses to pair, with None it
+    never answers.
     """
 
     address: str
@@ -136,7 +143,7 @@ class BluezDouble:
         self.discovering: dict[str, dict[str, Any]] = {}
         self.notifying: dict[str, set[str]] = {}  # path -> clients
         self.agents: dict[str, str] = {}
-        self.stuck = False  # it believes that it scans; until the next power cycle
+        self.stuck = False  # it takes itself to be scanning until the next power cycle
         self.echo = True
         self.tells_reasons = True
         self._filters: dict[str, Any] = {}
@@ -148,7 +155,7 @@ class BluezDouble:
             self.add(device)
 
     def add(self, device: FakeDevice) -> None:
-        """One more device in reach."""
+        """Add a device in reach."""
         self.devices[device.address] = device
         services = list(dict.fromkeys(each.service for each in device.values))
         for number, each in enumerate(device.values):
@@ -173,7 +180,7 @@ class BluezDouble:
         await bus.request_name("org.bluez")
 
     async def stop(self) -> None:
-        """bluetoothd ends: without a word to anybody. What it knew is gone, but for bonds."""
+        """End bluetoothd without a signal to its clients. Only bonds survive."""
         assert self._bus is not None
         await self.settle()
         assert self._pump is not None
@@ -188,13 +195,14 @@ class BluezDouble:
             device.known = device.bonded
 
     async def settle(self) -> None:
-        """Until all that was told so far has left for the bus."""
+        """Wait until all messages so far have left for the bus."""
         await self._outgoing.join()
         await self._round_trip()
 
     async def _pumping(self) -> None:
-        """Messages in the order in which they were told; dbus-fast breaks where it fills the
-        socket.
+        """Send messages in their order.
+
+        It waits for an answer after every 50, because dbus-fast breaks when it fills the socket.
         """
         assert self._bus is not None
         sent = 0
@@ -220,8 +228,9 @@ class BluezDouble:
     # --- what happens in the air ------------------------------------------------------------------
 
     def advertise(self, device: FakeDevice, on: bool = True) -> None:
-        """The device begins to advertise (told at once to whoever scans, and again at each
-        call), or ends it.
+        """Let the device begin or stop to advertise.
+
+        Scanning clients get it at once, and again at each call.
         """
         device.advertising = on
         if not on:
@@ -251,11 +260,11 @@ class BluezDouble:
             )
 
     def send(self, device: FakeDevice, uuid: str, data: bytes) -> bool:
-        """The device notifies or indicates; whether that got through, as far as the device can
-        tell.
+        """Let the device notify or indicate.
 
-        BlueZ tells it once for each client that has subscribed, to all of them; and it confirms an
-        indication also where no client has, because a bonded device remembers who did.
+        Return whether that arrived, as far as the device can know. BlueZ signals it once for each
+        client that has subscribed, to all of them. It also confirms an indication when no client
+        has subscribed, because a bonded device remembers the subscription.
         """
         value = device.value(uuid)
         if not device.connected:
@@ -266,7 +275,7 @@ class BluezDouble:
         return bool(clients) or (device.bonded and uuid in device.remembers)
 
     def drop(self, device: FakeDevice, reason: str = "Remote") -> None:
-        """The connection is lost; ``reason`` is told since BlueZ 5.82."""
+        """End the connection. Clients get ``reason`` since BlueZ 5.82."""
         if not device.connected:
             return
         if self.tells_reasons:
@@ -278,7 +287,7 @@ class BluezDouble:
         self._changed(device.path, DEVICE1, Connected=Variant("b", False))
 
     def power(self, on: bool) -> None:
-        """The adapter is switched, by us or by somebody else."""
+        """Switch the adapter, as the gateway or another program does."""
         self.powered = on
         self.stuck = False
         if not on:
@@ -289,9 +298,7 @@ class BluezDouble:
         self._changed(ADAPTER, ADAPTER1, Powered=Variant("b", on))
 
     def unplug(self) -> None:
-        """The adapter is pulled out: its devices go with it, without the news that they were
-        disconnected.
-        """
+        """Remove the adapter with its devices, without signals that they were disconnected."""
         self.plugged = self.powered = False
         self.discovering.clear()
         for device in self.devices.values():
@@ -303,7 +310,7 @@ class BluezDouble:
         self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", ADAPTER, [ADAPTER1, PROPERTIES])
 
     def plug(self) -> None:
-        """It is back, and switched on."""
+        """Put the adapter back, switched on."""
         self.plugged = self.powered = True
         self._signal(
             "/",
@@ -447,7 +454,7 @@ class BluezDouble:
         raise _Error("org.freedesktop.DBus.Error.UnknownMethod", str(message.member))
 
     async def _reach(self, device: FakeDevice) -> None:
-        """Until the device advertises, or somebody asks to disconnect."""
+        """Wait until the device advertises or a client asks to disconnect."""
         reached = asyncio.ensure_future(device.reachable.wait())
         aborted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         device.attempts.append(aborted)
@@ -462,7 +469,7 @@ class BluezDouble:
         device.connected, device.advertising = True, False
         device.reachable.clear()
         self._changed(device.path, DEVICE1, Connected=Variant("b", True))
-        # BlueZ tries to encrypt by its keys; the device hangs up
+        # BlueZ tries to encrypt with its keys, and the device disconnects
         if device.bonded and not device.has_keys:
             self.drop(device, "Authentication")
             return
@@ -668,5 +675,5 @@ class _Error(Exception):
 
 
 def full(uuid: str) -> str:
-    """The 128-bit form, as BlueZ writes it."""
+    """Return the 128-bit form, as BlueZ writes it."""
     return f"0000{uuid.lower()}-0000-1000-8000-00805f9b34fb" if len(uuid) == 4 else uuid.lower()

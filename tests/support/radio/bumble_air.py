@@ -40,8 +40,9 @@ P = Characteristic.Permissions
 
 
 class Adapter(Controller):
-    """bumble's controller, but a connection that is given up is given up: it says so, and is not
-    made later.
+    """bumble's controller with a real cancel.
+
+    A connection that is given up is reported as given up, and is not made later.
     """
 
     def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
@@ -221,7 +222,7 @@ class BumbleAir:
             self._take(controller)
 
     def _take(self, controller: Any) -> None:
-        """A controller that is gone: whoever was connected to it notices."""
+        """Remove a controller. The devices that were connected to it notice."""
         for connection in list(controller.le_connections.values()):
             controller.on_hci_disconnect_command(
                 HCI_Disconnect_Command(connection_handle=connection.handle, reason=8)

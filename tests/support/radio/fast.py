@@ -1,7 +1,7 @@
 """Time that passes as fast as the machine can, and a radio without a stack: a week in seconds.
 
-``FastLoop`` never waits: when nobody has anything to do, its clock jumps to the next timer. So all
-that is written against asyncio's own time (sleep, timeout, wait) runs unchanged.
+``FastLoop`` never waits. When no task has anything to do, its clock jumps to the next timer. So
+code that is written against asyncio's own time (sleep, timeout, wait) runs unchanged.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 class FastDevice:
-    """A device that is near or not; what it does on a connection is a coroutine function of its
-    link.
+    """A device that is near or not.
+
+    ``live``, a coroutine function of its link, is what it does on a connection.
     """
 
     def __init__(
@@ -68,9 +69,9 @@ class FastLink:
         self.receivers: dict[str, Callable[[bytes], None]] = {}
         self.subscribed = asyncio.Event()
         self.life: asyncio.Task[None] | None = None
-        self.deaf = False  # the device has stopped notifying although the link stands
+        self.deaf = False  # the device has stopped notifying although the link is up
         self.refuse_pairing = False
-        self.locked: set[str] = set()  # characteristics for who has paired
+        self.locked: set[str] = set()  # characteristics for a paired host
 
     def end(self) -> None:
         self.gone.set()
@@ -80,7 +81,7 @@ class FastLink:
             self.life.cancel()
 
     def say(self, uuid: str, value: bytes) -> bool:
-        """Whether it arrived."""
+        """Return whether the value arrived."""
         if self.gone.is_set() or self.deaf or uuid not in self.receivers:
             return False
         self.receivers[uuid](value)
@@ -132,9 +133,7 @@ class FastLink:
 
 
 class SimpleRadio:
-    """What the radios of tests have in common: ``fault`` keeps one from being opened; closing
-    does nothing.
-    """
+    """The base of the tests' radios. ``fault`` makes opening fail; closing does nothing."""
 
     fault: str | None = None
 
@@ -153,8 +152,9 @@ class SimpleRadio:
 
 
 class FastRadio(SimpleRadio):
-    """A ``radio.Radio`` that fails as real ones do: no connection, a scan that goes blind, no
-    adapter.
+    """A ``radio.Radio`` that fails as real ones do.
+
+    It has failed connections, a scan that sees nothing, and an adapter that is gone.
     """
 
     def __init__(self, devices: Sequence[FastDevice], seed: int) -> None:
@@ -186,7 +186,7 @@ class FastRadio(SimpleRadio):
             for device in self.devices:
                 if device.near and device.link is None:
                     yield Sighting(device.address, None, frozenset(), -60)
-            # somebody's phone
+            # a phone of somebody else
             yield Sighting(f"{self.chance.getrandbits(48):012X}", None, frozenset(), -90)
 
     async def connect(self, address: str, within: float) -> FastLink:

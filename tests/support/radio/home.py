@@ -1,5 +1,6 @@
-"""The devices of a home as they behave on the air, on top of ``air.Peripheral``; and a hub to
-serve them.
+"""The devices of a home as they behave on the air, and a hub to serve them.
+
+They are built on ``air.Peripheral``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ METER = Spec(
 
 
 class Device:
-    """What all have in common: a task for what it does by itself."""
+    """The base of all devices: tasks for what a device does by itself."""
 
     def __init__(self, peripheral: Peripheral) -> None:
         self.air = peripheral
@@ -64,11 +65,11 @@ class Device:
 
 
 class Cuff(Device):
-    """Indicates all that it has stored as soon as it is subscribed, forgets what was confirmed, and
-    drops the link.
+    """A cuff that indicates all that it has stored as soon as the host subscribes.
 
-    ``breaks``: so many indications are on their way when the link breaks, before they are
-    confirmed. ``needs_clock``: it says nothing before its clock was set.
+    It forgets what was confirmed, and drops the link. ``breaks`` is how many indications are on
+    their way, not yet confirmed, when the link breaks. With ``needs_clock`` it sends nothing before
+    its clock was set.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Cuff(Device):
     ) -> None:
         super().__init__(peripheral)
         self.stored, self.breaks, self.needs_clock = list(stored), breaks, needs_clock
-        self.told: list[bytes] = []  # each time that one left the antenna
+        self.told: list[bytes] = []  # values in the order in which they left the antenna
         self._set = False
         peripheral.on_subscribed = self._subscribed
         peripheral.on_written = self._written
@@ -110,8 +111,9 @@ class Cuff(Device):
 
 
 class Meter(Device):
-    """A glucose meter that answers by its control point; ``records`` are (sequence, 2A18, 2A34
-    or None).
+    """A glucose meter that answers through its control point.
+
+    ``records`` are (sequence, 2A18, 2A34 or None).
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class Meter(Device):
             self.start(self._answer(data))
 
     async def _answer(self, data: bytes) -> None:
-        if data[0] != 1:  # above all not 2, delete
+        if data[0] != 1:  # in particular not 2, delete
             await self.air.say("2A52", bytes([6, 0, data[0], 2]))
             return
         if data[1] == 3 and self.filters:
@@ -154,7 +156,7 @@ class Meter(Device):
 
 @dataclass
 class Disk:
-    """In the place of ``Gateway.send``: what was given to it, in frames."""
+    """A replacement of ``Gateway.send`` that keeps what it was given, in frames."""
 
     frames: list[tuple[str, list[Notification]]] = field(default_factory=list)
     full: bool = False
@@ -209,7 +211,7 @@ async def serving(
     options: HubOptions = FAST,
     **session: object,
 ) -> AsyncIterator[Served]:
-    """A hub that serves ``devices``; ``session`` changes its ``SessionOptions``."""
+    """Run a hub that serves ``devices``. ``session`` changes its ``SessionOptions``."""
     disk = Disk()
     board = Board(wall, CollectorRegistry(), folder / "status.json")
     asked = SessionOptions(clock=wall, zone=UTC, gather=0.0)
@@ -225,7 +227,7 @@ async def serving(
 
 
 async def until(condition: Callable[[], object], within: float = 5.0) -> None:
-    """Wait until something is so."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)

@@ -1,9 +1,9 @@
 """Every story as a page to look at: ``make scenarios``.
 
-For a clinician who reviews the stories: what is expected in words, what was measured with the
-limits that hold, the NEWS2 of the known parts, and every alert with its priority, its why and its
-history. One file, without a server; the charts are the feed's own (``app/feed``), drawn by the
-ECharts that NiceGUI brings.
+It is for a clinician who reviews the stories. It shows what is expected in words, what was measured
+with the limits that hold, NEWS2 of the known parts, and every alert with its priority, its why and
+its history. The page is one file and needs no server. The charts are the feed's own (``app/feed``),
+drawn by the ECharts that NiceGUI brings.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 
 
 class Told(NamedTuple):
-    """What the service says of one story; ``alerts`` holds every record of each, by id and in
-    order.
+    """The output of the service for one story.
+
+    ``alerts`` holds every record of each, by id and in order.
     """
 
     readings: list[Reading]
@@ -50,7 +51,7 @@ class Told(NamedTuple):
 
 
 def told(story: Path) -> Told:
-    """A story, played through the pipeline."""
+    """Play a story through the pipeline."""
     found = Told([], [], defaultdict(list), [])
     for line in output_of(story, ("reading", "score", "alert", "reject")):
         if line.type == "reading":
@@ -66,7 +67,7 @@ def told(story: Path) -> Told:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     knowledge = shipped()
     entry, file, library = chart_library()
     stories = [(story.name, told(story)) for story in STORIES]
@@ -81,7 +82,7 @@ def page() -> str:
 
 
 def chart_library() -> tuple[bytes, str, bytes]:
-    """NiceGUI's ECharts: the module that names it, the name, and the library."""
+    """Return NiceGUI's ECharts: the module that names it, the name, and the library."""
     folder = files("nicegui") / "elements" / "echart" / "dist"
     entry = (folder / "index.js").read_bytes()
     (name,) = re.findall(rb'^import\{.*?\}from"\./(.*?)"', entry)
@@ -92,7 +93,7 @@ def chart_library() -> tuple[bytes, str, bytes]:
 
 
 def contents(name: str, found: Told) -> str:
-    """The story's line in the list on top, with the most urgent thing that it tells."""
+    """Return the story's line in the list at the top, with its most urgent alert."""
     most = [alert.priority for records in found.alerts.values() for alert in records]
     worst = max(most, key=PRIORITIES.index, default=None)
     mark = (
@@ -104,12 +105,12 @@ def contents(name: str, found: Told) -> str:
 
 
 def title(name: str) -> str:
-    """A folder's name as people write it."""
+    """Return a folder's name as people write it."""
     return name.replace("-", " ").capitalize().replace("Copd", "COPD").replace("News2", "NEWS2")
 
 
 def article(name: str, found: Told, knowledge: Knowledge) -> str:
-    """One story."""
+    """Return one story."""
     story = story_named(name)
     parts = [
         f'<article id="{name}"><h2>{title(name)}</h2>',
@@ -130,12 +131,12 @@ def article(name: str, found: Told, knowledge: Knowledge) -> str:
 
 
 def words_of(story: Path) -> str:
-    """What a nurse expects."""
+    """Return what a nurse expects."""
     return " ".join((story / "README.md").read_text(encoding="utf-8").split())
 
 
 def alert_table(found: Told) -> str:
-    """Each alert as it was in the end, with its history."""
+    """Return each alert as it was in the end, with its history."""
     if not found.alerts:
         return '<p class="none">No alert: nobody is called.</p>'
     rows = [alert_row(records[-1]) for records in found.alerts.values()]
@@ -146,8 +147,9 @@ def alert_table(found: Told) -> str:
 
 
 def alert_row(alert: Alert) -> str:
-    """One alert as it was in the end; whether it was over and unseen before stands in its
-    history.
+    """Return one alert as it was in the end.
+
+    Its history shows whether it was over and not seen before.
     """
     why = "".join(f"<li>{escape(each)}</li>" for each in alert.why)
     marks = [name for name in ("over", "historical", "stale", "late") if getattr(alert, name)]
@@ -165,12 +167,15 @@ def alert_row(alert: Alert) -> str:
 
 
 def step_words(step: life.Step) -> str:
-    """A step as the feed writes it, with its time."""
+    """Return a step as the feed writes it, with its time."""
     return f"{clock(step.at)} {life.told(step)}{f': {step.why}' if step.why else ''}"
 
 
 def now_list(alert: Alert) -> str:
-    """The newest values when the last record was written, with the worst since the alert opened."""
+    """Return the newest values when the last record was written.
+
+    Each has the worst value since the alert opened.
+    """
     lines = [
         f"{each.name} {each.value} {each.unit} {each.trend_words} ({clock(each.measured_at)}),"
         f" worst {each.worst_words}"
@@ -181,7 +186,7 @@ def now_list(alert: Alert) -> str:
 
 
 def reject_table(found: Told) -> str:
-    """What could not become a reading."""
+    """Return what could not become a reading."""
     if not found.rejects:
         return ""
     rows = [
@@ -195,7 +200,7 @@ def reject_table(found: Told) -> str:
 
 
 def clock(at: datetime) -> str:
-    """Day and time, UTC."""
+    """Return day and time, UTC."""
     return at.strftime("%d %b %H:%M")
 
 
@@ -203,7 +208,7 @@ def clock(at: datetime) -> str:
 
 
 def charts(found: Told, patient: str, registry: Registry, knowledge: Knowledge) -> Iterator[Chart]:
-    """A chart for each vital of a patient, in the order in which they came, then NEWS2."""
+    """Return a chart for each vital of a patient, in the order in which they came, then NEWS2."""
     own = [reading for reading in found.readings if reading.patient == patient]
     alerts = [records[-1] for records in found.alerts.values() if records[-1].patient == patient]
     evidence = {each for alert in alerts for each in alert.evidence}
@@ -245,7 +250,7 @@ def chart_of(
     points: list[ChartPoint],
     limits: list[LimitLine],
 ) -> Chart:
-    """``what`` is the vital's name, its title and its unit."""
+    """Return a chart. ``what`` is the vital's name, its title and its unit."""
     vital, name, unit = what
     return Chart(
         vital=vital,
@@ -260,7 +265,7 @@ def chart_of(
 
 
 def in_unit(reading: Reading, unit: str, is_evidence: bool, knowledge: Knowledge) -> ChartPoint:
-    """A reading as a point, in the chart's unit."""
+    """Return a reading as a point, in the chart's unit."""
     value = (
         None
         if reading.value is None
@@ -276,7 +281,7 @@ def in_unit(reading: Reading, unit: str, is_evidence: bool, knowledge: Knowledge
 
 
 def score_lines(knowledge: Knowledge) -> Iterator[LimitLine]:
-    """Where NEWS2 becomes medium and high."""
+    """Return the lines where NEWS2 becomes medium and high."""
     for bound, priority in (
         (knowledge.news2.medium_from, "medium"),
         (knowledge.news2.high_from, "high"),
@@ -286,13 +291,14 @@ def score_lines(knowledge: Knowledge) -> Iterator[LimitLine]:
 
 
 def drawn(chart: Chart, found: Told, patient: str) -> str:
-    """A place for a chart, and its options beside it: those of the feed, with a line where an
-    alert opened or rose.
+    """Return a place for a chart with its options beside it.
+
+    The options are those of the feed, with a line where an alert opened or rose.
     """
     said = options(chart, chart.since)
     said["useUTC"] = True
     lines = said["series"][0]["markLine"]["data"]
-    lines.pop()  # the feed's chart belongs to one alert; here there may be none, or several
+    lines.pop()  # the feed's chart belongs to one alert, but here there may be none or several
     alerts = [records[-1] for records in found.alerts.values() if records[0].patient == patient]
     lines += [
         line for alert in alerts if rests_on(alert, chart.vital, found) for line in rises(alert)
@@ -303,8 +309,9 @@ def drawn(chart: Chart, found: Told, patient: str) -> str:
 
 
 def rests_on(alert: Alert, vital: str, found: Told) -> bool:
-    """Whether a chart is about an alert: its evidence is there, or it is the score of its vital
-    signs.
+    """Return whether a chart is about an alert.
+
+    It is if it shows evidence of the alert, or NEWS2 for an alert of vital signs.
     """
     if vital == NEWS2:
         return alert.group == "vital_signs"
@@ -314,8 +321,9 @@ def rests_on(alert: Alert, vital: str, found: Told) -> bool:
 
 
 def rises(alert: Alert) -> Iterator[dict[str, Any]]:
-    """An upright line where an alert opened, and where it rose; several rises of one instant are
-    one line.
+    """Return an upright line where an alert opened, and where it rose.
+
+    Several rises at one instant are one line.
     """
     reached: dict[datetime, Priority] = {}
     most = -1

@@ -1,10 +1,9 @@
-"""The stories of ``tests/scenarios``, loaded and played through the pipeline, for tests and for
-their page.
+"""The stories of ``tests/scenarios``, loaded and played, for tests and for their page.
 
-A story is a folder without folders, inside the folder of its programme: ``README.md`` (who, what
-happens, what a nurse should see and should not), ``input.csv`` or ``frames.jsonl`` (or both; a case
-from outside calls it ``input.jsonl``), and where needed ``registry.jsonl`` and ``until.txt`` (when
-the clocks stop).
+A story is a folder without folders, inside the folder of its programme. ``README.md`` describes who
+it is, what happens, and what a nurse should see and should not. ``input.csv`` or ``frames.jsonl``
+(or both; a case from outside calls it ``input.jsonl``) holds what was measured. Where needed there
+are ``registry.jsonl`` and ``until.txt`` (when the clocks stop).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ FOLDER = repository("tests", "scenarios")
 
 
 def _stories() -> list[Path]:
-    """Folders without folders below them, at any depth, by name."""
+    """Return the folders that hold no folder, at any depth, by name."""
     folders = [path for path in FOLDER.rglob("*") if path.is_dir() and path.name != "__pycache__"]
     inner = {path.parent for path in folders}
     return sorted((path for path in folders if path not in inner), key=lambda story: story.name)
@@ -35,24 +34,27 @@ STORIES = _stories()
 
 
 def story_named(name: str) -> Path:
-    """The folder of the story ``name``, whatever its programme. KeyError: there is none."""
+    """Return the folder of the story ``name``, whatever its programme.
+
+    Raises KeyError if there is none.
+    """
     return {story.name: story for story in STORIES}[name]
 
 
 def registry_of(story: Path) -> Registry:
-    """Whose devices and limits they are; empty where the story needs none."""
+    """Return the devices and limits of a story; empty if it needs none."""
     file = story / "registry.jsonl"
     return Registry(read_registry(file) if file.exists() else ())
 
 
 def until_of(story: Path) -> datetime | None:
-    """When the clocks of the story stop, where it says so."""
+    """Return when the clocks of the story stop, or None."""
     file = story / "until.txt"
     return datetime.fromisoformat(file.read_text().strip()) if file.exists() else None
 
 
 def output_of(story: Path, emit: Sequence[Kind] = KINDS) -> Iterator[Line]:
-    """What the service says of a story, in the order of cause."""
+    """Return the service's output for a story, in the order of cause."""
     run = Replay(shipped(), registry_of(story), emit)
     if (story / "input.csv").exists():
         with (story / "input.csv").open(encoding="utf-8") as table:

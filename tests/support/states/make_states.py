@@ -1,10 +1,11 @@
-"""Writes the files of the present state layout: ``PYTHONPATH=tests python -m
-support.states.make_states``.
+"""Write the files of the present state layout.
 
-Run it once, when ``LAYOUT`` was counted up, and keep the files for ever: a release reads the states
-of those before it, and ``test_states.py`` reads every file. Each holds what a device, or a patient,
-had become after one fixed course: a panel of five vitals every five minutes, then an oxygen
-saturation that stays low, which a nurse acknowledges. In the two further rounds the pulse rises.
+Usage: ``PYTHONPATH=tests python -m support.states.make_states``.
+
+Run it once after ``LAYOUT`` was increased, and keep the files for good. A release reads the states
+of earlier ones, and ``test_states.py`` reads every file. Each file holds the state of a device or a
+patient after one fixed course: a panel of five vitals every five minutes, then an oxygen saturation
+that stays low, which a nurse acknowledges. In the two further rounds the pulse rises.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LOW = 246  # from this round on the saturation is low
 
 
 def panel(turn: int) -> bytes:
-    """The frame of one round; the same arguments give the same bytes."""
+    """Return the frame of one round. The same arguments give the same bytes."""
     chance, minutes = random.Random(turn), 5 * turn
     values = []
     for vital, (usual, spread) in PANEL.items():
@@ -53,7 +54,7 @@ def panel(turn: int) -> bytes:
 
 
 class Course:
-    """One device and its patient: from nothing, or from what a file holds."""
+    """One device and its patient, from the beginning or from what a file holds."""
 
     def __init__(self, device: DeviceState, patient: Patient) -> None:
         registry = registry_of([worn()])
@@ -64,15 +65,16 @@ class Course:
         self.device, self.patient = device, patient
 
     def ingested(self, turn: int, offset: int) -> Ingested:
-        """The frame of a round, at a place of rpm.frames."""
+        """Return the frame of a round, ingested at a place of rpm.frames."""
         position = Position(topic="rpm.frames", partition=0, offset=offset)
         message = FrameMessage(key="d", value=panel(turn), position=position, received_at=START)
         self.device.applied[0] = offset
         return self._ingest.step(self.device, message)
 
     def judged(self, done: Ingested) -> dict[str, Any]:
-        """What the judge makes of a frame's readings: what a release may not change without
-        saying so.
+        """Return what the judge makes of a frame's readings.
+
+        A release may not change it silently.
         """
         said: dict[str, Any] = {"alerts": [], "scores": {}, "observations": 0}
         for message in done.readings:
@@ -88,7 +90,7 @@ class Course:
         return said
 
     def acknowledge(self, alert: str) -> None:
-        """A nurse has seen it."""
+        """A nurse has seen the alert."""
         given = Action(
             patient="p",
             alert=alert,
@@ -102,7 +104,7 @@ class Course:
 
 
 def whole() -> Course:
-    """The course to its end."""
+    """Return the course at its end."""
     course = Course(DeviceState(), unpack_patient(None, "p"))
     opened = [course.judged(course.ingested(turn, turn))["alerts"] for turn in range(ROUNDS)]
     course.acknowledge(next(each for each in reversed(opened) if each)[-1][0])
@@ -110,9 +112,9 @@ def whole() -> Course:
 
 
 def next_steps(device: bytes, patient: bytes) -> dict[str, Any]:
-    """What becomes of the states: the last frame again, and two further rounds.
+    """Return what becomes of the states: the last frame again, and two further rounds.
 
-    JSON can hold it.
+    The result can be written as JSON.
     """
     course = Course(unpack_device(device), unpack_patient(patient, "p"))
     again = course.ingested(ROUNDS - 1, ROUNDS).account

@@ -1,4 +1,5 @@
 """The two stateful Faust agents.
 
-Each batch: outputs durable, then state durable, then ack (CONTRACT 2, DESIGN 5).
+For each batch the outputs are made durable first, then the states, and then the batch is acked
+(CONTRACT 2, DESIGN 5).
 """

@@ -1,9 +1,8 @@
-"""What both agents do with what is delivered: pure steps, outputs awaited, then the states by key,
-then the ack.
+"""The work of both agents on deliveries: pure steps, then outputs, then states, then the ack.
 
-It is done in slices, whose records are taken in turn (``turns``). An interruption at any point
-repeats from the last written states: offsets that a state has applied are skipped, later ones give
-the same bytes again.
+The records are taken in slices, whose keys take turns (``turns``). An interruption at any point
+repeats the work from the last written states. Offsets that a state has applied are skipped, and
+later ones give the same bytes again.
 """
 
 from __future__ import annotations
@@ -24,16 +23,14 @@ from rpm_stream.app.kafka.moved import headers_of
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
 
-AT_ONCE = 64  # messages between two chances for the event loop to send and commit
+AT_ONCE = 64  # messages between two chances of the event loop to send and commit
 
 State = TypeVar("State")
 Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
 
 
 class Slice:
-    """What was done at once: the outputs under way, whose states changed, and a delivery for
-    each record.
-    """
+    """The results of one slice: pending outputs, changed keys, and a delivery for each record."""
 
     def __init__(self) -> None:
         self.futures: list[asyncio.Future[Any]] = []
@@ -42,12 +39,13 @@ class Slice:
 
 
 class Place(NamedTuple):
-    """Whose work it is; with which records one keeps its order (those for which ``turn_of`` gives
-    the same).
+    """The stage, how its records take turns, and the sizes of its slices and turns.
 
-    ``slice_octets``: values worked on at once, about a tenth of a second: whoever comes waits for
-    two such slices, and each costs two round trips to the broker and the packing of each state that
-    it touched. ``turn_octets``: values of a turn.
+    Records for which ``turn_of`` returns the same value keep their order.
+
+    ``slice_octets`` is the size in bytes of the values of one slice, about a tenth of a second of
+    work. A new record waits for two such slices. Each slice costs two round trips to the broker and
+    the packing of each state that it changed. ``turn_octets`` is the size of one turn.
     """
 
     stage: str
@@ -57,10 +55,10 @@ class Place(NamedTuple):
 
 
 class Delivery:
-    """One event: the fetched records of one partition, acked when the last of them is done.
+    """One event with the fetched records of a partition, acked when the last of them is done.
 
-    ``step`` gives what a record causes, None for one that was applied before; ``has_state``: it
-    changes the state of the record's key.
+    ``step`` returns the outputs for a record, or None for one that was applied before.
+    ``has_state`` means that it changes the state of the record's key.
     """
 
     __slots__ = ("event", "has_state", "left", "step")
@@ -75,11 +73,12 @@ class Delivery:
 
 
 class BatchWork(Generic[State]):
-    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one
-    before is written.
+    """Applies the deliveries of one agent in slices.
 
-    ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out
-    instead of its step. ``too_large`` does, for one of which no copy may be made.
+    One slice is worked on while the one before is written.
+
+    ``elsewhere`` returns the outputs that replace the step, for a record whose key's state is in
+    another partition. ``too_large`` does so for a record that is too large to be copied.
     """
 
     def __init__(
@@ -108,11 +107,10 @@ class BatchWork(Generic[State]):
     def add(
         self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]
     ) -> None:
-        """Let the records of one event wait for ``step`` to be run over them, each with the state
-        of its key.
+        """Queue the records of one event for ``step``, which gets each with the state of its key.
 
-        It gives None for a record that the state has applied before. The records of a held key are
-        passed over.
+        ``step`` returns None for a record that the state has applied before. The records of a held
+        key are passed over.
         """
 
         def on_state(record: ConsumerRecord) -> list[Outgoing] | None:
@@ -120,7 +118,7 @@ class BatchWork(Generic[State]):
                 return self._holding.pass_over(record)
             try:
                 state = self.states.get(key, record.partition)
-            except UnreadableState as one:  # what a look at its seal did not find
+            except UnreadableState as one:  # a fault that the check of its seal did not find
                 self._holding.hold(one, record.offset)
                 return self._holding.pass_over(record) or []
             return step(state, record)
@@ -128,15 +126,16 @@ class BatchWork(Generic[State]):
         self._wait(Delivery(event, on_state, has_state=True))
 
     def pass_on(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing]]) -> None:
-        """As ``add``, for a step without state: the same turns, the ack after the outputs,
-        nothing kept of it.
+        """Queue an event for a step without state.
+
+        As with ``add`` it takes turns and is acked after its outputs, but no state is written.
         """
         self._wait(Delivery(event, step, has_state=False))
 
     def _wait(self, delivery: Delivery) -> None:
         if self._app.consumer.revoked:
-            # delivered in the moment of the revocation: read again from the commit, by whoever has
-            # it then
+            # It was delivered at the moment of the revocation. The next owner reads it again from
+            # the commit.
             return
         by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
         for record in delivery.event.value:
@@ -146,10 +145,10 @@ class BatchWork(Generic[State]):
         self._some.set()
 
     def _passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """What is put out instead of the step; None for a record that is where its key's state is.
+        """Return the outputs that replace the step, or None for a record in its key's partition.
 
-        What is kept of a held key is told by the offsets of one partition: what comes to another
-        one waits there too.
+        The kept messages of a held key are known by the offsets of one partition. So a message in
+        another partition is copied there too.
         """
         kept = self._holding.kept.get(record.key or b"")
         if kept is None:
@@ -160,9 +159,9 @@ class BatchWork(Generic[State]):
         return self.too_large(record) or [Copy(place, headers_of(record))]
 
     async def run(self) -> None:
-        """Work for ever. Raises what the broker says."""
+        """Work for ever. Raises the broker's errors."""
         await self._some.wait()
-        settle_collector()  # all is loaded by now: code, tables, registry, the changelog's blobs
+        settle_collector()  # all is loaded by now: code, tables, registry, blobs
         while not self._app.should_stop:
             await self._some.wait()
             async with self.lock:
@@ -171,8 +170,9 @@ class BatchWork(Generic[State]):
                 self._some.clear()
 
     async def _apply(self, taken: list[Waiting[Delivery]]) -> None:
-        """Run the steps over one slice, and begin to write it; returns when the slice before is
-        written.
+        """Run the steps over one slice and begin to write it.
+
+        Returns when the slice before is written.
         """
         done = Slice()
         for start in range(0, len(taken), AT_ONCE):
@@ -187,7 +187,7 @@ class BatchWork(Generic[State]):
                 done.deliveries.append(delivery)
             done.futures += await self._app.producer.send_all(outputs)
             await asyncio.sleep(0)
-        states = self._packed(done)  # as of this slice: the next one changes them
+        states = self._packed(done)  # as of this slice; the next one changes them
         before = self._writing
         self._writing = asyncio.create_task(
             guarded(lambda: self._finish(before, done, states), "writing a slice")
@@ -197,12 +197,11 @@ class BatchWork(Generic[State]):
     async def change(
         self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]
     ) -> None:
-        """Run ``step`` over states without a record (a tick); only what put something out is
-        written.
+        """Run ``step`` over states without a record (a tick). Only states with outputs are written.
 
-        Nothing is done for a partition that is no longer ours: another worker may have carried on
-        with it, and our state would go behind its own. ``_let_go`` waits for the lock, so ownership
-        cannot end in the middle.
+        Nothing is done for a partition that another worker owns by now. That worker may have
+        carried on, and our state would come behind its own. ``_let_go`` waits for the lock, so
+        ownership cannot end in the middle.
         """
         async with self.alone():
             if not self._app.consumer.owns(partition):
@@ -214,7 +213,7 @@ class BatchWork(Generic[State]):
                 try:
                     made = step(self.states.get(key, partition))
                 except UnreadableState as one:
-                    # of what is delivered and not applied, nothing lies before this
+                    # no delivered and unapplied message is before this offset
                     self._holding.hold(
                         one, self._app.consumer.next_of(self._table.source, partition)
                     )
@@ -225,11 +224,11 @@ class BatchWork(Generic[State]):
             await self._write(done, self._packed(done))
 
     async def _let_go(self) -> None:
-        """Before partitions go to another worker: drop what has not begun, finish what has (a slice
-        or a tick).
+        """Drop the work that has not begun, and finish a slice or tick under way.
 
-        What is dropped is read again from the commit. Worked off first, a backlog would hold up the
-        whole group, and Faust waits for every message that somebody still holds.
+        It runs before partitions go to another worker, which reads the dropped records again from
+        the commit. A backlog that were worked off first would hold up the whole group, and Faust
+        waits for every message that is still referred to.
         """
         self._turns.clear()
         async with self.lock:
@@ -246,8 +245,9 @@ class BatchWork(Generic[State]):
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Nothing else changes states, and what was begun is written: no state may overtake what
-        it put out.
+        """A context in which nothing else changes states, and all earlier work is written.
+
+        No state may become durable before its outputs.
         """
         async with self.lock:
             await _ended(self._writing)
@@ -277,9 +277,10 @@ class BatchWork(Generic[State]):
 
 
 async def _ended(writing: asyncio.Task[None] | None) -> None:
-    """Wait until a slice is written; whoever waits and is cancelled does not cancel the writing.
+    """Wait until a slice is written. A cancelled waiter does not cancel the writing.
 
-    Raises CancelledError if the writing itself was cancelled: nothing may be written after it.
+    Raises CancelledError if the writing itself was cancelled, because nothing may be written after
+    it.
     """
     if writing is not None:
         await asyncio.wait({writing})

@@ -1,9 +1,8 @@
-"""What a detector in shadow costs, measured before the first record; one that is too slow does not
-run.
+"""Measures the cost of each detector in shadow before the first record, and switches off slow ones.
 
-The cost is measured on fixed vectors, the restored detector's learning included. So a process runs
-a row from its first record to its last, or not at all: what a row says never depends on how busy
-the machine is meanwhile. Live detectors are not measured: they always run.
+The cost is measured on fixed vectors and includes the learning of the restored detector. So a
+process runs a row from its first record to its last, or not at all, and the results of a row never
+depend on the load of the machine. Live detectors are not measured, because they always run.
 """
 
 from __future__ import annotations
@@ -25,18 +24,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 RUNS: Final = 3
-"""The cheapest of so many counts: another process that takes the core for a while is no cost of
-the detector.
+"""How many times the cost is measured. The cheapest measurement counts.
+
+Another process that takes the core for a while adds nothing to the cost of the detector.
 """
 
 
 def within_budget(
     knowledge: Knowledge, cost: Callable[[str, Shadow], float] | None = None
 ) -> Knowledge:
-    """Return the tables with the rows switched off that are over their ``budget_us``; each is
-    logged and counted.
+    """Return the tables with the rows over their ``budget_us`` switched off.
 
-    ``cost`` gives a row's microseconds of CPU for one vector; None measures them.
+    Each such row is logged and counted. ``cost`` returns the microseconds of CPU that one vector
+    costs a row. None measures them.
     """
     table = knowledge.detectors
     slow = set()
@@ -47,7 +47,7 @@ def within_budget(
         if taken > row.budget_us:
             slow.add(name)
             log.warning(
-                "detector switched off",
+                "judge.detector_off",
                 detector=name,
                 cost_us=round(taken),
                 budget_us=row.budget_us,
@@ -60,11 +60,10 @@ def within_budget(
 
 
 def cost_us(name: str, row: Shadow) -> float:
-    """Measure the microseconds of CPU that one vector costs, scored and learned, once the detector
-    is warm.
+    """Measure the microseconds of CPU that scoring and learning one vector take, once warm.
 
-    It is rebuilt at fixed points (``keep``); the measure covers exactly one of these. Measuring
-    ends early where the detector is ten times over its budget.
+    The detector is rebuilt at fixed points (``keep``), and the measurement covers exactly one of
+    them. It ends early where the detector is ten times over its budget.
     """
     return min(_once(name, row) for _ in range(RUNS))
 
@@ -82,7 +81,7 @@ def _once(name: str, row: Shadow) -> float:
     begin = process_time()
     most = 10 * row.budget_us * row.keep / 1e6
     for done, x in enumerate(vectors[row.keep :], start=1):
-        with suppress(ValueError):  # no score for this one
+        with suppress(ValueError):  # this vector has no score
             detector.score_one(x)
         detector.learn_one(x)
         if process_time() - begin > most:

@@ -1,5 +1,6 @@
-"""Who is next: records that wait are taken in turn, some of each key, so that nobody waits
-behind another's backlog.
+"""A fair queue of waiting records.
+
+The keys take turns, some records at a time, so that no key waits behind another's backlog.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ class Waiting(NamedTuple, Generic[Delivery]):
 
 
 class Turns(Generic[Delivery]):
-    """Records that wait, by key; those of one key keep their order."""
+    """Waiting records by key. The records of one key keep their order."""
 
     def __init__(self, at_once: int) -> None:
-        """``at_once``: octets of values after which a key's turn is over."""
+        """``at_once`` is the size in bytes of values that ends a key's turn."""
         self._at_once = at_once
         self._ring: deque[Hashable] = deque()  # keys that have something waiting, next first
         self._queues: dict[Hashable, deque[Waiting[Delivery]]] = {}
@@ -33,8 +34,9 @@ class Turns(Generic[Delivery]):
         return bool(self._ring)
 
     def add(self, key: Hashable, waiting: Iterable[Waiting[Delivery]]) -> None:
-        """Put records of ``key`` behind what it has; a key that had nothing comes after all
-        others.
+        """Put records of ``key`` behind its waiting ones.
+
+        A key without waiting records comes after all others.
         """
         queue = self._queues.get(key)
         if queue is None:
@@ -43,13 +45,14 @@ class Turns(Generic[Delivery]):
         queue.extend(waiting)
 
     def clear(self) -> None:
-        """Let go of all that waits."""
+        """Drop all waiting records."""
         self._ring.clear()
         self._queues.clear()
 
     def take(self, octets: int) -> list[Waiting[Delivery]]:
-        """A turn of each key, round and round, until the values have ``octets``; at least one
-        record, if any waits.
+        """Take a turn of each key, round and round, until the values have ``octets`` bytes.
+
+        Takes at least one record if any waits.
         """
         found: list[Waiting[Delivery]] = []
         size = 0

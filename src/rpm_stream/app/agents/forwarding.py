@@ -1,11 +1,10 @@
-"""What people decide, forwarded by ingest from ``rpm.actions`` into the patient's partition of
-``rpm.readings``.
+"""Forwards people's decisions from ``rpm.actions`` to ``rpm.readings``.
 
-It needs no state. A partition of ``rpm.actions`` is forwarded in its order, and acked when the
-broker has acknowledged the messages; after a crash or a rebalance it is forwarded again from the
-commit. So the first copies keep the order, each further copy has the same place of origin, and the
-judge skips it. A worker that has lost the partition could only write copies of what its successor
-writes from that same commit on.
+Ingest does this without state. A decision goes into the patient's partition. A partition of
+``rpm.actions`` is forwarded in its order, and acked when the broker has acknowledged the messages.
+After a crash or a rebalance it is forwarded again from the commit. So the first copies keep the
+order. Each further copy names the same place of origin, and the judge skips it. A worker that has
+lost the partition can only write copies of what its successor writes from the same commit on.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ log = structlog.get_logger()
 
 
 class Forwarding:
-    """The step of ingest for a message of ``rpm.actions``. ``recorded_time``: it is received when
-    it says it was made.
+    """The step of ingest for a message of ``rpm.actions``.
 
-    What is no action, or has no key that names a patient, is logged with its place and goes no
-    further: nobody could carry it out.
+    With ``recorded_time`` an action counts as received at the time of its making. A message that is
+    no action, or has no key with a patient, is logged with its place and not forwarded, because it
+    cannot be carried out.
     """
 
     def __init__(self, recorded_time: bool) -> None:
         self._recorded_time = recorded_time
 
     def apply(self, record: ConsumerRecord) -> list[Outgoing]:
-        """The message of ``rpm.readings``."""
+        """Return the message for ``rpm.readings``."""
         at = None if self._recorded_time else received_at(record)
         try:
             if record.key is None:
@@ -47,5 +46,7 @@ class Forwarding:
         return [(READINGS, record.key, value, None)]
 
     def _passed_over(self, record: ConsumerRecord, fault: str) -> list[Outgoing]:
-        log.error("not an action", partition=record.partition, offset=record.offset, fault=fault)
+        log.error(
+            "ingest.not_an_action", partition=record.partition, offset=record.offset, fault=fault
+        )
         return []

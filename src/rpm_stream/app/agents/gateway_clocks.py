@@ -1,9 +1,9 @@
-"""Kafka's own clock against those of the gateways: the one witness where all stages run on the host
-of the broker.
+"""Compares Kafka's clock with the clocks of the gateways.
 
-A frame says when it was sent, and the broker when it was received. A spool makes the difference
-larger on one side only, so the frame of a gateway that was the quickest counts. One gateway's clock
-may be wrong; where the middle one of all is, it is Kafka's, or everybody's.
+Where all stages run on the broker's host, the gateways are the only other clocks. A frame carries
+the time of its sending, and the broker stamps its receipt. A spool makes the difference larger on
+one side only, so the quickest frame of a gateway counts. The clock of one gateway may be wrong. If
+the median of all differs from Kafka's clock, either Kafka's clock is wrong or all of theirs are.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.runtime.clock import steady
 from rpm_stream.records import UNREADABLE
 
-EACH = 16  # one frame of so many is looked at: half a microsecond a frame
-HEARD_S = 3600.0  # a gateway that was not heard for so long says nothing about now
+EACH = 16  # one frame of so many is read, which costs half a microsecond a frame
+HEARD_S = 3600.0  # a gateway not heard for so long is left out
 GATEWAYS = 10_000
 
 AHEAD = Gauge(
@@ -42,18 +42,18 @@ _sent = msgspec.json.Decoder(_Sent)
 class GatewayClocks:
     """The largest lead of each gateway that was heard within the hour.
 
-    ``now``: seconds of a counter.
+    ``now`` returns the seconds of a counter.
     """
 
     def __init__(self, now: Callable[[], float] = steady) -> None:
         self._now = now
         self._count = 0
-        # when it was found, and the lead
+        # by gateway: when the lead was found, and the lead
         self._leads: OrderedDict[str, tuple[float, float]] = OrderedDict()
         AHEAD.set_function(self.ahead)
 
     def note(self, record: ConsumerRecord) -> None:
-        """A message of rpm.frames; one that cannot be read says nothing."""
+        """Take a message of rpm.frames. An unreadable one is ignored."""
         self._count += 1
         if self._count % EACH != 1:
             return
@@ -72,11 +72,11 @@ class GatewayClocks:
                 self._leads.popitem(last=False)
 
     def ahead(self) -> float:
-        """The middle of the leads in seconds; 0 while nobody is heard.
+        """Return the median of the leads in seconds, or 0 while no gateway is heard.
 
-        Asked by the thread that serves the metrics.
+        The thread that serves the metrics calls it.
         """
-        # in one step: frames are noted meanwhile
+        # Copied in one step, because frames are noted meanwhile.
         since = self._now() - HEARD_S
         leads = list(self._leads.values())
         return median([lead for at, lead in leads if at >= since] or [0.0])

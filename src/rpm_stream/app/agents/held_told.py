@@ -1,8 +1,7 @@
-"""Who is told that a key is held: of a patient whoever watches the feed, of a device the operator
-alone.
+"""Reports that a key is held: a patient to the users of the feed, a device to the operator alone.
 
-The operator is told of both (``rpm_held_states``). Whoever wears a held device is told by the
-silence of it, where something is expected.
+The operator sees both in ``rpm_held_states``. The wearer of a held device is reported by its
+silence where values are expected.
 """
 
 from __future__ import annotations
@@ -25,48 +24,49 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NobodyTold:
-    """Of a device."""
+    """Reports nothing, for the state of a device."""
 
     def begun(self, _key: bytes, _partition: int, held: Held) -> Held:
-        """As it is."""
+        """Return ``held`` unchanged."""
         return held
 
     def said(self, _held: Held) -> list[Outgoing]:
-        """Nothing is put out."""
+        """Return no outputs."""
         return []
 
     def passed_over(
         self, _held: Held, _record: ConsumerRecord
     ) -> tuple[Held, list[Outgoing]] | None:
-        """Its frames wait."""
+        """Return None, because the device's frames wait."""
         return None
 
     def ended(self, held: Held, _at: datetime, _is_whole: bool) -> Held:
-        """As it is."""
+        """Return ``held`` unchanged."""
         return held
 
 
 class FeedTold:
-    """Of a patient: by an alert, which people can take on and comment while it lasts.
+    """Reports a held patient by an alert, which people can take on and comment while it lasts.
 
-    ``home``: where it lies.
+    ``home`` returns the partition of the patient's alerts.
     """
 
     def __init__(self, home: Callable[[bytes], int]) -> None:
         self._home = home
 
     def begun(self, key: bytes, partition: int, held: Held) -> Held:
-        """The alert opens."""
+        """Open the alert."""
         return with_alert(held, opened(key.decode(errors="replace"), partition, held))
 
     def said(self, held: Held) -> list[Outgoing]:
-        """The alert as it is."""
+        """Return the alert as it is."""
         alert = alert_of(held)
         return [] if alert is None else [self._record(alert)]
 
     def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
-        """What people decide about this alert is carried out, as far as it can be; all else
-        waits.
+        """Carry out people's decisions about this alert, as far as possible.
+
+        All other messages wait.
         """
         alert = alert_of(held)
         if alert is None:
@@ -81,7 +81,7 @@ class FeedTold:
         return None if changed is None else (with_alert(held, changed), [self._record(changed)])
 
     def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
-        """The alert is resolved; one that was before an interruption stays as it was then."""
+        """Resolve the alert. One that was resolved before an interruption stays as it was."""
         alert = alert_of(held)
         return (
             held

@@ -1,12 +1,13 @@
-"""Keys whose state cannot be restored: their messages are kept where they are, until the state is
-mended.
+"""Keys whose state cannot be restored. Their messages are kept until the state is mended.
 
-Held, a key's messages are passed over and stay in the source; what stands in the changelog for its
-state says from which offset on (``pipeline/held.py``), and is written before any commit passes such
-a message. ``rpm-stream state rebuild`` puts a state that can be read into that; it is noticed here,
-and the kept messages are applied in their order, with all that they put out, before the key goes on
-as others do. An interruption at any point repeats that from its beginning: the same records once
-more.
+The messages of a held key are passed over and stay in the source. The changelog record of the key
+holds the offset from which they are kept (``pipeline/held.py``). It is written before any commit
+passes such a message.
+
+``rpm-stream state rebuild`` puts a readable state into that record. The agent notices it and
+applies the kept messages in their order, with all their outputs. After that the key goes on as
+others do. An interruption at any point repeats this from the beginning and writes the same records
+again.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, packed, read_held
 
 LOOK_SECONDS: Final = 2.0
-# so many of a partition may be held, however few it has; of more, not more than the half
+# So many keys of a partition may be held, however few it has. More are held only up to a half of
+# its keys.
 FEW: Final = 3
-# kept messages that are applied between two looks at whether the partition is still ours
+# kept messages that are applied before the next check that the partition is still ours
 AT_ONCE: Final = 64
 
 State = TypeVar("State")
@@ -52,51 +54,52 @@ Lateness: TypeAlias = Callable[[Broker, bytes, int, Held], Awaitable[Late[State]
 class Kept(msgspec.Struct):
     """A key that is held.
 
-    ``passed``: the offset behind the last of its messages that came by and was passed over.
+    ``passed`` is the offset behind the last of its messages that was passed over.
     """
 
     partition: int
     held: Held
     passed: int
-    expired: bool = False  # the broker has deleted some of what was kept
+    expired: bool = False  # the broker has deleted some of the kept messages
 
 
 class Told(Protocol):
-    """How people hear of it, and what is answered meanwhile: what stands for the state from then
-    on, and records.
+    """How people hear of a held key, and how its messages are answered meanwhile.
 
-    What has the present time in it stands in the changelog before it is put out: after an
-    interruption it comes again from there, and one id never has two contents.
+    The methods return the record that takes the state's place in the changelog, and outputs. An
+    output with the present time in it is in the changelog before it is sent. After an interruption
+    it is sent again from there, so one id never has two contents.
     """
 
     def begun(self, key: bytes, partition: int, held: Held) -> Held:
-        """The key is held from now on."""
+        """Return ``held`` for a key that is held from now on."""
 
     def said(self, held: Held) -> list[Outgoing]:
-        """What there is to say of it now."""
+        """Return the outputs that report the key as it is now."""
 
     def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
-        """A message of a held key came by; None where that changes nothing."""
+        """Answer a message of a held key. Returns None where the message changes nothing."""
 
     def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
-        """All that was kept is applied; ``is_whole``: and nothing of it had been deleted by
-        then.
+        """Return ``held`` once all kept messages are applied.
+
+        ``is_whole`` means that none of them had been deleted by then.
         """
 
 
 class Work(Protocol[State]):
-    """What holding needs of the agent's work."""
+    """The part of the agent's work that holding needs."""
 
     states: KeyedStates[State]
 
     def alone(self) -> AbstractAsyncContextManager[None]:
-        """While it lasts, nothing else changes states, and what was begun before is written."""
+        """A context in which nothing else changes states, and all earlier work is written."""
 
 
 class Holding(Generic[State]):
     """The held keys of one agent.
 
-    ``late``: gives its step for the messages of a key, by what was kept of it.
+    ``late`` returns the step for the kept messages of a key.
     """
 
     def __init__(
@@ -110,17 +113,17 @@ class Holding(Generic[State]):
         self._late = late
         self._bootstrap = settings.bootstrap
         self._clock = app.clock
-        # by partition of the changelog: from where on to look for what is mended
+        # by partition of the changelog: the offset from which to look for mended states
         self._from: dict[int, int] = {}
         self.work: Work[State]
         self.kept: dict[bytes, Kept] = {}
-        self._untold: set[bytes] = set()  # held, and what says so not durable yet
+        self._untold: set[bytes] = set()  # keys that are held without a durable record of it yet
 
     def __contains__(self, key: bytes) -> bool:
         return key in self.kept
 
     async def begin(self, partitions: set[int], unreadable: Iterable[UnreadableState]) -> None:
-        """After a recovery, before anything is delivered: hold what cannot be restored, durably."""
+        """Hold all unreadable states durably, after a recovery and before anything is delivered."""
         self.kept.clear()
         self._untold.clear()
         found = list(unreadable)
@@ -130,15 +133,16 @@ class Holding(Generic[State]):
                 TP(self._table.source, each) for each in partitions
             )
             self._end_if_most(found)
-            # those that are known first
+            # Keys that are held already come first.
             for each in sorted(found, key=lambda one: read_held(one.blob) is None):
                 commit = commits.get(TP(self._table.source, each.partition))
                 await self._begin_one(each, *_known(commit))
         self._measure()
 
     def _end_if_most(self, found: list[UnreadableState]) -> None:
-        """Most of a partition's states unreadable: no damage of one, but a changelog of another
-        release, or ruined.
+        """End the process if most states of a partition are unreadable.
+
+        That is no single damage. The changelog is of another release, or ruined.
         """
         for partition, count in Counter(
             each.partition for each in found if read_held(each.blob) is None
@@ -147,44 +151,49 @@ class Holding(Generic[State]):
             if count > FEW and 2 * count > states:
                 one = next(each for each in found if each.partition == partition)
                 die(
-                    f"{count} of the {states} states of a partition of the changelog cannot be"
-                    " restored; nothing was dropped and nobody begun anew: start the release that"
-                    " wrote them, or make them anew from the topics with 'rpm-stream state"
-                    " rebuild'",
+                    "state.most_unreadable",
                     EXIT_STATE,
                     stage=self._stage,
                     partition=partition,
                     offset=one.offset,
                     fault=str(one),
+                    unreadable=count,
+                    states=states,
+                    hint="nothing was dropped or reset: start the release that wrote the states,"
+                    " or make them again from the topics with 'rpm-stream state rebuild'",
                 )
 
     async def _begin_one(self, one: UnreadableState, done: int, lowest: int | None) -> None:
-        """``done``: what is committed; ``lowest``: the lowest offset from which on messages were
-        kept then.
+        """Hold one key.
+
+        ``done`` is the committed offset, and ``lowest`` the lowest offset from which messages were
+        kept at that commit.
         """
         held = read_held(one.blob)
         if held is not None:
             self.kept[one.key] = Kept(one.partition, held, max(done, held.upto))
-            await self._put(self._told.said(held))  # whoever wrote it may have come no further
+            # the worker that wrote the record may not have sent its outputs
+            await self._put(self._told.said(held))
             return
         self.hold(one, kept_from(done, lowest))
-        self.kept[one.key].passed = done  # all that is committed came by, whoever passed it over
+        # all committed messages were passed over, by whichever worker
+        self.kept[one.key].passed = done
         await self._write(one.key)
         await self.tell([one.key])
 
     def hold(self, one: UnreadableState, offset: int) -> None:
-        """Hold a key: its messages from ``offset`` of the source on are not applied.
+        """Hold a key. Its messages from ``offset`` of the source on are not applied.
 
-        The caller writes and tells it.
+        The caller writes the record and calls ``tell``.
         """
         log.error(
-            "a state in the changelog cannot be restored; it is held: its messages are kept, the"
-            " others go on; make it anew with 'rpm-stream state rebuild'",
+            "state.held",
             stage=self._stage,
             partition=one.partition,
             offset=one.offset,
             fault=str(one),
             kept_from=offset,
+            hint="its messages are kept, other keys go on: run 'rpm-stream state rebuild'",
         )
         held = hold(offset, self._clock.now(), str(one), one.blob or b"")
         self.kept[one.key] = Kept(
@@ -194,15 +203,16 @@ class Holding(Generic[State]):
         self._measure()
 
     async def tell(self, written: Iterable[bytes]) -> None:
-        """Say of which of the ``written`` keys people have not heard yet that they are held."""
+        """Report those of the ``written`` keys whose holding is not reported yet."""
         for key in self._untold.intersection(written):
             self._untold.discard(key)
             if key in self.kept:
                 await self._put(self._told.said(self.kept[key].held))
 
     def pass_over(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """A message of a held key came; None where what stands for the state in the changelog
-        stays as it is.
+        """Pass over a message of a held key.
+
+        Returns None where the key's record in the changelog stays as it is.
         """
         kept = self.kept[record.key or b""]
         kept.passed = max(kept.passed, record.offset + 1)
@@ -212,13 +222,11 @@ class Holding(Generic[State]):
         return outputs
 
     def packed(self, key: bytes) -> bytes:
-        """What stands in the changelog for the state of a held key."""
+        """Return the changelog record of a held key."""
         return packed(self.kept[key].held)
 
     async def _put(self, outputs: list[Outgoing]) -> None:
-        """Make outputs durable; the process ends where the broker does not take them, as with
-        any other.
-        """
+        """Make outputs durable. The process ends where the broker does not accept them."""
 
         async def sent() -> None:
             await asyncio.gather(*await self._app.producer.send_all(outputs))
@@ -226,8 +234,9 @@ class Holding(Generic[State]):
         await guarded(sent, "writing what was kept")
 
     async def _write(self, key: bytes, state: bytes | None = None) -> None:
-        """Make durable what stands in the changelog for a key, or the state that takes its
-        place; or end, as above.
+        """Make the changelog record of a key durable, or the state that replaces it.
+
+        The process ends where the broker does not accept it.
         """
         partition = self.kept[key].partition
         blob = self.packed(key) if state is None else state
@@ -236,9 +245,9 @@ class Holding(Generic[State]):
     # --- mended ---
 
     async def run(self, ready: asyncio.Event) -> None:
-        """For ever: look for what is mended, and catch up with what was kept.
+        """Look for mended states for ever, and apply their kept messages.
 
-        ``ready``: the registry is read.
+        ``ready`` is set when the registry is read.
         """
         await ready.wait()
         while True:
@@ -248,7 +257,7 @@ class Holding(Generic[State]):
                     await self._look()
             except (KafkaError, OSError, UsageError) as error:
                 log.warning(
-                    "held states are not looked after while the broker cannot answer",
+                    "state.held_not_checked",
                     error=str(error),
                 )
             self._measure()
@@ -263,7 +272,7 @@ class Holding(Generic[State]):
                 if began.get(kept.partition, 0) > kept.held.offset and not kept.expired:
                     kept.expired = True
                     log.error(
-                        "kept messages were deleted before they could be applied",
+                        "state.kept_messages_deleted",
                         stage=self._stage,
                         partition=kept.partition,
                         kept_from=kept.held.offset,
@@ -275,7 +284,7 @@ class Holding(Generic[State]):
                     await self._catch_up(broker, key, one)
 
     async def _read_changelog(self, broker: Broker) -> None:
-        """Take what was put into the changelog for held keys by somebody else."""
+        """Read the records that another process put into the changelog for held keys."""
         topic = self._table.changelog_topic.get_topic_name()
         partitions = {kept.partition for kept in self.kept.values()}
         tps = [TopicPartition(topic, each) for each in sorted(partitions)]
@@ -293,9 +302,9 @@ class Holding(Generic[State]):
         return self.work.states.is_readable(key, held.blob)
 
     async def _catch_up(self, broker: Broker, key: bytes, kept: Kept) -> None:
-        """Apply what was kept of a key, then let it go on as others do.
+        """Apply the kept messages of a key, then let it go on as others do.
 
-        Given up where the partition goes away.
+        It stops where the partition is taken away.
         """
         state = self.work.states.read(key, kept.held.blob)
         at = kept.held.offset
@@ -308,7 +317,7 @@ class Holding(Generic[State]):
                 if at >= upto:
                     await self._go_on(key, kept, state)
                     return
-                # after an interruption it goes at least so far again, by the same steps
+                # After an interruption it repeats at least so far, by the same steps.
                 if upto > kept.held.upto:
                     kept.held = msgspec.structs.replace(kept.held, upto=upto)
                     await self._write(key)
@@ -333,9 +342,7 @@ class Holding(Generic[State]):
         await self._write(key, self.work.states.pack([key])[key])
         del self.kept[key]
         self._measure()
-        log.warning(
-            "a held state was mended and has caught up", stage=self._stage, partition=kept.partition
-        )
+        log.warning("state.caught_up", stage=self._stage, partition=kept.partition)
 
     async def _kept_messages(
         self, broker: Broker, key: bytes, kept: Kept, first: int, end: int
@@ -363,7 +370,7 @@ class Holding(Generic[State]):
 
 
 def _known(commit: OffsetAndMetadata | None) -> tuple[int, int | None]:
-    """What is committed, and the lowest offset from which on messages were kept then."""
+    """Return the committed offset, and the lowest offset of kept messages at that commit."""
     note = read_note(commit.metadata) if commit is not None else None
     return max(0, commit.offset) if commit is not None else 0, (
         note.held if note is not None else None

@@ -1,5 +1,7 @@
-"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts; rpm.actions
--> rpm.readings.
+"""The ingest agent.
+
+It reads rpm.frames by device and writes rpm.readings, rpm.rejects and rpm.accounts. It also
+forwards rpm.actions to rpm.readings.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ _encode = msgspec.json.Encoder().encode
 def ingest_app(
     settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock | None = None
 ) -> BatchApp:
-    """The Faust application of the ingest stage, for topics that lie as ``layout`` says."""
+    """The Faust application of the ingest stage, for topics with the partitions of ``layout``."""
     partitions = layout.counts[FRAMES]
     app = new_app(GROUP_INGEST, partitions, settings)
     app.clock = clock or Clock.of(settings)
@@ -53,10 +55,10 @@ def ingest_app(
     states = KeyedStates(
         table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device)
     )
-    # The judge tells by the place of a frame or an action whether it knows it: those of a partition
-    # must not overtake each other on their way to a patient, and a device may be anybody's
-    # tomorrow. So partitions take turns, not keys; each of either topic for itself, so that a
-    # decision does not wait behind a backlog of frames.
+    # The judge decides by the place of a frame or an action whether it has applied it before. So
+    # those of a partition must not overtake each other on their way to a patient, and a device may
+    # be worn by another patient tomorrow. Therefore partitions take turns, not keys. Each topic has
+    # its own turns, so that a decision does not wait behind a backlog of frames.
     by_partition = Place(
         STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS
     )
@@ -76,7 +78,7 @@ def ingest_app(
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
-            # the registry was mended for it, a moment ago perhaps
+            # The registry was mended for it, perhaps a moment ago.
             if any(map(is_redriven, event.value)):
                 await reader.caught_up()
             work.add(event, step.apply)
@@ -99,22 +101,22 @@ class Step:
     """One frame through the pure step, counted."""
 
     def __init__(self, ingest: Ingest, clocks: GatewayClocks | None = None) -> None:
-        """``clocks``: told of each frame, unless its times are those of a recording."""
+        """``clocks`` sees each frame. It is None where the times are those of a recording."""
         self._ingest = ingest
         self._clocks = clocks
 
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
-        """The records that a frame causes; None for a frame that this state has applied."""
+        """Return the outputs for a frame, or None for a frame that this state has applied."""
         return self._apply(state, record, None)
 
     def refused(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """What a frame causes that is refused whatever is known of its device."""
+        """Return the outputs for a frame that is refused whatever is known of its device."""
         return self.apply(DeviceState(), record)
 
     async def late(
         self, broker: Broker, key: bytes, partition: int, held: Held
     ) -> Late[DeviceState]:
-        """As ``apply``, for the frames of a device that were kept."""
+        """Return the step for the kept frames of a device. It is ``apply`` with their lines."""
         lines = await Lines.of(broker, key, partition, held)
         return lambda state, record: self._apply(state, record, lines)
 

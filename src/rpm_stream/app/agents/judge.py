@@ -1,7 +1,7 @@
-"""The judge agent: rpm.readings by patient -> rpm.scores, rpm.alerts, rpm.observations.
+"""The judge agent, which reads rpm.readings by patient.
 
-It reads nothing else: what people decide comes in its place among the readings
-(``pipeline/order.py``).
+It writes rpm.scores, rpm.alerts and rpm.observations. It reads nothing else, because people's
+decisions come among the readings, in their order (``pipeline/order.py``).
 """
 
 from __future__ import annotations
@@ -109,15 +109,16 @@ class Step:
         self.home = cache(lambda name: home_of(name, partitions))
 
     def apply(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
-        """What a message of rpm.readings causes; None for one that this patient's state has
-        applied.
+        """Return the outputs for a message of rpm.readings.
+
+        Returns None for a message that this patient's state has applied.
         """
         began = perf_counter()
         try:
             message = read_message(record.value or b"")
-        except UNREADABLE as error:  # not ours: only ingest writes this topic
+        except UNREADABLE as error:  # of another program: only ingest writes this topic
             log.error(
-                "not a message of readings",
+                "judge.not_readings",
                 partition=record.partition,
                 offset=record.offset,
                 fault=plain_fault(error),
@@ -139,11 +140,11 @@ class Step:
     async def late(
         self, _broker: Broker, _key: bytes, _partition: int, _held: Held
     ) -> Late[Patient]:
-        """What a message that was kept causes: the same."""
+        """Return the step for kept messages, which is ``apply``."""
         return self.apply
 
     def _forwarded(self, patient: Patient, message: Forwarded) -> list[Outgoing] | None:
-        """What a person's decision causes."""
+        """Return the outputs for a person's decision."""
         judged = act_once(self._judge, patient, message)
         if judged is None:
             REPEATED.labels(STAGE).inc()
@@ -152,14 +153,15 @@ class Step:
         return self._outputs(patient, judged)
 
     def expecting(self, registry: Registry, partition: int) -> Iterator[bytes]:
-        """Those of a partition of whom something is expected: they tick too before anything was
-        heard of them.
+        """The patients of a partition of whom something is expected.
+
+        They tick even before any message of theirs arrived.
         """
         names = (name.encode() for name in registry.expecting)
         return (name for name in names if self.home(name) == partition)
 
     def tick(self, patient: Patient, at: datetime) -> list[Outgoing]:
-        """What time without data causes."""
+        """Return the outputs for time without data."""
         judged = self._judge.tick(patient, at)
         self._count(judged, None)
         return self._outputs(patient, judged)

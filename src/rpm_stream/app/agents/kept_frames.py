@@ -1,10 +1,10 @@
-"""In which line the place of a frame counts that was kept while its device's state could not be
-read.
+"""Chooses the line in which the place of a kept frame counts.
 
-Frames of others, from behind it, have gone to the same patients meanwhile, so the judge would take
-it for one that it knows: it counts in the device's own line. But what had been put out of it
-before, by a worker that was killed before it could commit, counts in its partition's, and comes
-again as it was.
+A frame is kept while its device's state cannot be read. Meanwhile later frames of other devices
+have gone to the same patients, so the judge would take the kept frame for one that it has applied.
+It therefore counts in the line of its device. The exception is a frame whose outputs a worker had
+written before it was killed without a commit. Such outputs count in the line of the partition, and
+come again unchanged.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rpm_stream.app.kafka.range_reader import Broker, records, window
 from rpm_stream.pipeline.held import Held, line_of
 from rpm_stream.records import UNREADABLE, Readings
 
-APART: Final = timedelta(minutes=1)  # clocks of brokers
+APART: Final = timedelta(minutes=1)  # how far the clocks of brokers may differ
 
 
 class _Place(msgspec.Struct):
-    """Where a message of rpm.readings came from.
+    """The place that a message of rpm.readings came from.
 
-    ``topic`` stands in those that hold an action alone.
+    ``topic`` is set only in a message with an action.
     """
 
     patient: str
@@ -42,7 +42,7 @@ _place = msgspec.json.Decoder(_Place)
 
 
 class Lines:
-    """The lines for one device's kept frames."""
+    """The lines for the kept frames of one device."""
 
     def __init__(self, key: bytes, partition: int) -> None:
         self._line = line_of(key, partition)
@@ -51,7 +51,7 @@ class Lines:
 
     @classmethod
     async def of(cls, broker: Broker, key: bytes, partition: int, held: Held) -> Lines:
-        """With what had been put out before the state was held."""
+        """Return the lines, with the outputs that were written before the state was held."""
         lines = cls(key, partition)
         first = {TopicPartition(FRAMES, partition): (held.offset, held.offset + 1)}
         stamps = [
@@ -60,7 +60,7 @@ class Lines:
             for record in batch
         ]
         for stamp in stamps[:1]:
-            # to its end: what ``at`` says may be wrong
+            # The window is open to the end of the topic, because ``at`` may be wrong.
             spans = await window(broker, READINGS, stamp - APART, None)
             async for some in records(broker, spans, _quiet):
                 for record in some:
@@ -68,7 +68,7 @@ class Lines:
         return lines
 
     def note(self, value: bytes, first: int) -> None:
-        """A message of rpm.readings; of interest from the offset ``first`` of the partition on."""
+        """Note a message of rpm.readings whose frame is at or behind ``first`` in the partition."""
         try:
             place = _place.decode(value)
         except UNREADABLE:
@@ -82,11 +82,11 @@ class Lines:
             self._known.add((place.offset, place.patient, place.chunk))
 
     def placed(self, message: Readings) -> Readings:
-        """The message in its line."""
+        """Return the message in its line."""
         if (message.offset, message.patient, message.chunk) in self._known:
             return message
         return msgspec.structs.replace(message, line=self._line)
 
 
 def _quiet(_topic: str, _done: int, _total: int) -> None:
-    """Nobody waits for it."""
+    """Show no progress."""

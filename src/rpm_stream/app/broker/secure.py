@@ -1,9 +1,8 @@
-"""What makes the embedded broker secure: its files, its users, and the settings that each user
-needs.
+"""The files, the users and the users' settings of a secure embedded broker.
 
-Everything lies in ``<data_dir>/kafka/secure`` (``broker_keys`` says where) and stays there between
-starts, also when the topics' data are dropped. ``users.json`` there names the users that were added
-to those of the roles.
+All files are in ``<data_dir>/kafka/secure`` (see ``keys.py``). They stay there between starts, also
+when the topics' data are dropped. ``users.json`` there lists the users that were added to those of
+the roles.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import replace_private
 
 PORT_FILE = "certificates.port"
-# of what a broker in another container reads
+# of the files that a broker in another container reads
 GROUP_FOLDER = 0o750
 GROUP_FILE = 0o640
 LOCAL = ("127.0.0.1", "localhost")
@@ -33,7 +32,7 @@ LOCAL = ("127.0.0.1", "localhost")
 class Secure:
     """The secure side of one broker.
 
-    ``root``: the folder with its files; ``hosts``: the names that it answers to.
+    ``root`` is the folder with its files, and ``hosts`` are the names that it answers to.
     """
 
     root: Path
@@ -41,27 +40,27 @@ class Secure:
 
     @property
     def folder(self) -> Folder:
-        """Where the files lie."""
+        """The folder with the files."""
         return Folder(self.root)
 
     def prepare(self) -> None:
-        """Make what is missing: authority, certificates, passwords. Raises OSError, UsageError."""
+        """Make missing certificates and passwords. Raises OSError, UsageError."""
         broker_keys.prepare(self.folder, self.hosts)
         for name in self.users():
             broker_keys.password_of(self.folder, name)
 
     def properties(self) -> str:
-        """What the broker's ``server.properties`` has besides."""
+        """Return the additional lines of the broker's ``server.properties``."""
         return broker_config.security_properties(
             self.folder.broker, broker_keys.keystore_password(self.folder)
         )
 
     def users(self) -> dict[str, Role]:
-        """Every user and its role. Raises UsageError where ``users.json`` cannot be read."""
+        """Return the role of every user. Raises UsageError where ``users.json`` is unreadable."""
         return {role.value: role for role in Role} | self._added()
 
     async def apply(self, bootstrap: str) -> None:
-        """Bring users and rights to the broker; ``bootstrap`` takes certificates.
+        """Set users and rights on the broker. ``bootstrap`` accepts certificates.
 
         Raises BrokerAway, UsageError.
         """
@@ -72,13 +71,13 @@ class Secure:
         await broker_access.apply(bootstrap, self.folder, known)
 
     async def remove(self, name: str, bootstrap: str) -> None:
-        """Take password, rights and files from a user that was added.
+        """Remove password, rights and files of a user that was added.
 
         Raises UsageError, BrokerAway.
         """
         added = self._added()
         if name not in added:
-            raise UsageError(f"{name!r} is no user that was added")
+            raise UsageError(f"{name!r} is not among the users that were added")
         await broker_access.remove(bootstrap, self.folder, name)
         del added[name]
         self._note(added)
@@ -87,7 +86,7 @@ class Secure:
         self.folder.user(name).rmdir()
 
     def add(self, name: str, role: Role, certificate: bool = False) -> None:
-        """Note one more user, with its files. Raises UsageError for a name that cannot be one."""
+        """Add a user and make its files. Raises UsageError for an impossible name."""
         self._require()
         if not USER_NAME.fullmatch(name) or name in (BROKER, *Role):
             raise UsageError(
@@ -102,7 +101,7 @@ class Secure:
             self.write_settings(self._bootstrap.read_text(encoding="utf-8"))
 
     def settings(self, name: str, bootstrap: str) -> dict[str, str]:
-        """The settings of the service for one user, by name."""
+        """Return the service's settings for one user, by name."""
         place = self.folder.user(name)
         return {
             "RPM_BOOTSTRAP": bootstrap,
@@ -114,7 +113,7 @@ class Secure:
         }
 
     def write_settings(self, bootstrap: str) -> None:
-        """Write each user's folder: the authority's certificate and ``kafka.env``.
+        """Write the authority's certificate and ``kafka.env`` into each user's folder.
 
         Raises OSError.
         """
@@ -126,14 +125,14 @@ class Secure:
             replace_private(place / "kafka.env", "".join(lines).encode())
 
     def context(self) -> ssl.SSLContext:
-        """TLS towards this broker, as a client that shows no certificate."""
+        """A TLS context for this broker, as a client without a certificate."""
         return ssl.create_default_context(cafile=str(self.folder.authority))
 
     def write_broker_properties(self, seen_at: Path, listeners: tuple[str, ...]) -> None:
-        """For a broker in a container, which finds its folder at ``seen_at``: properties, readable
-        by the group.
+        """Write the properties for a broker in a container, readable by the group.
 
-        ``admin.properties`` beside it is for Kafka's own commands. Raises OSError.
+        The broker finds its folder at ``seen_at``. ``admin.properties`` beside it is for Kafka's
+        own commands. Raises OSError.
         """
         password = broker_keys.keystore_password(self.folder)
         properties = broker_config.security_properties(seen_at, password, listeners)
@@ -145,7 +144,7 @@ class Secure:
             (self.folder.broker / name).chmod(GROUP_FILE)
 
     def certificates(self) -> str:
-        """Where the embedded broker takes certificates, host:port.
+        """Return the address where the embedded broker accepts certificates, host:port.
 
         Raises UsageError where it never ran secure.
         """
@@ -154,11 +153,11 @@ class Secure:
             return f"127.0.0.1:{(self.root / PORT_FILE).read_text(encoding='ascii')}"
         except OSError as error:
             raise UsageError(
-                f"{self.root} is of no embedded broker: name it with --certificates"
+                f"{self.root} is not of an embedded broker: name its address with --certificates"
             ) from error
 
     def note_port(self, port: int) -> None:
-        """Remember where the embedded broker takes certificates. Raises OSError."""
+        """Store the port where the embedded broker accepts certificates. Raises OSError."""
         replace_private(self.root / PORT_FILE, str(port).encode())
 
     def _require(self) -> None:

@@ -1,1 +1,1 @@
-"""The command line: one module a command; ``main.py`` lists them."""
+"""The command line, with one module for each command. ``main.py`` lists them."""

@@ -1,6 +1,4 @@
-"""``rpm-stream broker``: the embedded Kafka in the foreground, and the users and keys of a
-secure one.
-"""
+"""``rpm-stream broker``: the embedded Kafka, and the users and keys of a secure one."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ Folder = Annotated[
 Certificates = Annotated[
     str | None,
     typer.Option(
-        help="Where the broker takes certificates, host:port; default: the embedded one's."
+        help="Where the broker accepts certificates, host:port; default: the embedded one's."
     ),
 ]
 
@@ -48,18 +46,16 @@ Certificates = Annotated[
 def broker(
     context: typer.Context,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
     ] = 9092,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Drop what the topics hold from earlier runs.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop the data of earlier runs.")] = False,
     secure: Annotated[
         bool,
-        typer.Option("--secure", help="TLS, a user for each role, and no right beyond the role's."),
+        typer.Option("--secure", help="TLS, and a user for each role with only its rights."),
     ] = False,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder to keep the data in (in its subfolder kafka).", file_okay=False),
+        typer.Option(help="Folder for the data (in its subfolder kafka).", file_okay=False),
     ] = None,
 ) -> None:
     """Run an embedded Kafka for demos, development and tests, until Ctrl-C.
@@ -71,8 +67,8 @@ def broker(
     """
     if context.invoked_subcommand is not None:
         return
-    # Both stop it in the same way, also while it starts; a shell may have started us with SIGINT
-    # ignored.
+    # Both signals stop it in the same way, also while it starts. A shell may have started this
+    # process with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -91,19 +87,18 @@ def keys(
         list[str], typer.Option(help="A name or address of the broker; repeat it for more.")
     ],
     seen_at: Annotated[
-        Path, typer.Option(help="Where the broker finds the folder 'broker' of the keys.")
+        Path, typer.Option(help="Path at which the broker finds the folder 'broker' of the keys.")
     ],
     folder: Folder = None,
     listener: Annotated[
         list[str] | None,
-        typer.Option(help="A listener of the broker that takes passwords (default: CLIENTS)."),
+        typer.Option(help="A listener of the broker that accepts passwords (default: CLIENTS)."),
     ] = None,
 ) -> None:
-    """Make what another Kafka needs to be secure: authority, certificate, properties, a password
-    for each role.
+    """Make the files of a secure Kafka.
 
-    What is there stays; a certificate that soon expires is renewed. The folder 'broker' is readable
-    by its group.
+    They are an authority, a certificate, properties, and a password for each role. Files that exist
+    stay. A certificate that expires soon is renewed. The folder 'broker' is readable by its group.
 
     Example: rpm-stream broker keys --folder keys --host kafka --bootstrap kafka:9092 --seen-at
     /mnt/shared/config
@@ -117,7 +112,7 @@ def keys(
 
 @broker_app.command()
 def access(folder: Folder = None, certificates: Certificates = None) -> None:
-    """Give a Kafka with our keys the users of the roles, and each exactly the rights of its role.
+    """Create the users of the roles on a Kafka with these keys, each with the rights of its role.
 
     Example: rpm-stream broker access --folder keys --certificates kafka:9093
     """
@@ -128,15 +123,15 @@ def access(folder: Folder = None, certificates: Certificates = None) -> None:
 
 @user_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="For a gateway: its id.")],
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.GATEWAY,
+    name: Annotated[str, typer.Argument(help="The user's name; for a gateway its id.")],
+    role: Annotated[Role, typer.Option(help="The role whose rights it gets.")] = Role.GATEWAY,
     certificate: Annotated[
-        bool, typer.Option("--certificate", help="A client certificate besides.")
+        bool, typer.Option("--certificate", help="Make a client certificate too.")
     ] = False,
     folder: Folder = None,
     certificates: Certificates = None,
 ) -> None:
-    """Add a user with the rights of a role, and print where its password and settings lie.
+    """Add a user with the rights of a role, and print the folder of its password and settings.
 
     Example: rpm-stream broker user add gateway-7 --role gateway
     """
@@ -157,7 +152,7 @@ def remove(
     folder: Folder = None,
     certificates: Certificates = None,
 ) -> None:
-    """Take a user's password and rights away. The broker must run.
+    """Remove a user's password and rights. The broker must run.
 
     Example: rpm-stream broker user remove gateway-7
     """

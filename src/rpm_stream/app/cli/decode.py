@@ -6,7 +6,7 @@ import sys
 
 
 def decode() -> None:
-    """Decode GATT payloads: one JSON line in, one JSON line out, always. Stateless.
+    """Decode GATT payloads. Each JSON line in gives one JSON line out. Stateless.
 
     Example: echo '{"characteristic":"2A37","hex":"164e1b031203"}' | rpm-stream decode
     """

@@ -18,8 +18,9 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default:
 
 
 def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> None:
-    """Serve the alert feed until interrupted. The token comes from RPM_TOKEN; without one, a new
-    one is printed.
+    """Serve the alert feed until interrupted.
+
+    The token comes from RPM_TOKEN. Without it a new token is made and printed.
 
     Example: rpm-stream feed --bootstrap 127.0.0.1:9092 --port 8088
     """

@@ -1,6 +1,4 @@
-"""``rpm-stream gateway``: be one (ble), simulate people at home, turn a CSV into frames, send
-frames to the broker.
-"""
+"""``rpm-stream gateway``: run a gateway (ble), simulate people at home, encode CSV, send frames."""
 
 from __future__ import annotations
 
@@ -22,14 +20,14 @@ if TYPE_CHECKING:
     from rpm_stream.app.simulator.commands import Sending, Simulation
 
 gateway_app = typer.Typer(
-    help="Be a gateway (ble), or play one: simulate people, encode a CSV, send frames.",
+    help="Run a gateway (ble), or simulate one: simulate people, encode a CSV, send frames.",
     no_args_is_help=True,
 )
 gateway_app.add_typer(ble_app, name="ble")
 
 
 class Target(StrEnum):
-    """Where frames go."""
+    """The destination of frames."""
 
     kafka = "kafka"
     stdout = "stdout"
@@ -42,7 +40,7 @@ FAULTS = "Faults, each with a probability for each frame (skew: for each device)
 
 
 def _fault(what: str, example: str) -> Any:
-    """The option of a fault: a probability."""
+    """Return the option of a fault, a probability."""
     return typer.Option(min=0, max=1, rich_help_panel=FAULTS, help=f"{what} Example: {example}")
 
 
@@ -109,11 +107,11 @@ def simulate(
     unit_flip: UnitFlip = 0.0,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Simulate people at home: their devices' frames in real GATT octets, with eight faults to
-    switch on.
+    """Simulate people at home: frames of their devices in real GATT bytes, with eight faults.
 
-    To the broker, the registry entries of its people go first. At another speed than 1, and for a
-    scenario folder, run the service with RPM_TIME=recorded: the frames carry the story's time.
+    With --to kafka the registry entries of the people are sent first. At another speed than 1, and
+    for a scenario folder, run the service with RPM_TIME=recorded, because the frames carry the
+    story's time.
 
     Example: rpm-stream gateway simulate --story ward --patients 20 --speed 60 --duplicate 0.1
     --corrupt 0.02
@@ -158,8 +156,9 @@ def encode(
         Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")
     ] = None,
 ) -> None:
-    """Turn CSV files into frames on stdout: GATT octets where a characteristic keeps the digits,
-    else measurements.
+    """Turn CSV files into frames on stdout.
+
+    A value becomes GATT bytes where a characteristic keeps its digits, and a measurement otherwise.
 
     Example: rpm-stream gateway encode stays.csv.gz --registry registry.jsonl > frames.jsonl
 
@@ -191,8 +190,8 @@ def replay(
 ) -> None:
     """Send a file of frames to the broker, in order, through the gateway client.
 
-    Run the service with RPM_TIME=recorded, so that it takes each frame as received when its file
-    says.
+    Run the service with RPM_TIME=recorded, so that each frame counts as received at the time in its
+    file.
 
     Example: rpm-stream gateway replay frames.jsonl.gz --registry registry.jsonl --bootstrap
     127.0.0.1:9092

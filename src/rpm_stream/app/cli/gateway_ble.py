@@ -1,6 +1,4 @@
-"""``rpm-stream gateway ble``: a real gateway for Bluetooth devices, on a Raspberry Pi or a
-laptop.
-"""
+"""``rpm-stream gateway ble``: a gateway for Bluetooth devices, on a Raspberry Pi or a laptop."""
 
 from __future__ import annotations
 
@@ -31,20 +29,20 @@ Devices = Annotated[
     typer.Option(
         metavar="FILE",
         help=(
-            "The devices to serve (gateway ble scan --template begins such a list); default: those"
-            " of the registry whose id is a Bluetooth address."
+            "The devices to serve (gateway ble scan --template makes a list to fill in); default:"
+            " those of the registry whose id is a Bluetooth address."
         ),
     ),
 ]
 GatewayId = Annotated[
-    str | None, typer.Option("--gateway", help="Name of this gateway; default: of this machine.")
+    str | None, typer.Option("--gateway", help="Name of this gateway; default: the machine's.")
 ]
 Zone = Annotated[
     str | None,
-    typer.Option(help="Where the devices' clocks are, Europe/Berlin; default: this machine's."),
+    typer.Option(help="Time zone of the devices' clocks, Europe/Berlin; default: the machine's."),
 ]
 Links = Annotated[
-    int, typer.Option(min=1, max=64, help="Connections at once; what the controller holds.")
+    int, typer.Option(min=1, max=64, help="Connections at once, as many as the controller holds.")
 ]
 Passkey = Annotated[
     bool,
@@ -79,11 +77,11 @@ def ble(
     kafka: Kafka = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Connect the Bluetooth devices of a home and send all that they say as frames, for ever.
+    """Connect the Bluetooth devices of a home and send all their values as frames, for ever.
 
-    It finds, pairs and subscribes, reads what devices have stored (and never deletes it), sets
-    their clocks, and connects again after every loss. Without the broker the frames wait on the
-    disk. Needs the extra ble.
+    The gateway finds, pairs and subscribes. It reads the stored records of devices and never
+    deletes them. It sets their clocks, and connects again after every loss. Without the broker the
+    frames wait on the disk. Needs the extra ble.
 
     Example: rpm-stream gateway ble scan
 
@@ -121,14 +119,15 @@ def scan(
     radio: Radio = "system",
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to listen.")] = 10.0,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what is no health device.")
+        bool, typer.Option("--all", help="Also devices that are not health devices.")
     ] = False,
     template: Annotated[
-        bool, typer.Option("--template", help="A list to fill in, for --devices.")
+        bool, typer.Option("--template", help="Print a list to fill in, for --devices.")
     ] = False,
 ) -> None:
-    """Show the Bluetooth devices that are near: address, name, what they are, how strong. Connects
-    to none.
+    """Show the Bluetooth devices nearby: address, name, kind and signal strength.
+
+    Connects to none.
 
     Example: rpm-stream gateway ble scan --seconds 20
 
@@ -142,8 +141,7 @@ def scan(
 
 @ble_app.command()
 def status(gateway: GatewayId = None) -> None:
-    """Show how the devices of the gateway on this machine are: connected, last value, battery,
-    signal, fault.
+    """Show the devices of this machine's gateway: connection, last value, battery, signal, fault.
 
     Example: rpm-stream gateway ble status
     """
@@ -178,7 +176,7 @@ def _zone(name: str | None) -> tzinfo | None:
 
 
 def _log(settings: Settings) -> None:
-    """Where nobody watches, the log tells what the table would."""
+    """Configure the log where stderr is no terminal. On a terminal the table shows the same."""
     import sys
 
     from rpm_stream.app.runtime.logs import configure_log

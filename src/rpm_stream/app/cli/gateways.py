@@ -1,4 +1,4 @@
-"""``rpm-stream gateways``: which were heard, and which are silent."""
+"""``rpm-stream gateways``: the gateways that were heard, and those that are silent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Silent = Annotated[bool, typer.Option("--silent", help="Only those that are sile
 
 
 def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
-    """The gateways of the last 14 days, one JSON object a line, the silent ones first.
+    """List the gateways of the last 14 days, one JSON object a line, silent ones first.
 
-    A gateway is silent that has sent nothing for one and a half times its usual pause (an hour at
-    least), while somebody wears a device of it.
+    A gateway is silent when it has sent nothing for one and a half times its usual pause, and at
+    least an hour, while a patient wears one of its devices.
 
     Example: rpm-stream gateways --silent
     """

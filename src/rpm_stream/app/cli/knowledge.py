@@ -1,4 +1,4 @@
-"""``rpm-stream knowledge``: are the tables good, and what do they say."""
+"""``rpm-stream knowledge``: check and print the tables."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from rpm_stream.app.runtime.errors import CheckFailed, UsageError
 from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load, shipped
 
 Rows = Iterator[tuple[str, ...]]
-WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, against 2 of the others
+WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, against 2 for the others
 
 
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(help="A clinic's own tables; none: the shipped ones alone.")
+        Path | None, typer.Argument(help="A clinic's own tables; default: only the shipped ones.")
     ] = None,
 ) -> None:
-    """Check the tables; a folder's own over the shipped ones.
+    """Check the tables, with a folder's own over the shipped ones.
 
-    Exit 1 where something is wrong: a line each with file, key and reason, also for a number
-    without its source. Otherwise what holds: vitals, limits with their sources, rules with their
-    priorities; as tables on a terminal, as JSON Lines elsewhere.
+    Exit 1 where something is wrong, also for a number without its source. A line then holds file,
+    key and reason. Otherwise print the tables in force: vitals, limits with their sources, rules
+    with their priorities. They are tables on a terminal, and JSON Lines elsewhere.
 
     Example: rpm-stream knowledge check /etc/rpm-stream/knowledge
     """
@@ -62,7 +62,7 @@ def check(
 
 
 def _parts(fault: str) -> tuple[str, str, str]:
-    """File, key and reason of a fault; the key is empty where the file itself is wrong."""
+    """Return file, key and reason of a fault. The key is empty where the file itself is wrong."""
     file, _, rest = fault.partition(": ")
     key, found, reason = rest.partition(": ")
     if found:
@@ -110,8 +110,9 @@ def _limits(knowledge: Knowledge) -> Rows:
 
 
 def _dropped(knowledge: Knowledge) -> Rows:
-    """A clinic's [[limit]] rows stand in place of all shipped ones, also of those that it did
-    not think of.
+    """Yield the shipped limits that a clinic's own rows drop.
+
+    A clinic's [[limit]] rows replace all shipped ones, also those that the clinic did not think of.
     """
     holds = {row[:2] for row in _limits(knowledge)}
     yield from (row[:2] for row in _limits(shipped()) if row[:2] not in holds)
@@ -132,7 +133,7 @@ def _news2(knowledge: Knowledge) -> Rows:
 
 
 def _charts(knowledge: Knowledge) -> Rows:
-    """The charts that stand in for NEWS2, a line each."""
+    """Yield the charts that replace NEWS2, one row each."""
     lines = [("pregnancy", line) for line in knowledge.maternity.line]
     lines += [(age.words, line) for age in knowledge.child.age for line in age.line]
     for chart, line in lines:
@@ -152,7 +153,7 @@ def _charts(knowledge: Knowledge) -> Rows:
 
 
 def _spellings(knowledge: Knowledge) -> Rows:
-    """How else a unit may be written, a line a unit."""
+    """Yield the other spellings of each unit, one row each."""
     for unit in dict.fromkeys(row.unit for row in knowledge.spellings.values()):
         yield unit, ", ".join(name for name, row in knowledge.spellings.items() if row.unit == unit)
 

@@ -47,12 +47,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# The groups whose commands are in several modules; the other groups are declared beside their
+# The groups whose commands are in several modules. The other groups are declared beside their
 # commands.
-topics_app = typer.Typer(help="The nine Kafka topics: create, compare.", no_args_is_help=True)
-registry_app = typer.Typer(help="Who wears what, and whose limits.", no_args_is_help=True)
+topics_app = typer.Typer(
+    help="The nine Kafka topics: create, compare, add partitions.", no_args_is_help=True
+)
+registry_app = typer.Typer(
+    help="The registry: devices and their wearers, patients and their limits.",
+    no_args_is_help=True,
+)
 knowledge_app = typer.Typer(
-    help="What clinicians and device makers know: the tables.", no_args_is_help=True
+    help="The tables with the knowledge of clinicians and device makers.", no_args_is_help=True
 )
 
 COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
@@ -111,20 +116,22 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Streaming remote patient monitoring: BLE device frames in, explained alerts and FHIR R4
-    Observations out.
+    """Streaming remote patient monitoring.
+
+    BLE device frames in, explained alerts and FHIR R4 Observations out.
     """
     del version
 
 
 def main() -> None:
-    """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input.
+    """Run the command. The exit status is 0, 1 when a check fails, or 2 for wrong use.
 
-    Exit 70 where going on would do harm, or for a defect of ours: a status of 1 would be taken for
-    the answer of a check that never came to its end.
+    Unreadable input counts as wrong use. Exit 70 where going on would do harm, or for a defect. A
+    defect does not exit with 1, because that would look like the result of a check that never came
+    to its end.
     """
     configure_log("WARNING")
-    os.umask(UMASK)  # what a library or a child writes is its owner's alone, too
+    os.umask(UMASK)  # files of a library or a child are readable by their owner alone, too
     try:
         _run()
         sys.stdout.flush()
@@ -133,23 +140,23 @@ def main() -> None:
     except ValidationError as error:
         _end(_wrong_setting(error), 2)
     except BrokenPipeError:
-        # the reader of a pipe has seen enough; what Python still holds must not be flushed again
+        # The reader of the pipe has closed it. Python's buffered output must not be flushed again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
     except asyncio.CancelledError:
-        # a client gave up what it was asked for; nobody here cancels a command
-        _end("it was cut off before its end, and says nothing: run it again", 2)
-    except Exception:  # noqa: BLE001  # whatever it is, it keeps its traceback
+        # A client gave up a request. Nothing in the service cancels a command.
+        _end("the command was interrupted and has no result: run it again", 2)
+    except Exception:  # noqa: BLE001  # any exception keeps its traceback
         traceback.print_exc()
         sys.exit(EXIT_CRASHED)
 
 
 def _run() -> None:
-    """The command that was asked for.
+    """Run the requested command.
 
-    What is wrong with its arguments ends as any other wrong use: one line.
+    A fault in its arguments ends as any other wrong use, with one line.
     """
     command = typer.main.get_command(app)
     try:
@@ -167,7 +174,7 @@ def _run() -> None:
 
 
 def _wrong_setting(error: ValidationError) -> str:
-    """Which setting is wrong and why; never its value, which may be a secret."""
+    """Return which setting is wrong and why, never its value, which may be a secret."""
     if error.title != Settings.__name__:
         raise error
     found = (

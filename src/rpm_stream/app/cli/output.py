@@ -1,4 +1,4 @@
-"""What commands write: JSON Lines on standard output."""
+"""The output of commands: JSON Lines on standard output."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import msgspec
 
 
 def write_line(record: object) -> None:
-    """Writes ``record`` as one line of JSON."""
+    """Write ``record`` as one line of JSON."""
     sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")

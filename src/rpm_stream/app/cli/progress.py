@@ -1,4 +1,4 @@
-"""Progress of a command that reads topics, on stderr: a bar on a terminal, else nothing."""
+"""The progress of a command that reads topics: bars on a terminal's stderr, else nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from rich.progress import (
 
 
 class TopicBars:
-    """A bar a topic, while the block lasts; call it with topic, records read, records in all."""
+    """A bar for each topic, while the block lasts.
+
+    Call it with the topic, the records read, and all records.
+    """
 
     def __init__(self) -> None:
         columns = (

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from rpm_stream.app.operate.reconcile.lines import Line
     from rpm_stream.app.operate.reconcile.run import Books
 
-KEPT = timedelta(hours=26)  # of a periodic run: a day, and what was late in it
+KEPT = timedelta(hours=26)  # the span of a periodic run: a day, and late frames
 
 Since = Annotated[
-    str | None, typer.Option("--from", help="Frames received from then on (RFC 3339); none: all.")
+    str | None, typer.Option("--from", help="Frames received since (RFC 3339); default: all.")
 ]
 Until = Annotated[
-    str | None, typer.Option(help="Frames received before then (RFC 3339); none: up to now.")
+    str | None, typer.Option(help="Frames received before (RFC 3339); default: up to now.")
 ]
 Resume = Annotated[
-    Path | None, typer.Option(help="Keep the books in this file; a run that ended early goes on.")
+    Path | None, typer.Option(help="Keep the books in this file, to go on after an early end.")
 ]
-Table = Annotated[bool, typer.Option("--table", help="A table to read instead of JSON Lines.")]
+Table = Annotated[bool, typer.Option("--table", help="Print a table instead of JSON Lines.")]
 Every = Annotated[
-    str | None, typer.Option(help="Balance again and again, such as every 5m: with --metrics-port.")
+    str | None, typer.Option(help="Balance periodically, such as every 5m, for --metrics-port.")
 ]
 MetricsPort = Annotated[
     int, typer.Option(min=0, max=65535, help="Where /metrics listens with --every; 0 = off.")
@@ -52,12 +52,11 @@ def reconcile(
     metrics_port: MetricsPort = 9468,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Balance the books from the topics: what came, what became of it, and what is missing; exit 1
-    if anything is.
+    """Balance the books from the topics, and name what is missing. Exit 1 if anything is.
 
-    A line a device and hour (of receipt), before it what is missing in it, with its place in a
-    topic; holes in what gateways counted; at the end the sum. It may run while the service runs:
-    what is still in flight is named so.
+    Prints a line for each device and hour of receipt. Before it come the missing parts of that hour
+    with their place in a topic, and the gaps in the counts of gateways. The sum comes at the end.
+    The command may run while the service runs. Parts that are still in flight are marked so.
 
     Example: rpm-stream reconcile --from 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z --table
 

@@ -1,4 +1,4 @@
-"""``rpm-stream registry``: who wears what, and whose limits, in the topic rpm.registry."""
+"""``rpm-stream registry``: devices and their wearers, patients and their limits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import Assignment
 from rpm_stream.text import is_clean
 
-At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
-Until = Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")]
+At = Annotated[str | None, typer.Option(help="The beginning (RFC 3339); default: now.")]
+Until = Annotated[str | None, typer.Option(help="The end (RFC 3339); default: none.")]
 User = Annotated[
     int | None, typer.Option(min=0, max=254, help="The slot on a shared device (GATT user index).")
 ]
@@ -30,11 +30,10 @@ def load(
     file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")],
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Write the entries of a file to the registry, each in place of the whole former one (registry
-    show prints it).
+    """Write the entries of a file to the registry, each in place of the whole former one.
 
-    A limit that cannot be used is refused, and then nothing is written. What is ignored is told on
-    stderr.
+    A limit that cannot be used is refused, and then nothing is written. Ignored fields are reported
+    on stderr. registry show prints entries in the same form.
 
     Example: rpm-stream registry load registry.jsonl
     """
@@ -62,12 +61,11 @@ def assign(
     ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """A patient gets a device from a moment on (until another, for a loan); whoever had it loses it
-    for that time.
+    """Give a patient a device from a moment on. Its former wearer loses it for that time.
 
-    What the device sent meanwhile and was refused because it belonged to nobody is sent again; a
-    second line says how many frames. On a device that several use, --user names the patient's slot
-    and leaves the others theirs.
+    With --until it is a loan. Frames that were refused meanwhile because the device had no wearer
+    are sent again, and a second line says how many. On a device that several use, --user names the
+    patient's slot and leaves the others theirs.
 
     Example: rpm-stream registry assign strap-17 patient-4 --at 2026-01-31T08:00:00Z
     """
@@ -86,10 +84,10 @@ def unassign(
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """A device belongs to nobody from a moment on (until another); with --user that slot of it.
+    """Take a device from its wearer from a moment on, until another with --until.
 
-    Who has the device without a slot loses it too, as nobody can have all slots but one: assign
-    theirs by --user.
+    With --user only that slot of the device is taken. A wearer of the device without a slot loses
+    it too, because a patient cannot have all slots but one. Assign theirs by --user.
 
     Example: rpm-stream registry unassign strap-17
     """
@@ -103,24 +101,24 @@ def unassign(
 
 
 def correct(
-    device: Annotated[str, typer.Option(help="The device that somebody else wore.")],
-    start: Annotated[str, typer.Option("--from", help="From when (RFC 3339).")],
-    until: Annotated[str, typer.Option(help="Until when (RFC 3339).")],
-    who: Annotated[str, typer.Option(help="Who says so.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the withdrawn alerts.")],
+    device: Annotated[str, typer.Option(help="The device that another person wore.")],
+    start: Annotated[str, typer.Option("--from", help="The beginning (RFC 3339).")],
+    until: Annotated[str, typer.Option(help="The end (RFC 3339).")],
+    who: Annotated[str, typer.Option(help="The person who orders the correction.")],
+    reason: Annotated[str, typer.Option(help="The reason, which the withdrawn alerts show.")],
     to: Annotated[
         str | None,
-        typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so."),
+        typer.Option(help="The patient who wore it; default: no one, the readings were wrong."),
     ] = None,
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """The readings of a device and time were another person's: mend the registry, the record and
-    the alerts.
+    """Correct the registry, the record and the alerts when another person wore a device.
 
-    Observations of the wrong patient become entered-in-error, summaries are written again with what
-    else is in them, alerts that rest on nothing else are withdrawn; the right one's are judged as
-    late readings. What detectors learned stays. Given again it does what is left to do.
+    Observations of the wrong patient become entered-in-error, and summaries are written again with
+    their other readings. Alerts that rest on nothing else are withdrawn. The readings are judged as
+    late readings of the right patient. What detectors learned stays. Run again, it does what is
+    left to do.
 
     Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until
     2026-01-31T08:00:00Z --to patient-5 --who nurse-12 --reason "her husband wore it"
@@ -130,7 +128,7 @@ def correct(
     from rpm_stream.pipeline.corrections import Correction
 
     if not who.strip() or not reason.strip():
-        raise UsageError("--who and --reason must say something")
+        raise UsageError("--who and --reason must not be empty")
     if not is_clean(who):
         raise UsageError("--who holds a control character")
     span = _span(to or "-", (start, until), user)
@@ -148,11 +146,11 @@ def correct(
 
 def show(
     key: Annotated[
-        str | None, typer.Argument(help="device/<id> or patient/<id>; none: all.")
+        str | None, typer.Argument(help="device/<id> or patient/<id>; default: all.")
     ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Print entries, one JSON object a line: the same form that load reads.
+    """Print entries, one JSON object a line, in the form that load reads.
 
     Example: rpm-stream registry show device/strap-17
     """
@@ -169,12 +167,12 @@ def show(
 
 
 def _span(patient: str, times: tuple[str | None, str | None], user: int | None) -> Assignment:
-    """From ``--at`` (now) to ``--until`` (for good)."""
+    """Return the assignment from ``--at`` (now) to ``--until`` (no end)."""
     at, until = times
     start = wall() if at is None else zoned_time("--at or --from", at).astimezone(UTC)
     end = None if until is None else zoned_time("--until", until).astimezone(UTC)
     if end is not None and end <= start:
-        raise UsageError("--until must lie after the beginning")
+        raise UsageError("--until must be after the beginning")
     return Assignment(patient=patient, from_=start, until=end, user=user)
 
 

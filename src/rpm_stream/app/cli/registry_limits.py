@@ -1,4 +1,4 @@
-"""``rpm-stream registry limits``: which limits hold for a patient, and whose they are."""
+"""``rpm-stream registry limits``: the limits in force for a patient, and who set them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,17 @@ from rpm_stream.app.runtime.settings import Settings
 
 def limits(
     patient: Annotated[str, typer.Argument()],
-    at: Annotated[
-        str | None, typer.Option(help="At which moment (RFC 3339); default: now.")
-    ] = None,
+    at: Annotated[str | None, typer.Option(help="The moment (RFC 3339); default: now.")] = None,
     bootstrap: Annotated[
         str | None, typer.Option(help="Kafka, host:port; default: RPM_BOOTSTRAP.")
     ] = None,
 ) -> None:
-    """Print the limits that hold for a patient, a line each: vital, side, bound, and whose setting
-    since when.
+    """Print the limits in force for a patient, one a line.
 
-    Of a vital and side only the level that counts is shown: patient, panel, programme, shipped.
-    Where nobody set one, amber and red of the chart that is the patient's (NEWS2, pregnancy, a
-    child's) are shown too. The NEWS2 total (where it applies) and the query bounds hold besides
-    (rpm-stream knowledge check).
+    A line holds vital, side, bound, who set it, and since when. For each vital and side only the
+    level that counts is shown: patient, panel, programme, shipped. Where none of them is set, amber
+    and red of the patient's chart (NEWS2, pregnancy, a child's) are shown too. The NEWS2 total,
+    where it applies, and the query bounds are in force besides (rpm-stream knowledge check).
 
     Example: rpm-stream registry limits patient-4
     """

@@ -1,4 +1,4 @@
-"""``rpm-stream rejects``: what was refused, why, and once more after something was mended."""
+"""``rpm-stream rejects``: list the refused readings, and resend their frames after a fix."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 OfReason = Annotated[str | None, typer.Option(help="Only this reason, such as unassigned.")]
 OfDevice = Annotated[str | None, typer.Option(help="Only this device.")]
-Since = Annotated[str | None, typer.Option(help="Only what was refused from then on (RFC 3339).")]
+Since = Annotated[str | None, typer.Option(help="Only rejects since this time (RFC 3339).")]
 Most = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
-Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this one; may be given again.")]
-Everything = Annotated[bool, typer.Option("--all", help="Every reject that is still there.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")]
+Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this one; repeat it for more.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every reject that the topic holds.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be sent.")]
 
 rejects_app = typer.Typer(
-    help="What was refused, why, and once more after something was mended.", no_args_is_help=True
+    help="The rejects: list, show, and resend their frames after a fix.", no_args_is_help=True
 )
 
 
@@ -39,7 +39,9 @@ def list_rejects(
     limit: Most = 100,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """The newest rejects, oldest first, one JSON object a line; what was refused is in show.
+    """List the newest rejects, the oldest first, one JSON object a line.
+
+    show prints the refused bytes.
 
     Example: rpm-stream rejects list --reason unassigned --limit 20
     """
@@ -53,7 +55,7 @@ def list_rejects(
 def show(
     identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Bootstrap = None
 ) -> None:
-    """One reject with what was refused, as text and in hexadecimal, and what could be mended.
+    """Print one reject with its refused bytes, as text and in hexadecimal, and a possible fix.
 
     Example: rpm-stream rejects show 0b0f8f3e-66a2-5b0e-9f53-0f8d6a6c4f11
     """
@@ -75,19 +77,19 @@ def redrive(
     dry_run: DryRun = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Send the frames of rejects again, after something was mended; what was read of them stays a
-    duplicate.
+    """Resend the frames of rejects after a fix.
 
-    It may be repeated: what is refused again is a duplicate too, and nothing is rung twice. Only
-    what the frames topic still holds (14 days) can be sent; measured over 7 days before the
-    device's newest value it is too_old.
+    Parts of them that were read before are duplicates. The command may be repeated: a part that is
+    refused again is a duplicate too, and no alert is raised twice. Only frames that the frames
+    topic still holds (14 days) can be sent. A value measured over 7 days before the device's newest
+    is too_old.
 
     Example: rpm-stream rejects redrive --reason unassigned --device strap-17 --dry-run
     """
     from rpm_stream.app.operate import redrive as again
 
     if not (reason or device or since or ids or everything):
-        raise UsageError("say which: --reason, --device, --since, --id, or --all")
+        raise UsageError("choose rejects by --reason, --device, --since, --id, or --all")
     chosen = _found(_selection(reason, device, since, ids), None, bootstrap)
     if dry_run:
         write_line({"dry_run": True, **_counts(chosen)})
@@ -96,7 +98,7 @@ def redrive(
 
 
 def _counts(chosen: list[Reject]) -> dict[str, int]:
-    """What would be sent: the frames that are named, each once."""
+    """Return how many frames would be sent, each once."""
     from rpm_stream.app.kafka.names import FRAMES
 
     places = {
@@ -116,15 +118,15 @@ def _selection(
 
     known = next((each for each in get_args(Reason) if each == reason), None)
     if reason is not None and known is None:
-        raise UsageError(f"--reason: {reason!r} is none of {', '.join(get_args(Reason))}")
+        raise UsageError(f"--reason: {reason!r} is not one of {', '.join(get_args(Reason))}")
     time = utc_time("--since", since)
     return Selection(reason=known, device=device, since=time, ids=frozenset(ids or ()))
 
 
 def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> list[Reject]:
-    """The rejects of a selection, each id once; the newest ``limit``.
+    """Return the newest ``limit`` rejects of a selection, each id once.
 
-    Without a limit none holds its original.
+    Without a limit they have no original.
     """
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.rejects import selected

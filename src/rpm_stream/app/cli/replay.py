@@ -60,7 +60,7 @@ def replay(
     publish: topics.Publish = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Replay recorded data through the pipeline; the same input gives the same bytes.
+    """Replay recorded data through the pipeline. The same input gives the same bytes.
 
     Example: rpm-stream replay ward.jsonl --registry registry.jsonl --emit alerts
 
@@ -86,7 +86,7 @@ def replay(
 
 
 class CsvForm(NamedTuple):
-    """How CSV files are written."""
+    """The columns and the time form of CSV files."""
 
     columns: ColumnMap | None
     clock: LocalClock
@@ -104,8 +104,9 @@ def _tables(folder: Path | None) -> Knowledge:
 def _replay(
     kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None
 ) -> Replay:
-    """A replay with the entries of a file, or of the broker where ``asked`` says so and there is
-    no file.
+    """Return a replay with the registry of a file.
+
+    Without a file, and with ``asked``, the registry is the broker's.
     """
     from rpm_stream.app.registry.file import stored_registry
     from rpm_stream.knowledge.registry import Registry, entry_key
@@ -121,7 +122,7 @@ def _replay(
     for entry in known.entries():
         stored = Stored(entry=entry, left_out=known.left_out.get(entry_key(entry), ()))
         for fault in (*stored_faults(stored), *faults(entry, tables)):
-            log.warning("registry setting ignored, the others hold", fault=fault)
+            log.warning("registry.setting_ignored", fault=fault)
     return Replay(
         tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded"
     )
@@ -150,7 +151,7 @@ def _kinds(emit: str) -> list[Kind]:
     for word in emit.split(","):
         if word.strip() not in names:
             raise UsageError(
-                f"--emit: {word.strip()!r} is none of {', '.join(f'{kind}s' for kind in KINDS)}"
+                f"--emit: {word.strip()!r} is not one of {', '.join(f'{kind}s' for kind in KINDS)}"
             )
         found.append(names[word.strip()])
     return found
@@ -161,7 +162,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _open(name: str) -> tuple[BinaryIO, bool]:
-    """The bytes of a file or of stdin, and whether they are CSV."""
+    """Open a file or stdin, and return whether it is CSV."""
     if name == "-":
         stdin = sys.stdin.buffer
         begin = stdin.peek(1) if isinstance(stdin, io.BufferedReader) else b""
@@ -175,7 +176,7 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror or error}") from None
     if path.suffix == ".gz":
-        # it reads like any other; its type does not say so
+        # GzipFile reads like any other binary file, but its type does not say so.
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
     return stream, plain.endswith(".csv")
 
@@ -186,7 +187,7 @@ def _file(run: Replay, name: str, written: CsvForm) -> Iterator[Line]:
         try:
             yield from _csv(run, stream, name, written) if is_csv else _jsonl(run, stream)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UsageError(f"{name}: no readable gzip file ({error})") from None
+            raise UsageError(f"{name}: not a readable gzip file ({error})") from None
         except IsADirectoryError as error:
             raise UsageError(f"{name}: {error.strerror}") from None
 

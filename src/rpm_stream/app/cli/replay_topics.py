@@ -1,4 +1,4 @@
-"""``rpm-stream replay --from-kafka``: the options that only it has, and what it does with them."""
+"""``rpm-stream replay --from-kafka``: its own options, and its work."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ FromKafka = Annotated[
 ]
 Since = Annotated[
     str | None,
-    typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all."),
+    typer.Option("--from", help="With --from-kafka: since when (RFC 3339); default: all."),
 ]
 Stage = Annotated[
     str,
     typer.Option(help="With --from-kafka: begin with frames (ingest) or with readings (judge)."),
 ]
 WarmUp = Annotated[
-    str, typer.Option(help="With --from: so long before it is replayed for its state alone.")
+    str, typer.Option(help="With --from: how long before it to replay for the state alone.")
 ]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="With --from-kafka: say what the topics hold otherwise.")
+    bool, typer.Option("--compare", help="With --from-kafka: print how the topics differ.")
 ]
 Publish = Annotated[
     str | None,
-    typer.Option(help="With --compare, 'observations': write those that differ. Never an alert."),
+    typer.Option(help="With --compare, 'observations': write those that differ, never alerts."),
 ]
 
 
@@ -59,22 +59,22 @@ class Options(NamedTuple):
 
 
 def check_unused(options: Options) -> None:
-    """Raises UsageError where an option of --from-kafka stands without it."""
+    """Raise UsageError where an option of --from-kafka is given without it."""
     if options.since or options.compare or options.publish or options.bootstrap:
         raise UsageError("--from, --compare, --publish and --bootstrap need --from-kafka")
 
 
 def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
-    """Print the lines of the window, or with --compare what the topics hold otherwise: then
-    CheckFailed if anything.
+    """Print the lines of the window, or with --compare the differences from the topics.
 
-    Raises UsageError for wrong options, or when the broker is away or lacks a topic.
+    Raises CheckFailed if there are differences, and UsageError for wrong options, or when the
+    broker is away or lacks a topic.
     """
     asked = _asked(options)
     if options.publish not in (None, "observations") or (options.publish and not options.compare):
         raise UsageError("--publish: only observations can be published, and only with --compare")
     if options.publish and "observation" not in kinds:
-        raise UsageError("--publish observations: they must be compared, so name them in --emit")
+        raise UsageError("--publish observations: they must be compared, so add them to --emit")
     if not options.compare:
         asyncio.run(_print(asked, run))
         return
@@ -89,7 +89,7 @@ def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
 
 
 def registry(options: Options) -> Registry:
-    """The broker's registry. Raises UsageError."""
+    """Return the broker's registry. Raises UsageError."""
     from rpm_stream.app.registry.topic import read
 
     return asyncio.run(read(options.bootstrap or Settings().bootstrap))
@@ -100,7 +100,7 @@ def _asked(options: Options) -> Asked:
 
     stage = next((each for each in SOURCES if each == options.stage), None)
     if stage is None:
-        raise UsageError(f"--stage: {options.stage!r} is none of {', '.join(SOURCES)}")
+        raise UsageError(f"--stage: {options.stage!r} is not one of {', '.join(SOURCES)}")
     warm_up = duration("--warm-up", options.warm_up) if options.since else timedelta()
     return Asked(
         bootstrap=options.bootstrap or Settings().bootstrap,
@@ -123,8 +123,9 @@ async def _print(asked: Asked, run: Replay) -> None:
 async def _compare(
     asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]
 ) -> tuple[int, int]:
-    """How many records differ (each is said on stdout), and how many Observations were
-    published.
+    """Return how many records differ, and how many Observations were published.
+
+    Each difference is printed on stdout.
     """
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.compare_replay import Comparison, publish
@@ -146,7 +147,7 @@ async def _compare(
 
 def _say(comparison: Comparison) -> int:
     count = 0
-    # the count is the answer
+    # only the last count is used
     for count, difference in enumerate(comparison.differences(), start=1):  # noqa: B007
         write_line(difference)
     return count

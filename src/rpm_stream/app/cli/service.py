@@ -30,7 +30,7 @@ def worker(
     ] = "ingest,judge",
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Run stages against any Kafka until Ctrl-C; a stage that ends is started again.
+    """Run stages against any Kafka until Ctrl-C. A stage that ends is started again.
 
     Example: rpm-stream worker --stages ingest,judge --bootstrap kafka:9092
     """
@@ -40,7 +40,7 @@ def worker(
     wrong = [stage for stage in wanted if stage not in STAGES]
     if wrong or not wanted:
         raise UsageError(
-            f"--stages: {', '.join(wrong) or 'nothing'} is none of {', '.join(STAGES)}"
+            f"--stages: {', '.join(wrong) or 'nothing'} is not one of {', '.join(STAGES)}"
         )
     if "sink" in wanted and not Settings().fhir_url:
         raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
@@ -48,7 +48,7 @@ def worker(
 
 
 def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed")]) -> None:
-    """One stage in this process (worker starts these).
+    """Run one stage in this process. The worker starts these.
 
     Example: rpm-stream stage ingest
     """
@@ -57,18 +57,18 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
     settings = Settings()
     configure_log(settings.log_level)
     if name not in STAGES:
-        raise UsageError(f"{name!r} is none of {', '.join(STAGES)}")
+        raise UsageError(f"{name!r} is not one of {', '.join(STAGES)}")
     try:
         if name in ("ingest", "judge"):
             run_agent(settings, name)
         else:
             asyncio.run(run_service(settings, name))
     except BrokerAway as error:
-        # the worker has just reached it: it will be back, no setting is wrong
+        # The worker has just reached the broker, so it will come back. No setting is wrong.
         sys.stderr.write(f"rpm-stream: {error}\n")
         sys.exit(EXIT_AWAY)
     except asyncio.CancelledError:
-        # a client gave up: the stage is started again, no setting is wrong
+        # A client gave up, so the stage is started again. No setting is wrong.
         traceback.print_exc()
         sys.exit(EXIT_CRASHED)
 
@@ -79,12 +79,13 @@ def up(
     secure: Annotated[
         bool,
         typer.Option(
-            "--secure", help="TLS, a user for each stage, and no right beyond the stage's."
+            "--secure", help="TLS, and a user for each stage with only the rights it needs."
         ),
     ] = False,
 ) -> None:
-    """The whole service on this machine: embedded Kafka, topics, agents, feed (and sink, where
-    RPM_FHIR_URL is set).
+    """Run the whole service on this machine: embedded Kafka, topics, agents and feed.
+
+    The sink runs too where RPM_FHIR_URL is set.
 
     Example: rpm-stream up --fresh
     """
@@ -98,10 +99,11 @@ def demo(
         int, typer.Option(min=1, max=500, help="People on the simulated ward.")
     ] = 20,
     speed: Annotated[float, typer.Option(min=1, max=3600, help="How fast time runs.")] = 120,
-    port: Annotated[int, typer.Option(help="Port of the embedded Kafka; 0 picks a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the embedded Kafka; 0 takes a free one.")] = 0,
 ) -> None:
-    """The service with a simulated ward in fast time, on a Kafka of its own; nothing is kept.
-    Ctrl-C ends all of it.
+    """Run the service with a simulated ward in fast time, on a Kafka of its own.
+
+    Nothing is kept. Ctrl-C ends all of it.
 
     Example: rpm-stream demo --patients 20 --speed 120
     """

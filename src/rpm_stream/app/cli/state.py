@@ -1,6 +1,4 @@
-"""``rpm-stream state``: are the agents' states whole, and one that is not made anew from the
-topics.
-"""
+"""``rpm-stream state``: check the agents' states, and rebuild broken ones from the topics."""
 
 from __future__ import annotations
 
@@ -14,17 +12,17 @@ from rpm_stream.app.runtime.errors import CheckFailed
 from rpm_stream.app.runtime.settings import Settings
 
 state_app = typer.Typer(
-    help="The agents' states in their changelogs: are they whole; made anew.", no_args_is_help=True
+    help="The agents' states in their changelogs: check and rebuild.", no_args_is_help=True
 )
 
 
 @state_app.command()
 def check(bootstrap: Bootstrap = None) -> None:
-    """The states that are lost or cannot be restored, one JSON object a line, by their places; exit
-    1 if there are any.
+    """Print the lost and unreadable states, one JSON object a line. Exit 1 if there are any.
 
-    A line without offset is a whole partition, whose changelog has less than its agent had written.
-    One with ``since`` is kept apart: its messages wait, and the others go on.
+    A state is named by its place. A line without offset is a whole partition, whose changelog holds
+    less than its agent had written. A state with ``since`` is held: its messages wait, and the
+    others go on.
 
     Example: rpm-stream state check
     """
@@ -47,20 +45,19 @@ def check(bootstrap: Bootstrap = None) -> None:
     if found.gone or found.broken:
         partitions = f"the states of {len(found.gone)} partitions are lost, " if found.gone else ""
         raise CheckFailed(
-            f"{partitions}{len(found.broken)} states cannot be restored; 'rpm-stream state rebuild'"
-            " makes them anew"
+            f"{partitions}{len(found.broken)} states cannot be restored;"
+            " 'rpm-stream state rebuild' makes them again"
         )
 
 
 @state_app.command()
 def rebuild(bootstrap: Bootstrap = None) -> None:
-    """Makes each state that is lost or cannot be restored anew from the topics, up to where its
-    agent had come.
+    """Rebuild each lost or unreadable state from the topics, up to where its agent had come.
 
-    As far as the topics still hold its messages (see since); what a person learned longer ago is
-    learned again. An agent that ended because of it starts again by itself; one that keeps the
-    messages of a patient or a device applies them within seconds, in their order. With the settings
-    RPM_TIME and RPM_KNOWLEDGE of the agents.
+    Only the messages that the topics still hold can be used (see since). Values learned from older
+    messages are learned again. An agent that ended because of the state starts again by itself. An
+    agent that keeps the messages of a patient or a device applies them within seconds, in their
+    order. Use the agents' settings RPM_TIME and RPM_KNOWLEDGE.
 
     Example: rpm-stream state rebuild
     """

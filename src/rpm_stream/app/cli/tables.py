@@ -9,7 +9,10 @@ from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 
 def own_tables(folder: Path | None) -> Knowledge:
-    """The tables of ``folder`` over the shipped ones. Raises UsageError for what cannot be used."""
+    """Return the tables of ``folder`` over the shipped ones.
+
+    Raises UsageError for unusable tables.
+    """
     try:
         return load(folder)
     except KnowledgeError as error:

@@ -1,6 +1,4 @@
-"""``rpm-stream topics``: bring the nine topics to a broker, say what differs, give them more
-partitions.
-"""
+"""``rpm-stream topics``: create and compare the nine topics, and give them more partitions."""
 
 from __future__ import annotations
 
@@ -23,11 +21,10 @@ Replication = Annotated[int | None, typer.Option(min=1, max=7, help="Replicas; 3
 def apply(
     bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None
 ) -> None:
-    """Create the topics that are missing and set the configuration of the others; one JSON line for
-    each thing done.
+    """Create missing topics and set the configuration of the others.
 
-    Never changes the number of partitions of an existing topic: keys would move, and with them the
-    order.
+    Prints one JSON line for each thing done. The number of partitions of an existing topic never
+    changes, because keys would move and lose their order.
 
     Example: rpm-stream topics apply --bootstrap 127.0.0.1:9092
     """
@@ -42,8 +39,9 @@ def apply(
 def check(
     bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None
 ) -> None:
-    """Say what differs from the wanted topics, one JSON line each; exit status 1 when something
-    does.
+    """Compare the topics with the wanted ones. Exit 1 when they differ.
+
+    Prints one JSON line for each difference.
 
     Example: rpm-stream topics check --bootstrap 127.0.0.1:9092
     """
@@ -66,19 +64,18 @@ def check(
 
 def grow(
     partitions: Annotated[
-        int, typer.Option(min=1, max=512, help="How many every topic shall have.")
+        int, typer.Option(min=1, max=512, help="The new number for every topic.")
     ],
     bootstrap: Bootstrap = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
     ] = False,
 ) -> None:
-    """Give every topic more partitions, and move what is known of each key to its new one; one JSON
-    line a step.
+    """Give every topic more partitions, and move the data of each key to its new partition.
 
-    With the stages stopped. Interrupted, even by a kill, it goes on when it is run again; no stage
-    starts before it is done. It also mends topics to which partitions were added in another way.
-    See deploy/README.md.
+    Prints one JSON line for each step. Stop the stages first. After an interruption, even by a
+    kill, run it again and it goes on. No stage starts before it is done. It also mends topics to
+    which partitions were added in another way. See deploy/README.md.
 
     Example: rpm-stream topics grow --partitions 8 --dry-run
     """
@@ -102,12 +99,13 @@ def acls(
         ),
     ] = None,
     strimzi: Annotated[
-        str | None, typer.Option(help="KafkaUsers for Strimzi's cluster of this name.")
+        str | None, typer.Option(help="Print KafkaUsers for Strimzi's cluster of this name.")
     ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Print the rights of each role for a cluster of yours: kafka-acls.sh commands, or Strimzi's
-    KafkaUsers.
+    """Print the rights of each role for your own cluster.
+
+    They are kafka-acls.sh commands, or Strimzi's KafkaUsers.
 
     Example: rpm-stream topics acls --bootstrap kafka:9092 --user gw-17
     """

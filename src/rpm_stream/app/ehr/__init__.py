@@ -1,1 +1,1 @@
-"""The electronic health record: Observations written to a FHIR server."""
+"""The electronic health record: writes Observations to a FHIR server."""

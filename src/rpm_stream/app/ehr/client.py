@@ -1,10 +1,9 @@
-"""A FHIR R4 server as the sink sees it: bundles posted to its base address, each until it is
-answered.
+"""The client of a FHIR R4 server. It posts bundles to the base address, each until it is answered.
 
-Everything goes as a bundle, reads too, so that no identifier stands in a URL. A write is a
-transaction of PUTs by deterministic ids, so sending it again changes nothing: whatever is no clear
-refusal is sent again, for as long as it takes. A refused transaction is halved until the resource
-that the server refuses stands alone.
+Reads go as bundles too, so that no identifier is in a URL. A write is a transaction of PUTs by
+deterministic ids, so sending it again changes nothing. Every answer that is not a clear refusal
+leads to another attempt, for as long as it takes. A refused transaction is halved until the
+resource that the server refuses is alone.
 """
 
 from __future__ import annotations
@@ -26,15 +25,16 @@ Cause: TypeAlias = Literal[
     "transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"
 ]
 
-# HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
+# With HAPI JPA a bundle takes 0.6 s. Larger ones gain little and are refused whole for one bad
+# resource.
 BUNDLE_SIZE = 100
-CONFLICTS = 8  # attempts: a 409 settles when the other writer is done; one that stays is a refusal
-RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after that
+CONFLICTS = 8  # attempts; a 409 settles when the other writer is done, else it is a refusal
+RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after this
 TIMEOUT = httpx.Timeout(120.0, connect=10.0)  # a validating HAPI takes 30 s for its first bundle
 CAUSES: dict[int, Cause] = {
     401: "unauthorised",
     403: "unauthorised",
-    404: "not_fhir",  # of a bundle: the base address is wrong
+    404: "not_fhir",  # for a bundle: the base address is wrong
     405: "not_fhir",
     408: "transport",
     409: "conflict",
@@ -47,7 +47,7 @@ NOT_IMPLEMENTED = 501
 
 
 class Waits(msgspec.Struct, frozen=True):
-    """Seconds between attempts: doubling from ``first`` to ``longest``, plus up to ``jitter``."""
+    """Seconds between attempts, doubling from ``first`` to ``longest``, plus up to ``jitter``."""
 
     first: float = 0.5
     longest: float = 60.0
@@ -55,7 +55,7 @@ class Waits(msgspec.Struct, frozen=True):
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """One resource to be stored under its id; ``body`` is its JSON."""
+    """One resource to be stored under its id. ``body`` is its JSON."""
 
     kind: ResourceKind
     id: str
@@ -63,13 +63,14 @@ class Resource(msgspec.Struct, frozen=True):
 
     @property
     def reference(self) -> str:
-        """Kind and id as FHIR references have them, "Patient/p-1"."""
+        """Kind and id as in FHIR references, "Patient/p-1"."""
         return f"{self.kind}/{self.id}"
 
 
 class RefusedResource(msgspec.Struct, frozen=True):
-    """A resource that the server will never take, with its status and answer (which may hold
-    identifiers).
+    """A resource that the server refuses for good, with status and answer.
+
+    The answer may hold identifiers.
     """
 
     resource: Resource
@@ -81,13 +82,13 @@ class _Answer(msgspec.Struct, frozen=True):
     status: int
     text: str
     entries: tuple[Any, ...] = ()
-    passing: Cause | None = None  # it may be another one the next time, and is final if it stays
+    passing: Cause | None = None  # the cause, if another attempt may be answered otherwise
 
 
 class _Unanswered(RpmStreamError):
-    """Not answered yet; ``wait`` is what the server asked for, in seconds.
+    """No final answer yet. ``wait`` holds the seconds that the server asked for.
 
-    The text names the cause, no identifier.
+    The text names the cause and holds no identifier.
     """
 
     def __init__(self, cause: Cause, wait: float | None = None) -> None:
@@ -97,9 +98,9 @@ class _Unanswered(RpmStreamError):
 
 
 class FhirClient:
-    """Open with ``async with``.
+    """A client of one server, opened with ``async with``.
 
-    ``on_retry`` is told the cause of every attempt that is to be repeated.
+    ``on_retry`` is called with the cause of every attempt that is repeated.
     """
 
     def __init__(
@@ -129,8 +130,9 @@ class FhirClient:
         await self._http.aclose()
 
     async def store(self, resources: Sequence[Resource]) -> list[RefusedResource]:
-        """PUT all ``resources`` (ids distinct); returns once the server has taken or refused
-        every one.
+        """PUT all ``resources``, whose ids are distinct, and return the refused ones.
+
+        Returns once the server has accepted or refused every one.
         """
         refusals: list[RefusedResource] = []
         for first in range(0, len(resources), BUNDLE_SIZE):
@@ -155,17 +157,17 @@ class FhirClient:
         return await self._store(resources[:half]) + await self._store(resources[half:])
 
     async def read(self, references: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-        """What stands under each reference: the resource, or ``None`` where there is none.
+        """Return the resource under each reference, or None where there is none.
 
-        A resource without content where we may not read it. A reference is left out that the server
-        does not answer.
+        It is a resource without content where the server does not let us read it. A reference that
+        the server does not answer is left out.
         """
         found: dict[str, dict[str, Any] | None] = {}
         for first in range(0, len(references), BUNDLE_SIZE):
             chunk = references[first : first + BUNDLE_SIZE]
             entries = [{"request": {"method": "GET", "url": reference}} for reference in chunk]
             answer = await self._post("batch", entries)
-            # a server that lets nobody read so
+            # a server that allows no such reads
             if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):
                 found |= {reference: {} for reference in chunk}
                 continue
@@ -181,9 +183,10 @@ class FhirClient:
     async def _post(
         self, bundle: Literal["transaction", "batch"], entries: list[dict[str, Any]]
     ) -> _Answer:
-        """Send until answered.
+        """Send a bundle until it is answered.
 
-        A status of 400 or more in the answer is final; of an entry, if it is no passing one.
+        A status of 400 or more of the whole answer is final. That of an entry is final too, unless
+        another attempt may be answered otherwise.
         """
         body = msgspec.json.encode({"resourceType": "Bundle", "type": bundle, "entry": entries})
         unsettled = 0
@@ -203,11 +206,11 @@ class FhirClient:
         raise AssertionError("attempts without limit ended")
 
     async def _once(self, bundle: str, body: bytes) -> _Answer:
-        """One attempt: a final answer (409 too), or ``_Unanswered``."""
+        """Make one attempt. Returns a final answer (409 too), or raises ``_Unanswered``."""
         try:
             response = await self._http.post(self._base, content=body)
-        except httpx.RequestError:  # also an answer that cannot be unpacked
-            # its text may hold the address and what was sent
+        except httpx.RequestError:  # an answer that cannot be unpacked, too
+            # the error's text may hold the address and the request
             raise _Unanswered("transport") from None
         answer = _parse(response, bundle)
         if answer.status == 409 or (answer.status not in CAUSES and answer.status < SERVER_FROM):
@@ -217,7 +220,7 @@ class FhirClient:
         )
 
     def _wait(self, error: Exception) -> bool | float:
-        """stamina's hook: whether to try again, and after how long."""
+        """Whether to try again, and after how long, as stamina's hook."""
         if not isinstance(error, _Unanswered):
             return False
         self._on_retry(error.cause)
@@ -225,7 +228,10 @@ class FhirClient:
 
 
 def _parse(response: httpx.Response, bundle: str) -> _Answer:
-    """A 2xx counts only as a Bundle: a log-in page in front of the server answers 200 too."""
+    """Return the server's answer.
+
+    A 2xx counts only with a Bundle, because a log-in page in front of the server answers 200 too.
+    """
     if response.status_code >= REFUSED_FROM:
         return _refused(response.status_code, response.text)
     try:
@@ -238,7 +244,7 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
         raise _Unanswered("not_fhir") from None
     if bundle == "transaction":
         for status in statuses:
-            # no transaction may answer so; take it as the answer to the whole
+            # A transaction must not answer so. Take it as the answer to the whole.
             if status >= REFUSED_FROM:
                 return _refused(status, response.text)
         return _Answer(response.status_code, "", entries)
@@ -249,12 +255,12 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
 
 
 def _refused(status: int, text: str) -> _Answer:
-    """An answer to the whole that is not taken; a conflict may settle."""
+    """Return a refusal of the whole bundle. A conflict may settle."""
     return _Answer(status, text, passing="conflict" if status == 409 else None)
 
 
 def _is_passing(status: int) -> bool:
-    """Whether one entry may be answered otherwise the next time."""
+    """Whether another attempt at one entry may be answered otherwise."""
     return (status >= SERVER_FROM and status != NOT_IMPLEMENTED) or CAUSES.get(status) in (
         "transport",
         "throttled",
@@ -267,7 +273,7 @@ def _status_of(entry: Any) -> int:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds that the server asked for: a number or a date (RFC 9110)."""
+    """Return the seconds that the server asked for, as a number or a date (RFC 9110)."""
     if header is None:
         return None
     try:

@@ -1,9 +1,8 @@
-"""What the FHIR server refuses for good: one JSON Lines file, readable by its owner only, for a
-person to look at.
+"""A JSON Lines file with all that the FHIR server refuses for good, for a person to look at.
 
-A line is ``{"status", "answer", "body"}``, ``body`` being the resource; or ``{"status": 0,
-"answer", "original"}`` with the bytes in base64 for a record that is no Observation at all. A line
-may come twice after a crash.
+Only its owner may read it. A line is ``{"status", "answer", "body"}``, where ``body`` is the
+resource. For a record that is no Observation it is ``{"status": 0, "answer", "original"}``, with
+the bytes in base64. After a crash a line may be there twice.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from rpm_stream.app.runtime.private import open_private, private_folder
 
 
 class RefusedFile:
-    """Open with ``with``; a line counts as kept after ``sync``.
+    """The file, opened with ``with``. A line is durable after ``sync``.
 
-    OSError where it cannot be written.
+    Raises OSError where it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +44,7 @@ class RefusedFile:
         os.close(self._handle)
 
     def add(self, refusal: RefusedResource) -> None:
-        """A resource that the server will never take."""
+        """Add a resource that the server refuses for good."""
         self._line(
             {
                 "status": refusal.status,
@@ -55,7 +54,7 @@ class RefusedFile:
         )
 
     def add_unreadable(self, value: bytes) -> None:
-        """A record that is no Observation: another program writes to the topic."""
+        """Add a record that is no Observation, because another program writes to the topic."""
         self._line(
             {
                 "status": 0,
@@ -65,7 +64,7 @@ class RefusedFile:
         )
 
     def sync(self) -> None:
-        """On disk before the offset is committed."""
+        """Write the lines to the disk. Called before the offset is committed."""
         if self._unsynced:
             os.fsync(self._handle)
             self._unsynced = False

@@ -1,11 +1,11 @@
-"""The sink: Observations from ``rpm.observations`` to the FHIR server, each at least once and under
-one id.
+"""The sink, which writes Observations from ``rpm.observations`` to the FHIR server.
 
-An offset is committed when the server has answered for everything before it. What the server
-refuses for good goes, with its answer, to ``sink-refused.jsonl`` in the data folder, and is
-counted; nothing is dropped. Patients and Devices are put before the first Observation that names
-them, from the registry or from the bare id; one that the EHR owns (it lacks our identifier) is left
-as it is.
+Each is written at least once and under one id. An offset is committed when the server has answered
+for everything before it. A resource that the server refuses for good goes with the answer to
+``sink-refused.jsonl`` in the data folder, and is counted. Nothing is dropped.
+
+Patients and Devices are put before the first Observation that names them, from the registry or from
+the bare id. One that the EHR owns lacks our identifier and is left as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rpm_stream.records import UNREADABLE
 BATCH_RECORDS = 500
 POLL_MS = 500
 SESSION_MS = 10_000
-# a FHIR server may be away for hours; heartbeats tell whether we live
+# A FHIR server may be away for hours. Heartbeats show that the sink lives.
 POLL_INTERVAL_MS = 24 * 3600 * 1000
 
 READ = Counter("rpm_sink_read_records", "Records read from rpm.observations")
@@ -58,7 +58,7 @@ _log = structlog.get_logger("rpm_stream.sink")
 
 
 class _Message(msgspec.Struct, frozen=True, rename="camel"):
-    """What the sink must know of an Observation; the body is passed on as it is."""
+    """The fields of an Observation that the sink needs. The body is passed on unchanged."""
 
     resource_type: str
     id: str
@@ -72,11 +72,11 @@ _decode = msgspec.json.Decoder(_Message).decode
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until ``stop`` is set.
 
-    UsageError without a FHIR server's address or without a broker.
+    Raises UsageError without a FHIR server's address or without a broker.
     """
     if settings.fhir_url is None:
         raise UsageError("the sink has no FHIR server: set RPM_FHIR_URL to its base address")
-    # at lower levels they log what they send: patient data
+    # At lower levels they log what they send, which is patient data.
     for chatty in ("httpx", "httpcore", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     token = settings.fhir_token.get_secret_value() if settings.fhir_token is not None else None
@@ -122,9 +122,9 @@ class Sink:
             raise gone(self._bootstrap, error) from None
 
     async def _read_registry(self) -> None:
-        """Everything that stands in ``rpm.registry`` now.
+        """Read all records that are in ``rpm.registry`` now.
 
-        Without a group, all of its partitions are ours.
+        Without a group, all partitions are assigned to this consumer.
         """
         partitions = self._registry.assignment()
         if not partitions:
@@ -139,13 +139,15 @@ class Sink:
         for record in (record for some in records.values() for record in some):
             if record.value is not None and not self._subjects.learn(record.value):
                 _log.warning(
-                    "registry_entry_unreadable", partition=record.partition, offset=record.offset
+                    "sink.registry_entry_unreadable",
+                    partition=record.partition,
+                    offset=record.offset,
                 )
 
     async def _step(self, stop: asyncio.Event) -> None:
-        """One batch: read, deliver, commit.
+        """Read, deliver and commit one batch.
 
-        Left without a commit when stopped or when its partitions are taken.
+        The batch is not committed when the sink is stopped or its partitions are taken away.
         """
         batch = await self._observations.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
         if not batch:
@@ -168,7 +170,7 @@ class Sink:
         )
 
     async def abandon(self) -> None:
-        """End a delivery under way: its records will be read again, by us or by another member."""
+        """Cancel a delivery under way. Its records are read again, by this member or another."""
         if self._delivery is not None and not self._delivery.done():
             self._delivery.cancel()
             await asyncio.wait({self._delivery})
@@ -178,12 +180,12 @@ class Sink:
             await self._observations.commit(offsets)
         except (CommitFailedError, IllegalStateError):
             # taken away meanwhile: the new owner writes the same again
-            _log.warning("commit_lost", partitions=len(offsets))
+            _log.warning("sink.commit_lost", partitions=len(offsets))
 
     async def _deliver(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        """Returns when the server has answered for every record.
+        """Send the records, and return when the server has answered for all of them.
 
-        Of one id only the last is sent.
+        Of the records with one id only the last is sent.
         """
         resources: dict[str, Resource] = {}
         named: dict[str, Named] = {}
@@ -195,7 +197,7 @@ class Sink:
                 self._refused.add_unreadable(record.value)
                 REFUSED.labels(kind="Observation").inc()
                 _log.warning(
-                    "observation_unreadable", partition=record.partition, offset=record.offset
+                    "sink.observation_unreadable", partition=record.partition, offset=record.offset
                 )
             else:
                 if resources.pop(message.id, None) is not None:
@@ -220,7 +222,7 @@ class Sink:
         for refusal in refusals:
             self._refused.add(refusal)
             REFUSED.labels(kind=refusal.resource.kind).inc()
-            _log.warning("resource_refused", kind=refusal.resource.kind, status=refusal.status)
+            _log.warning("sink.resource_refused", kind=refusal.resource.kind, status=refusal.status)
         self._refused.sync()
 
 
@@ -234,7 +236,7 @@ class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         await self._sink.abandon()
 
     async def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
-        """Nothing to do: reading begins at the committed offsets."""
+        """Do nothing, because reading begins at the committed offsets."""
 
 
 def _read(value: bytes) -> _Message | None:

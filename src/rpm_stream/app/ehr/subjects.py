@@ -1,8 +1,7 @@
-"""The Patients and Devices that Observations name: which must be put on the FHIR server, and which
-must not.
+"""Decides which Patients and Devices that Observations name are put on the FHIR server.
 
-The EHR is the master of a person's data, so what it holds under an id already is overwritten only
-if it carries our identifier and the registry knows more than the bare id.
+The EHR is the master of a person's data. So a resource that it holds already is overwritten only if
+it carries our identifier and the registry knows more than the bare id.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ ASK_AGAIN_SECONDS = 600.0
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A reference in an Observation, "Patient/<id>"; ``identifier`` where that id is not our own
-    name for it.
+    """A reference in an Observation, "Patient/<id>".
+
+    ``identifier`` is set where that id is not our own name for it.
     """
 
     reference: str
@@ -37,18 +37,18 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Subjects:
-    """What is known of the server's Patients and Devices since the process began."""
+    """The facts about the server's Patients and Devices that this process has learned."""
 
     def __init__(self, client: FhirClient) -> None:
         self._client = client
         self._registry: dict[str, Resource] = {}
         self._settled: dict[str, bytes] = {}
         self._foreign: set[str] = set()
-        # until when they are not asked for again, which takes a minute
+        # by reference: the time until which it is not asked for again, since that takes a minute
         self._unanswered: dict[str, float] = {}
 
     def learn(self, value: bytes) -> bool:
-        """Take a registry entry. ``False`` where it cannot be read."""
+        """Take a registry entry. Returns False where it is unreadable."""
         try:
             entry = read_entry(value).entry
         except RegistryError:
@@ -57,13 +57,16 @@ class Subjects:
             resource = _resource("Device", device_resource(entry))
         elif isinstance(entry, PatientEntry):
             resource = _resource("Patient", patient_resource(entry))
-        else:  # a panel or a programme is nobody's resource
+        else:  # a panel or a programme has no resource
             return True
         self._registry[resource.reference] = resource
         return True
 
     async def missing(self, named: Iterable[Named]) -> list[Resource]:
-        """What must be put before Observations may name these. Tell ``stored`` when it has been."""
+        """Return the resources to put before Observations may name ``named``.
+
+        The caller calls ``stored`` when it has put them.
+        """
         wanted: list[Resource] = []
         for one in named:
             resource = self._registry.get(one.reference) or _minimal(one)
@@ -82,7 +85,7 @@ class Subjects:
         return [resource for resource in wanted if self._must_put(resource, found)]
 
     def stored(self, resources: Iterable[Resource]) -> None:
-        """These have been answered for; they are not sent again until the registry changes."""
+        """Note answered resources. They are not sent again until the registry changes."""
         self._settled.update((resource.reference, resource.body) for resource in resources)
 
     def _must_put(self, resource: Resource, found: dict[str, dict[str, Any] | None]) -> bool:
@@ -108,9 +111,7 @@ def _resource(kind: ResourceKind, resource: dict[str, Any]) -> Resource:
 
 
 def _minimal(named: Named) -> Resource | None:
-    """The bare resource of a reference; ``None`` for a reference that is neither Patient nor
-    Device.
-    """
+    """Return the bare resource of a reference, or None for neither Patient nor Device."""
     kind, _, name = named.reference.partition("/")
     if kind not in IDENTIFIER_SYSTEMS or not name:
         return None

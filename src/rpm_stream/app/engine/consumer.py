@@ -1,5 +1,6 @@
-"""Delivery: fetched records of one partition -> one event; acks -> commits that never pass an
-un-acked batch.
+"""Delivers the fetched records of one partition as one event, and commits acked batches.
+
+A commit never passes an un-acked batch.
 """
 
 from __future__ import annotations
@@ -20,30 +21,34 @@ from rpm_stream.app.engine.watermark import Batch, Watermark, parts
 from rpm_stream.app.runtime.end import EXIT_STUCK, die
 from rpm_stream.errors import RpmStreamError
 
-# Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the
-# others are, beside its backlog. Fetched late, records come many at a time, which costs less than
-# one by one.
+# A partition with so many delivered and un-acked batches is not fetched. The other partitions are,
+# beside its backlog. Records that are fetched late come many at a time, which costs less than one
+# by one.
 MOST_BATCHES = 2
 BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
 
 class GapError(RpmStreamError):
-    """Records were skipped between two fetches: going on would lose them."""
+    """Records were skipped between two fetches, and going on would lose them."""
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust ships no types for it
-    """A Faust message whose value is the list of fetched records and whose offset is the last
-    one's.
+    """A Faust message whose value is the list of fetched records.
+
+    Its offset is the one of the last record.
     """
 
     batch: Batch
 
 
 class BatchSchema(faust.Schema):  # type: ignore[misc]
-    """Hands the record list to the agent untouched."""
+    """Hands the record list to the agent without decoding it."""
 
     def compile(self, app: Any, **_: Any) -> Any:
-        """What Faust calls on each message: no decoding, so nothing to fail."""
+        """Return the function that Faust calls on each message.
+
+        It decodes nothing, so it cannot fail.
+        """
         create_event = app.create_event
 
         async def decode(message: Any, **_: Any) -> Any:
@@ -59,7 +64,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._watermarks: dict[TP, Watermark] = {}
         self._room = asyncio.Event()
         self._fetched_in = 0
-        self.revoked = False  # partitions were taken back, and none are assigned yet
+        self.revoked = False  # partitions were revoked, and none are assigned yet
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> Any:
@@ -77,8 +82,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                     continue
                 for tp, found in records.items():
                     if not self.flow_active:
-                        # a rebalance began meanwhile: recovery seeks all positions anew before the
-                        # flow resumes
+                        # A rebalance began meanwhile. Recovery sets all positions before the flow
+                        # resumes.
                         break
                     if app.consumer_generation_id != self._fetched_in:
                         self._across_a_rebalance(records)
@@ -92,8 +97,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 raise
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """Note the generation when the fetch begins, not before the wait for the flow: that may
-        last a rebalance.
+        """Note the generation when the fetch begins, and fetch.
+
+        The wait for the flow comes before that, because it may last a whole rebalance.
         """
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
@@ -101,16 +107,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await super()._wait_next_records(timeout)
 
     def _across_a_rebalance(self, records: Any) -> None:
-        """A fetch that was outstanding over a whole rebalance: state in it may lie behind
-        recovery's new positions.
+        """Raise GapError for state in a fetch that was under way during a whole rebalance.
 
-        Dropped, that state would be missed in silence; of sources a gap would show at the next
-        batch.
+        Its records may lie behind recovery's new positions. State that is dropped would be missed
+        in silence. A gap of a source would show at the next batch.
         """
         for tp in records:
             if tp.topic in self.app.tables.changelog_topics:
                 raise GapError(
-                    f"{tp.topic}[{tp.partition}]: fetched across a rebalance; starting anew"
+                    f"{tp.topic}[{tp.partition}]: fetched across a rebalance; a restart"
                     " restores all"
                 )
 
@@ -131,7 +136,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     ) -> None:
         is_changelog = tp.topic in self.app.tables.changelog_topics
         if tp not in active:
-            # the position moved on already: put it back, drop nothing
+            # The position has moved on already. Put it back, so that nothing is dropped.
             if not is_changelog and found:
                 await self._thread.seek_wait({tp: found[0].offset})
             return
@@ -141,7 +146,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self._deliver(tp, found, generation)
 
     async def _deliver(self, tp: TP, found: list[ConsumerRecord], generation: int) -> None:
-        # here: the next offset to read; perform_seek sets the same
+        # _read_offset holds the next offset to read here; perform_seek sets the same.
         following = self._read_offset[tp]
         if following is None:
             following = (await self._thread.earliest_offsets(tp))[tp]
@@ -156,7 +161,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 )
         for part in parts(found):
             if not self.flow_active or generation != self.app.consumer_generation_id:
-                # revoked meanwhile: nobody would ack it, and it would hold up the commit for ever
+                # Revoked meanwhile: the batch would never be acked and would block the commit for
+                # ever.
                 return
             await self._hand_over(tp, part, generation)
 
@@ -185,8 +191,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._read_offset[tp] = last.offset + 1
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """Of the partitions that have room; a live set, once empty, would read "all partitions"
-        to aiokafka.
+        """Fetch from the partitions that have room.
+
+        The set is frozen, because aiokafka reads an empty live set as "all partitions".
         """
         active = frozenset(active_partitions)
         open_ = frozenset(tp for tp in active if not self._is_full(tp))
@@ -196,8 +203,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await self._thread.getmany(open_, timeout if open_ == active else BRIEF_SECONDS)
 
     async def perform_seek(self) -> None:
-        """To the committed offsets; partitions without one, which Faust leaves where they are,
-        to their beginning.
+        """Seek to the committed offsets, and to the beginning of partitions without one.
+
+        Faust leaves partitions without a committed offset where they are.
         """
         await super().perform_seek()
         changelogs = self.app.tables.changelog_topics
@@ -211,7 +219,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     # --- ack and commit ---
 
     def ack(self, message: Any) -> bool:
-        """Note a batch as done; the commit may move on."""
+        """Mark a batch as done, so that the commit may move on."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
         if message.batch.acked:
@@ -248,26 +256,30 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return done
 
     async def commits(self, sources: Iterable[TP]) -> dict[TP, OffsetAndMetadata]:
-        """What the group has committed of ``sources``, asked of the broker; without those of
-        which it has nothing.
+        """Ask the broker which offsets the group has committed of ``sources``.
+
+        Partitions without a commit are left out.
         """
         asked = [driver.ensure_aiokafka_TP(tp) for tp in sources]
         found = await self._thread.call_thread(self._thread.fetch_commits, asked)
         return {TP(tp.topic, tp.partition): commit for tp, commit in found.items()}
 
     async def commit_again(self, offsets: Mapping[TP, int]) -> None:
-        """Write commits that stand, with what is known of the changelogs now."""
+        """Write existing commits again, with the present metadata of the changelogs."""
         await self._thread.commit(offsets)
 
     def owns(self, partition: int) -> bool:
-        """Whether this worker holds the partition now, restored and with no rebalance under way."""
+        """Whether this worker holds the partition, restored and with no rebalance under way."""
         app = self.app
         if self.revoked or app.rebalancing or app.in_recovery or app.should_stop:
             return False
         return any(tp.partition == partition for tp in self.applied_positions())
 
     def applied_positions(self) -> dict[TP, int]:
-        """Next offset to apply of each assigned source partition: behind it everything is acked."""
+        """Return the next offset to apply of each assigned source partition.
+
+        All messages before it are acked.
+        """
         changelogs = self.app.tables.changelog_topics
         found = {}
         for tp in self.assignment():
@@ -277,16 +289,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return found
 
     def next_of(self, topic: str, partition: int) -> int:
-        """The next offset to apply of one partition; 0 where nothing was committed yet."""
+        """Return the next offset to apply of one partition, or 0 without any commit."""
         return self.applied_positions().get(TP(topic, partition), 0)
 
     async def ends(self) -> dict[TP, int]:
-        """End offsets of the assigned source partitions, asked of the broker."""
+        """Ask the broker for the end offsets of the assigned source partitions."""
         tps = self.applied_positions().keys()
         return dict(await self._thread.highwaters(*tps)) if tps else {}
 
     async def lags(self) -> dict[TP, int]:
-        """Messages of each assigned source partition that are not applied yet."""
+        """Return how many messages of each assigned source partition are not applied yet."""
         ends = await self.ends()
         starts = dict(await self._thread.earliest_offsets(*ends)) if ends else {}
         applied = self.applied_positions()
@@ -296,15 +308,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """End the process if its group has given it up, unless it is leaving by itself."""
         if not self.app.should_stop and self._thread.is_outside():
             die(
-                "the group has given this worker up: another may have carried on with its work",
+                "engine.left_group",
                 EXIT_STUCK,
             )
 
     async def let_go(self) -> None:
-        """Take nothing more, drop what has not begun, return when the rest is written and acked.
+        """Take no more records, drop those that have not begun, and return when the rest is acked.
 
-        Faust would wait for each message that anything still refers to, and the last of each stream
-        is such a one.
+        Faust would wait for each message that anything still refers to, and the last message of
+        each stream is always referred to.
         """
         self.stop_flow()
         self.app.flow_control.suspend()
@@ -312,23 +324,24 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._unacked_messages.clear()
 
     def resume_flow(self) -> None:
-        """Not between a revocation and the assignment that follows it: a recovery that ends
-        meanwhile is an old one.
+        """Resume the flow, except between a revocation and the assignment that follows it.
+
+        A recovery that ends in that time is an old one.
         """
         if not self.revoked:
             super().resume_flow()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """The rebalance is over for the group; recovery comes next."""
+        """Note that the group's rebalance is over. Recovery comes next."""
         self.revoked = False
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
-        """Forget what another worker will carry on with. A worker that the group has given up ends
-        here.
+        """Forget the partitions that another worker will carry on with.
 
-        Its generation is reset then, which an ordinary rebalance does not do: somebody else has its
-        patients already, and whatever it still wrote would stand behind theirs.
+        A worker that the group has given up ends here. Its generation is reset then, which an
+        ordinary rebalance does not do. Another worker has its patients already, and its writes
+        would come behind those of that worker.
         """
         gone = set(revoked)
         if gone:

@@ -1,11 +1,10 @@
-"""A changelog that has lost what its agent has written is noticed, and nobody is begun anew in
-silence.
+"""Detects a changelog that has lost states, so that no state restarts empty without notice.
 
-Each commit of a source partition carries, as its metadata, what was durable then of the changelog
-of that partition: where it ended, and how many states it held, whatever other partitions hold of
-the same keys. Neither ever falls, whatever is compacted, and both are noted only after the broker
-has acknowledged the writes; so a changelog with less has been deleted, emptied or put back from an
-old copy. A commit without metadata, of an older release, says nothing.
+Each commit of a source partition carries metadata about the changelog of that partition. It holds
+the end of the changelog and the number of its states at that moment, whatever other partitions hold
+of the same keys. Neither ever falls, whatever is compacted, and both are noted only after the
+broker has acknowledged the writes. So a changelog with less has been deleted, emptied or put back
+from an old copy. A commit of an older release has no metadata and gives no information.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-import structlog
 from faust.types import TP
 
 from rpm_stream.app.runtime.end import EXIT_STATE, die
@@ -23,22 +21,21 @@ from rpm_stream.app.runtime.end import EXIT_STATE, die
 if TYPE_CHECKING:
     from rpm_stream.app.engine.recovery import BytesTable
 
-# Header of the record that 'rpm-stream state rebuild' writes behind the states of a partition that
-# it made anew; its value is the end that the lost changelog had. A tombstone, so that its key never
-# becomes a state.
+# Header of the record that 'rpm-stream state rebuild' writes behind the states of a rebuilt
+# partition. Its value is the end that the lost changelog had. The record is a tombstone, so its key
+# never becomes a state.
 BEGUN_ANEW: Final = "rpm-begun-anew"
 BEGUN_ANEW_KEY: Final = b"\x00rpm-begun-anew"
-SURE_SECONDS = 5.0  # a broker that has just come back may show less than it has for a moment
+SURE_SECONDS = 5.0  # just after its return a broker may show less than it has
 POLL_SECONDS = 0.5
-log = structlog.get_logger()
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What a commit says of the changelog: ``end`` the offset behind its last record, ``states``
-    how many keys.
+    """The facts about a changelog in a commit's metadata.
 
-    ``held``: the lowest offset of the source from which on messages of somebody are kept; None
-    where all are applied.
+    ``end`` is the offset behind the last record, and ``states`` the number of keys. ``held`` is the
+    lowest offset of the source from which messages of a held key are kept, or None where all
+    messages are applied.
     """
 
     end: int
@@ -47,7 +44,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Lost(NamedTuple):
-    """What a partition of a changelog has, and what the last commit knew that it had."""
+    """The content of a changelog partition, and the content that the last commit noted."""
 
     partition: int
     found: Note
@@ -55,7 +52,7 @@ class Lost(NamedTuple):
 
     @property
     def fault(self) -> str:
-        """In words."""
+        """The difference as text."""
         return (
             f"it ends at {self.found.end} with {self.found.states} states; when its agent last"
             f" committed it ended at {self.known.end} with {self.known.states}"
@@ -66,12 +63,12 @@ _read = msgspec.json.Decoder(Note)
 
 
 def written(note: Note) -> str:
-    """The metadata of a commit."""
+    """Return the metadata of a commit."""
     return msgspec.json.encode(note).decode()
 
 
 def read_note(metadata: str | None) -> Note | None:
-    """What a commit's metadata says; None where it says nothing of a changelog."""
+    """Return the note in a commit's metadata, or None where it holds none."""
     try:
         return _read.decode(metadata or "")
     except msgspec.MsgspecError:
@@ -79,9 +76,7 @@ def read_note(metadata: str | None) -> Note | None:
 
 
 def begun_anew(record: Any) -> int | None:
-    """The end of the lost changelog that this record of a new one stands for; None for any other
-    record.
-    """
+    """Return the end of the lost changelog that a rebuild record names, or None."""
     for name, value in record.headers or ():
         if name == BEGUN_ANEW and value.isdigit():
             return int(value)
@@ -89,12 +84,13 @@ def begun_anew(record: Any) -> int | None:
 
 
 def is_lost(found: Note, known: Note | None, anew: int) -> bool:
-    """Whether a changelog has lost what a commit knew. ``anew``: the end for which it was made anew
-    since, or -1.
+    """Whether a changelog has lost states that a commit noted.
 
-    An end never falls, whatever is compacted. The number of states tells only where none is left:
-    retention empties a partition without moving its end, and a wrong 65 would end the care of all
-    others in it.
+    ``anew`` is the end for which the changelog was rebuilt since, or -1.
+
+    An end never falls, whatever is compacted. The number of states is evidence only where none is
+    left, because retention empties a partition without moving its end. A wrong exit with 65 would
+    end the care of all others in the partition.
     """
     if known is None or known.end <= anew:
         return False
@@ -102,9 +98,9 @@ def is_lost(found: Note, known: Note | None, anew: int) -> bool:
 
 
 async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) -> None:
-    """End the process with EXIT_STATE if one of the restored ``partitions`` has lost something.
+    """End the process with EXIT_STATE if one of the restored ``partitions`` has lost states.
 
-    Where it was made anew, the commit is written again with what there is now.
+    For a partition that was rebuilt, the commit is written again with the present note.
     """
     changelog = table.changelog_topic.get_topic_name()
     for tp, (offset, metadata) in (
@@ -122,7 +118,7 @@ async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) ->
 
 
 async def _found(app: Any, table: BytesTable, partition: int, known: Note | None) -> Note:
-    """What there is; asked again for a while where that is less than was known."""
+    """Return the present note. Ask again for ``SURE_SECONDS`` where it is less than ``known``."""
     tp = TP(table.changelog_topic.get_topic_name(), partition)
     end = asyncio.get_running_loop().time() + SURE_SECONDS
     while True:
@@ -133,13 +129,14 @@ async def _found(app: Any, table: BytesTable, partition: int, known: Note | None
 
 
 def lost(changelog: str, what: Lost) -> None:
-    """End the process: a person must act."""
+    """End the process, because a person must act."""
     die(
-        "the states of a partition are lost: its changelog was deleted, emptied or put back from an"
-        " old copy. Nothing was dropped and nobody begun anew: put the topic back, or make its"
-        " states anew from what the other topics still hold with 'rpm-stream state rebuild'",
+        "state.lost",
         EXIT_STATE,
         changelog=changelog,
         partition=what.partition,
         fault=what.fault,
+        hint="the changelog was deleted, emptied or put back from an old copy; nothing was dropped"
+        " or reset: put the topic back, or make its states again from what the other topics still"
+        " hold with 'rpm-stream state rebuild'",
     )

@@ -1,8 +1,9 @@
-"""No zombies: a worker that stood still for longer than its session must not write again.
+"""Ends a worker that stood still for longer than its session, before it writes again.
 
-Stopped, swapped out or with its machine asleep, it was given up, and another has carried on with
-its patients. Awake, it would go on where it stood, and put its old states over the newer ones,
-before it hears that it is no member any more: without transactions the broker takes them.
+A worker that is stopped, swapped out or on a sleeping machine is given up by its group, and another
+worker carries on with its patients. When the first one wakes, it would go on and write its old
+states over the newer ones before it learns that it is no longer a member. Without transactions the
+broker accepts those writes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ def awake_or_not() -> float:
 
 
 class Pulse:
-    """Notes twice a second that the process runs; ``end`` is called when it had not for
-    ``longest`` seconds.
+    """Notes twice a second that the process runs.
+
+    It calls ``end`` when the process had not run for ``longest`` seconds.
     """
 
     def __init__(
@@ -34,15 +36,15 @@ class Pulse:
         self._last: float | None = None
 
     def start(self) -> None:
-        """From the running event loop: begin to beat.
+        """Begin to beat. Called from the running event loop.
 
-        Awake again, the beat is among the first to run.
+        After a sleep of the machine, the beat is among the first callbacks to run.
         """
         self.check()
         self._last = self._clock()
         asyncio.get_running_loop().call_later(EVERY_SECONDS, self.start)
 
     def check(self) -> None:
-        """To be called before anything is written."""
+        """Call ``end`` if the process stood still. Called before anything is written."""
         if self._last is not None and self._clock() - self._last > self._longest:
             self._end()

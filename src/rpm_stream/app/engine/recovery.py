@@ -1,6 +1,4 @@
-"""State: a table of sealed bytes, written to its changelog in batches and restored a fetch at a
-time.
-"""
+"""The table of sealed states. It is written to its changelog in batches and restored by fetches."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
             self.signal_recovery_end.set()
 
     def apply_records(self, tp: TP, records: list[ConsumerRecord]) -> None:
-        """Apply changelog records that were fetched; says when the partition is complete."""
+        """Apply fetched changelog records, and signal when the recovery is complete."""
         if tp in self.active_tps:
             offsets = self.active_offsets
             self._active_events_received_at[tp] = monotonic()
@@ -51,17 +49,17 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
             self.flush_buffers()
             self._set_recovery_ended()
             self._signal_end()
-            # Faust's own reader of changelogs clears the signal every 5 s; say it once more after
+            # Faust's own reader of changelogs clears the signal every 5 s, so set it again after
             # that moment.
             asyncio.get_running_loop().call_later(0.05, self._signal_end)
         if not self.tables.standbys_ready and not self.standby_remaining_total():
             self.tables.on_standbys_ready()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Let the tables look at what was restored; then the flow resumes.
+        """Let the tables check the restored states, then resume the flow.
 
-        It is stopped meanwhile, as Faust has let it go already: a source that is read before its
-        positions are set would be delivered from wherever it stands.
+        Faust has resumed the flow already, so it is stopped meanwhile. A source that is read before
+        its positions are set would be delivered from a wrong offset.
         """
         self.app.consumer.stop_flow()
         self.app.flow_control.suspend()
@@ -73,7 +71,7 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
 
 
 class BatchTableManager(TableManager):  # type: ignore[misc]
-    """Faust's table manager with the recovery above."""
+    """Faust's table manager with ``BatchRecovery``."""
 
     @property
     def recovery(self) -> Any:  # the attribute is untyped in Faust
@@ -84,7 +82,7 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
 
 
 class Kept(NamedTuple):
-    """What one partition of the changelog holds of a key."""
+    """The last record of a key in one changelog partition."""
 
     blob: bytes
     offset: int
@@ -94,15 +92,20 @@ class Kept(NamedTuple):
 class BytesTable(faust.Table):  # type: ignore[misc]
     """Bytes by key on the memory store.
 
-    ``source``: the topic of whose partitions it holds the states. ``places``: where in its
-    changelog partition each state stood last, and when. ``several``: of keys that lie in more than
-    one partition, what each of these holds: clients that hash in different ways bring a device
-    there. The newest counts, before it one that is held: its messages wait. ``ends`` and ``there``:
-    what of a changelog partition is durable for certain, its end and its keys, whatever other
-    partitions hold of them; ``anew``: the end of a lost one that it was made anew for; ``held``:
-    the lowest offset of the source from which on messages are kept (``agents/holding.py``).
-    ``on_restored`` is called after each recovery with the partitions, before anything is delivered:
-    the last moment at which a state that is no good has done no harm.
+    ``source`` is the topic whose partitions the states belong to. ``places`` holds, by key, the
+    offset and the timestamp of its last changelog record.
+
+    ``several`` is for keys that lie in more than one partition, because clients that hash in
+    different ways write there. It holds the record of each partition. A held record counts first,
+    because its messages wait. Otherwise the newest counts.
+
+    ``ends`` and ``there`` hold what is durable of each changelog partition for certain: its end and
+    its keys, whatever other partitions hold of them. ``anew`` holds the end of a lost changelog for
+    which a partition was rebuilt. ``held`` holds the lowest offset of the source from which
+    messages are kept (``agents/holding.py``).
+
+    ``on_restored`` is called with the partitions after each recovery, before anything is delivered.
+    It is the last moment at which an unusable state has done no harm.
     """
 
     source = ""
@@ -118,7 +121,7 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         self.on_restored: Callable[[set[int]], Awaitable[None]] = _nothing_to_look_at
 
     def apply_records(self, partition: int, records: list[ConsumerRecord]) -> None:
-        """Enter changelog records of one partition."""
+        """Apply changelog records of one partition."""
         for record in records:
             if record.value is None:
                 self._drop(record.key, partition)
@@ -132,7 +135,7 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         self.ends[partition] = max(self.ends.get(partition, 0), records[-1].offset + 1)
 
     def _enter(self, key: bytes, partition: int, found: Kept) -> None:
-        """Let what a partition holds of a key count from now on."""
+        """Store the record of a key in a partition, and let it count."""
         where = self.data._key_partition
         if (before := where.get(key)) not in (None, partition) and key not in self.several:
             self.several[key] = {before: Kept(self.data.data[key], *self.places[key])}
@@ -144,14 +147,12 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         self.data.data[key] = found.blob
 
     def _choose(self, key: bytes) -> None:
-        """Of what several partitions hold of a key, whichever was read last, let the one count
-        that is to.
-        """
+        """Let the right record of a key in several partitions count, whichever was read last."""
         if found := self.several.get(key):
             self._enter(key, *max(found.items(), key=_weight))
 
     def _drop(self, key: bytes, partition: int) -> None:
-        """A partition holds nothing of a key any more."""
+        """Forget the record of a key in a partition."""
         self.there[partition].discard(key)
         found = self.several.get(key, {})
         found.pop(partition, None)
@@ -163,29 +164,29 @@ class BytesTable(faust.Table):  # type: ignore[misc]
             self.several.pop(key, None)
 
     def note(self, partition: int) -> Note:
-        """What is durable of a changelog partition for certain."""
+        """Return what is durable of a changelog partition for certain."""
         return Note(
             self.ends.get(partition, 0), len(self.there[partition]), self.held.get(partition)
         )
 
     def blob(self, key: bytes) -> bytes | None:
-        """The last written state of ``key``."""
+        """Return the last written state of ``key``."""
         found: bytes | None = self.data.data.get(key)
         return found
 
     def keys_of(self, partitions: set[int]) -> list[bytes]:
-        """All keys that live in ``partitions``."""
+        """Return all keys in ``partitions``."""
         return [
             key for key, partition in self.data._key_partition.items() if partition in partitions
         ]
 
     def place_of(self, key: bytes) -> tuple[int | None, int | None]:
-        """Partition and offset of the changelog record that ``key`` was restored from."""
+        """Return partition and offset of the changelog record that ``key`` was restored from."""
         offset, _ = self.places.get(key, (None, None))
         return self.data._key_partition.get(key), offset
 
     async def write(self, partition: int, states: Mapping[bytes, bytes]) -> None:
-        """Make states durable, then visible. Raises what the broker says."""
+        """Make states durable, then visible. Raises the broker's errors."""
         futures = await self.app.producer.send_all(
             [
                 (self.changelog_topic.get_topic_name(), key, blob, partition)
@@ -201,8 +202,10 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         self.ends[partition] = max(self.ends.get(partition, 0), end)
 
     async def _check_end(self, partition: int) -> None:
-        """A write came to stand before an earlier one, or the broker did not say where: does it
-        still have that?
+        """Check that the broker still has an earlier write.
+
+        Called when a write got a lower offset than an earlier one, or when the broker gave no
+        offset.
         """
         tp = TP(self.changelog_topic.get_topic_name(), partition)
         end = (await self.app.consumer.highwaters(tp)).get(tp)
@@ -211,9 +214,9 @@ class BytesTable(faust.Table):  # type: ignore[misc]
 
 
 def _weight(found: tuple[int, Kept]) -> tuple[bool, int]:
-    """What counts of a key that several partitions hold something of."""
+    """The rank of a key's record among those of several partitions."""
     return read_held(found[1].blob) is not None, found[1].timestamp
 
 
 async def _nothing_to_look_at(partitions: set[int]) -> None:
-    """What a table without an agent does after a recovery."""
+    """Check nothing: the default of a table without an agent."""

@@ -1,5 +1,6 @@
-"""The consumer's own thread: a short fetch wait, and commits that say what of a changelog is
-durable.
+"""The consumer's thread, with a short fetch wait and metadata in its commits.
+
+The metadata notes what is durable of the changelog.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
+import structlog
 from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -16,11 +18,13 @@ from faust.types import TP
 
 from rpm_stream.app.engine.lost import written
 
+log = structlog.get_logger()
+
 FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
 
 
 class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ships no types for it
-    """Faust's consumer thread with these two things of its own."""
+    """Faust's consumer thread with a shorter fetch wait and with metadata in commits."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -28,7 +32,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
         return consumer
 
     def is_outside(self) -> bool:
-        """Whether the group knows this member no longer."""
+        """Whether the group no longer knows this member."""
         coordinator = getattr(self._consumer, "_coordinator", None)
         return (
             coordinator is not None
@@ -36,9 +40,9 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
         )
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """As Faust's, with metadata.
+        """Commit as Faust does, with metadata.
 
-        What else than a rebalance keeps a commit from being done ends the worker.
+        Any failure other than a rebalance ends the worker.
         """
         assigned = self.assignment()
         commits = {
@@ -54,17 +58,17 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
                 await self._give_up(error)
             return False
         except Exception as error:  # noqa: BLE001
-            # as upstream: whatever it is, the worker ends with it
+            # as upstream: any exception ends the worker
             await self._give_up(error)
             return False
         return True
 
     async def _give_up(self, error: Exception) -> None:
-        self.log.error("committing failed: %r", error)
+        log.error("engine.commit_failed", error=repr(error))
         await self.crash(error)
 
     def _metadata(self, tp: TP) -> str:
-        """What is durable of the changelog beside ``tp``; nothing where no states belong to it."""
+        """Return what is durable of the changelog of ``tp``, or "" for a topic without states."""
         table = self.consumer.app.states
         return (
             written(table.note(tp.partition))
@@ -75,6 +79,6 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
     async def fetch_commits(
         self, partitions: Iterable[TopicPartition]
     ) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What the group has committed, with its metadata. To be called in the thread."""
+        """Return the group's commits with their metadata. Called in the thread."""
         coordinator = self._ensure_consumer()._coordinator
         return dict(await coordinator.fetch_committed_offsets(list(partitions)))

@@ -1,5 +1,6 @@
-"""Lag, and the rule that Faust lacks: assigned, behind, and nothing done for a while means the
-process must end.
+"""Measures lag, and ends a process that is assigned partitions, behind, and makes no progress.
+
+Faust has no such rule.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is ov
 
 
 async def watch(app: BatchApp, stage: str) -> None:
-    """Measure lag for ever; end the process when the consumer is stuck."""
+    """Measure lag for ever, and end the process when the consumer is stuck."""
     app.pulse.start()
-    # by partition that is behind: where it stood, and since when
+    # for each partition that is behind: its position, and since when it is unchanged
     moved: dict[TP, tuple[int | None, float]] = {}
     while True:
         await asyncio.sleep(EVERY_SECONDS)
@@ -38,13 +39,13 @@ async def watch(app: BatchApp, stage: str) -> None:
         age = max((now - since for _, since in moved.values()), default=0.0)
         COMMIT_AGE.labels(stage).set(age)
         if age > STUCK_SECONDS:
-            die("assigned but not consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))
+            die("engine.not_consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))
 
 
 async def _lags(app: BatchApp) -> dict[TP, int]:
-    """Lag by partition.
+    """Return the lag by partition.
 
-    A rebalance that lasts, or a broker that cannot answer, counts as work left undone.
+    A rebalance that lasts, or a broker that cannot answer, counts as lag.
     """
     if app.rebalancing or app.in_recovery:
         return {UNKNOWN: 1}

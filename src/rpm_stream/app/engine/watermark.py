@@ -1,4 +1,4 @@
-"""What of a partition was delivered, what of it is done, and so how far the commit may go."""
+"""Tracks delivered and acked batches to find the highest offset that is safe to commit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from aiokafka.structs import ConsumerRecord
 
-# of values; a compressed fetch may hold many times that, and would be acked late
+# Bytes of values. A compressed fetch may hold many times that, and would be acked late.
 BATCH_OCTETS = 1024 * 1024
 
 
 class Batch:
-    """Delivered records of a partition: their last offset, and whether they are done."""
+    """Delivered records of a partition, with their last offset and whether they are done."""
 
     __slots__ = ("acked", "last")
 
@@ -22,8 +22,9 @@ class Batch:
 
 
 class Watermark:
-    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked
-    ones.
+    """The delivered batches of one partition, in order.
+
+    ``commit`` is the end of the contiguous acked ones.
     """
 
     def __init__(self) -> None:
@@ -31,13 +32,13 @@ class Watermark:
         self.commit: int | None = None
 
     def settle(self) -> None:
-        """Move on over the batches that are done."""
+        """Move ``commit`` over the batches that are done."""
         while self.batches and self.batches[0].acked:
             self.commit = self.batches.popleft().last + 1
 
 
 def parts(records: list[ConsumerRecord]) -> Iterator[list[ConsumerRecord]]:
-    """The records in order, so many at a time that their values have about ``BATCH_OCTETS``."""
+    """Split the records, in order, into parts whose values have about ``BATCH_OCTETS``."""
     start = size = 0
     for end, record in enumerate(records, 1):
         size += len(record.value or b"")

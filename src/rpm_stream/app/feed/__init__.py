@@ -1,4 +1,4 @@
-"""The feed: what a clinician sees.
+"""The feed that a clinician sees.
 
-A plain consumer of the topics; it writes nothing but actions.
+It is a plain consumer of the topics, and writes nothing but actions.
 """

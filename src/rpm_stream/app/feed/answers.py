@@ -1,10 +1,10 @@
-"""What became of a decision that the alert does not show: an answer within seconds of its being
-judged.
+"""Finds the result of a decision that the alert does not show, within seconds of its judging.
 
-The judge writes what it carries out or refuses into the alert. Where it keeps nothing of the alert
-(its patient's state was lost since), has said the same already, or holds the patient's messages,
-nothing comes. So the progress is watched: once ingest has passed the decision on, and the judge has
-worked through all that was there then, the newest record of the alert is what there is to say.
+The judge writes what it carries out or refuses into the alert. It writes nothing where it has no
+state of the alert, because its patient's state was lost, where it has refused the same before, or
+where it holds the patient's messages. So the progress is watched. Once ingest has forwarded the
+decision, and the judge has applied all messages that were there then, the newest record of the
+alert gives the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rpm_stream.pipeline.held import RULE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import Alert
 
-# the broker's clock stamps what waits, ours the decision
+# the broker's clock stamps waiting records, the feed's clock the decision
 CLOCKS_APART: Final = timedelta(seconds=2)
 WORDS: Final[dict[Answer, str]] = {
     "kept": (
@@ -36,9 +36,7 @@ WORDS: Final[dict[Answer, str]] = {
 
 
 def look(state: FeedState, progress: Progress) -> None:
-    """After each look at the progress: answer the decisions that were judged and that nothing
-    came of.
-    """
+    """Answer the decisions that were judged without a result. Called after each look."""
     for key, pending in list(state.pending.items()):
         alert = state.alerts.get(key)
         if alert is None:
@@ -56,7 +54,7 @@ def look(state: FeedState, progress: Progress) -> None:
 def is_held(alert: Alert, alerts: Iterable[Alert]) -> bool:
     """Whether the messages of the alert's patient wait until their state is mended.
 
-    The alert that says so does not.
+    The alert that reports this is itself not held.
     """
     return alert.rule != RULE and any(
         each.patient == alert.patient and each.rule == RULE and each.state != "resolved"
@@ -65,7 +63,7 @@ def is_held(alert: Alert, alerts: Iterable[Alert]) -> bool:
 
 
 def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pending:
-    """What is known of a decision after a look at the progress."""
+    """Return a decision with what a look at the progress shows of it."""
     upto = progress.judged_up_to
     at = progress.checked_at
     if pending.answer == "kept" and not held:
@@ -84,7 +82,7 @@ def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pen
             if upto > pending.forwarded_at + CLOCKS_APART
             else pending
         )
-    if at <= pending.judged_at + CLOCKS_APART:  # time for the alert's record to come here
+    if at <= pending.judged_at + CLOCKS_APART:  # leaves time for the alert's record to arrive
         return pending
     return replace(pending, answer=_answer(pending, alert, held))
 
@@ -92,12 +90,13 @@ def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pen
 def _answer(pending: Pending, alert: Alert, held: bool) -> Answer:
     if held:
         return "kept"
-    # The judge writes a refusal once, whoever asks: the history may hold it from before.
+    # The judge writes a refusal once for all people, so the history may hold it from before.
     return "refused" if refuses(typed(alert.history), pending.action) else "unkept"
 
 
 def overdue_since(pending: Pending, now: datetime) -> bool:
-    """Whether a decision is shown as unconfirmed: neither the alert nor the progress has said
-    anything in its time.
+    """Whether a decision is shown as unconfirmed.
+
+    That is so when neither the alert nor the progress has answered it in time.
     """
     return pending.answer is None and pending.overdue_at is not None and now >= pending.overdue_at

@@ -1,6 +1,4 @@
-"""The chart of a vital around an alert: its points in one unit, the limits that held, and what
-the evidence is.
-"""
+"""The chart of a vital around an alert: its points in one unit, the limits, and the evidence."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from rpm_stream.knowledge import Knowledge, Points, Vital
 from rpm_stream.knowledge.registry import years_old
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
 
-# before the first evidence and after the last change: enough to see what led to it
+# before the first evidence and after the last change, enough to see what led to the alert
 AROUND = timedelta(hours=6)
 MOST_CHARTS = 4
 NEWS2_BANDS: dict[int, tuple[Priority, str]] = {
@@ -21,7 +19,7 @@ NEWS2_BANDS: dict[int, tuple[Priority, str]] = {
     2: ("medium", "NEWS2 amber"),
 }
 
-# UCUM as people write it.
+# UCUM units as people write them.
 UNIT_WORDS = {
     "mm[Hg]": "mmHg",
     "Cel": "°C",
@@ -33,7 +31,10 @@ UNIT_WORDS |= {"[lb_av]": "lb", "[in_i]": "in", "{steps}": "steps", "{score}": "
 
 
 class ChartPoint(Record, frozen=True, kw_only=True):
-    """A reading in the chart's unit; ``value`` None with ``absent`` where the device gave none."""
+    """A reading in the chart's unit.
+
+    ``value`` is None, with ``absent``, where the device gave none.
+    """
 
     at: datetime
     value: float | None
@@ -43,8 +44,9 @@ class ChartPoint(Record, frozen=True, kw_only=True):
 
 
 class LimitLine(Record, frozen=True, kw_only=True):
-    """A limit in the chart's unit; ``side`` low means that values below are out, high that
-    values above are.
+    """A limit in the chart's unit.
+
+    With ``side`` low, values below it are out. With high, values above it are.
     """
 
     value: float
@@ -55,7 +57,7 @@ class LimitLine(Record, frozen=True, kw_only=True):
 
 
 class Chart(Record, frozen=True, kw_only=True):
-    """One vital from ``since`` to ``until``, in order of measured time; ``unit`` is UCUM."""
+    """One vital from ``since`` to ``until``, in order of measured time. ``unit`` is UCUM."""
 
     vital: str
     title: str
@@ -68,11 +70,10 @@ class Chart(Record, frozen=True, kw_only=True):
 
 
 def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) -> list[Chart]:
-    """The vitals that the evidence names, else those of the alert's group that are known; at most
-    ``MOST_CHARTS``.
+    """Return charts of the evidence's vitals, or else of the known vitals of the alert's group.
 
-    They end at ``now`` at the latest (to the minute: a chart that moves every second cannot be
-    read).
+    There are at most ``MOST_CHARTS``. They end at ``now`` at the latest, to the minute, because a
+    chart that moves every second cannot be read.
     """
     evidence = state.evidence(alert)
     vitals = list(dict.fromkeys(vital for vital, _ in evidence.values()))
@@ -121,7 +122,7 @@ def _chart(
 def _shown(
     point: Point, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge
 ) -> ChartPoint:
-    """The point in the chart's unit; without value where nothing says how its unit converts."""
+    """Return the point in the chart's unit, without value where its unit has no conversion."""
     known, unit = chart
     value = point.value
     if value is not None and point.unit != unit:
@@ -136,8 +137,9 @@ def _shown(
 def limit_lines(
     entry: PatientEntry, vital: str, unit_and_time: tuple[str, datetime], knowledge: Knowledge
 ) -> Iterator[LimitLine]:
-    """What judges the vital at the time: on each side the patient's own limits, else shipped
-    ones and NEWS2 bands.
+    """Yield the limits that judge the vital at the time.
+
+    On each side they are the patient's own limits, or else the shipped ones and the NEWS2 bands.
     """
     unit, at = unit_and_time
     known = knowledge.vitals.get(vital)
@@ -174,14 +176,14 @@ def _shipped_lines(
                 )
     age = years_old(entry, at)
     if entry.pregnant or (age is not None and age < knowledge.news2.adult_from_years):
-        return  # the chart is for adults who are not pregnant
+        return  # NEWS2 is for adults who are not pregnant
     for chart in knowledge.news2.parameters().values():
         if vital in chart.vitals:
             yield from _news2_lines(chart, entry, unit, knowledge)
 
 
 def _own(entry: PatientEntry, vital: str, side: str, at: datetime) -> list[Limit]:
-    """The patient's limits of this side that hold at ``at``: of those valid by then, the newest."""
+    """Return the newest of the patient's limits of this side that are valid at ``at``."""
     valid = [
         limit
         for limit in entry.limits
@@ -226,8 +228,9 @@ def _line(
 def _news2_lines(
     chart: Points, entry: PatientEntry, unit: str, knowledge: Knowledge
 ) -> Iterator[LimitLine]:
-    """Where the chart's red and amber bands begin: the last value of a low band, the first value
-    of a high one.
+    """Yield the beginnings of the red and amber bands of NEWS2.
+
+    It is the last value of a low band, and the first value of a high band.
     """
     rows = chart.rows
     if entry.oxygen_scale == 2 and chart.rows_scale_2_air:

@@ -1,8 +1,8 @@
-"""From the topics into the feed's state: plain consumers without a group, all partitions, nothing
-committed.
+"""Reads the topics into the feed's state, with plain consumers without a group.
 
-Every start reads the alerts and the registry from the beginning (both are compacted) and the
-readings of the last hours, so the feed has no state of its own to lose.
+They read all partitions and commit nothing. Every start reads the alerts and the registry from the
+beginning (both are compacted) and the readings of the last hours. So the feed has no state of its
+own to lose.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
 
-READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a start
+READ_BACK = timedelta(hours=24)  # of append time, for the charts at a start
 READ_BACK_MESSAGES = 100_000  # at most so many a partition, so that a start takes seconds
 RETRY_S = 1.0
 PRUNE_S = 60.0
@@ -44,8 +44,9 @@ _alert = msgspec.json.Decoder(Alert)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The topics that the feed reads and writes, and the groups that it watches (group -> its
-    input topics).
+    """The topics that the feed reads and writes.
+
+    ``groups`` holds the consumer groups that it watches, each with its input topics.
     """
 
     alerts: str = names.ALERTS
@@ -56,10 +57,10 @@ class Sources:
 
 
 def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes], now: datetime) -> None:
-    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red
-    one.
+    """Apply a message of ``rpm.alerts``.
 
-    What is over is not kept: a long topic holds every alert that ever was.
+    An unreadable one is counted and shown, because it could be a red alert. An alert that is over
+    is not kept, because a long topic holds every alert that ever existed.
     """
     if record.value is None:
         state.remove_alert((record.key or b"").decode(errors="replace"))
@@ -78,7 +79,7 @@ def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes], now: dat
 
 
 def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.registry``."""
+    """Apply a message of ``rpm.registry``."""
     if record.value is None:
         state.registry.remove((record.key or b"").decode(errors="replace"))
         state.touch()
@@ -90,9 +91,10 @@ def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
 
 
 def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.readings``. Readings that a person took back leave the charts, and stand
-    in those of whoever they were given to. A decision about an alert draws nothing: the alert tells
-    what came of it.
+    """Apply a message of ``rpm.readings``.
+
+    Readings that a person took back leave the charts, and enter those of the patient that they were
+    given to. A decision about an alert draws nothing, because the alert shows its result.
     """
     try:
         message = None if record.value is None else read_message(record.value)
@@ -116,8 +118,9 @@ def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:
 async def follow_alerts(
     bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]
 ) -> None:
-    """Read the alerts from the beginning, for ever; ``state.ready`` once the end of the start
-    has been reached.
+    """Read the alerts from the beginning, for ever.
+
+    ``state.ready`` is set once the records that were there at the start are read.
     """
 
     def ready() -> None:
@@ -137,8 +140,9 @@ async def follow_registry(bootstrap: str, topic: str, state: FeedState) -> None:
 async def follow_readings(
     bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]
 ) -> None:
-    """Read the readings from ``READ_BACK`` ago (at most ``READ_BACK_MESSAGES`` a partition), for
-    ever.
+    """Read the readings from ``READ_BACK`` ago, for ever.
+
+    At most ``READ_BACK_MESSAGES`` a partition are read back.
     """
     async with _assigned(bootstrap, topic) as reader:
         partitions = reader.assignment()
@@ -156,7 +160,7 @@ async def follow_readings(
 
 
 async def prune_for_ever(state: FeedState, now: Callable[[], datetime]) -> None:
-    """Forget what is over, once a minute."""
+    """Forget alerts that are over, once a minute."""
     while True:
         await asyncio.sleep(PRUNE_S)
         state.prune(now())
@@ -164,8 +168,9 @@ async def prune_for_ever(state: FeedState, now: Callable[[], datetime]) -> None:
 
 @asynccontextmanager
 async def _assigned(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of all partitions of ``topic`` from their beginning on, as soon as the broker
-    answers and the topic exists.
+    """A consumer of all partitions of ``topic``, from their beginning on.
+
+    Waits until the broker answers and the topic exists.
     """
     partitions = await _existing(bootstrap, topic)
     async with consumer(bootstrap, isolation_level="read_committed") as reader:
@@ -186,7 +191,7 @@ async def _existing(bootstrap: str, topic: str) -> list[TopicPartition]:
 
 
 class Actions:
-    """Sends what a person decided to ``rpm.actions``, keyed by patient."""
+    """Sends people's decisions to ``rpm.actions``, keyed by patient."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
@@ -195,14 +200,14 @@ class Actions:
         self._producer: AIOKafkaProducer | None = None
         self._open = AsyncExitStack()
         self._starting = asyncio.Lock()
-        # a producer that is no good any more, until it has stopped
+        # an unusable producer, until it has stopped
         self._leaving: asyncio.Task[None] | None = None
 
     async def send(self, action: Action) -> asyncio.Future[Any]:
-        """Enter it; what comes back ends when the broker has it, which may be long after a broker
-        has gone away.
+        """Enter an action, and return a future that ends when the broker has it.
 
-        Raises KafkaError where it could not be entered: then it is not sent later either.
+        After a broker has gone away that may take long. Raises KafkaError where the action could
+        not be entered. It is not sent later then either.
         """
         try:
             async with asyncio.timeout(ENTER_S):
@@ -218,8 +223,10 @@ class Actions:
         return sent
 
     def _ended(self, writer: Any, sent: asyncio.Future[Any]) -> None:
-        """A record that failed leaves a gap in the producer's numbers, at which the broker
-        refuses all that follow.
+        """Stop a producer whose record failed.
+
+        A failed record leaves a gap in the producer's sequence numbers, and the broker refuses all
+        records behind it.
         """
         if self._producer is not writer or not (sent.cancelled() or sent.exception()):
             return

@@ -1,6 +1,4 @@
-"""Which stages run on a machine whose clock is wrong: what they say of themselves in the topic
-of the clocks.
-"""
+"""Finds stages on a machine with a wrong clock, from their messages in the topic of the clocks."""
 
 from __future__ import annotations
 
@@ -14,23 +12,23 @@ from aiokafka import TopicPartition
 from rpm_stream.app.kafka.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
 from rpm_stream.app.kafka.clients import AWAY, consumer
 
-# what a stage said before that is of one that has gone
+# An older message is of a stage that has ended.
 FRESH = timedelta(seconds=4 * EVERY_SECONDS)
 POLL_MS = 1000
 log = structlog.get_logger("rpm_stream.feed")
 
 
 class Machines:
-    """The newest word of each stage; ``now`` gives the broker's time."""
+    """The newest message of each stage. ``now`` returns the broker's time."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._said: dict[str, tuple[datetime, float]] = {}
 
     def note(self, value: bytes | None, at: datetime) -> None:
-        """A message of the topic, received at ``at``.
+        """Take a message of the topic, received at ``at``.
 
-        Of several workers of a stage the one that is off counts.
+        Of several workers of a stage the one with the larger error counts.
         """
         look = read_look(value)
         if look is None:
@@ -40,7 +38,7 @@ class Machines:
             self._said[look.stage] = (at, look.ahead)
 
     def off(self) -> dict[str, int]:
-        """The stages whose machine's clock is wrong now, and by how many seconds it is ahead."""
+        """Return the stages with a wrong clock, and by how many seconds each is ahead."""
         since = self._now() - FRESH
         return {
             stage: round(ahead)
@@ -49,19 +47,19 @@ class Machines:
         }
 
     async def follow(self, bootstrap: str) -> None:
-        """Read the topic from its end on until cancelled. A broker that is away only delays."""
+        """Read the topic from its end on, until cancelled. A broker that is away only delays."""
         while True:
             try:
                 await self._follow(bootstrap)
             except AWAY as error:
-                log.warning("clocks.unreachable", error=type(error).__name__)
+                log.warning("feed.clocks_unreachable", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _follow(self, bootstrap: str) -> None:
         async with consumer(bootstrap) as reader:
             place = TopicPartition(TOPIC, 0)
             if place.topic not in await reader.topics():
-                return  # nobody has made it yet
+                return  # it does not exist yet
             reader.assign([place])
             await reader.seek_to_end(place)
             while True:

@@ -1,10 +1,9 @@
-"""How far the service has judged, seen from outside: a dead worker must show even though nothing
-else changes.
+"""Measures from outside how far the service has judged, so that a dead worker shows.
 
-For each agent's consumer group: its committed offsets against the ends of its input topics, and
-whether it has live members. "Judged up to" is now when nothing waits and every agent lives; else
-the append time of the first record that waits. It cannot be fooled by a worker that hangs: that one
-commits nothing, so the time stands still.
+For each agent's consumer group, the committed offsets are compared with the ends of its input
+topics, and its live members are counted. "Judged up to" is the present when nothing waits and every
+agent lives. Otherwise it is the append time of the first waiting record. A worker that hangs
+commits nothing, so the time stops.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from rpm_stream.app.kafka.clients import AWAY, admin, consumer
 from rpm_stream.app.kafka.lag import Observed, observe
 from rpm_stream.records import Record
 
-BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red: the issue's own bound
+BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red
 INTERVAL_S = 2.0
 REQUEST_TIMEOUT_MS = 10_000
 
@@ -30,10 +29,11 @@ log = structlog.get_logger("rpm_stream.feed")
 
 
 class Progress(Record, frozen=True, kw_only=True):
-    """``judged_up_to`` is broker append time; ``lag`` counts messages, ``workers`` live members,
-    each by group.
+    """How far the service has judged.
 
-    ``clocks``: stages on a machine whose clock is wrong, and by how many seconds it is ahead.
+    ``judged_up_to`` is a broker append time. ``lag`` counts messages and ``workers`` live members,
+    each by group. ``clocks`` holds the stages on a machine with a wrong clock, and by how many
+    seconds it is ahead.
     """
 
     status: Status
@@ -54,10 +54,10 @@ UNKNOWN = Progress(
 
 
 def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Progress:
-    """What the groups say together at ``now``.
+    """Return the progress that the groups show together at ``now``.
 
-    With a worker missing and nothing waiting, the time stays where it was when all was last seen
-    well: nothing waits, but silence and escalation are not being judged.
+    With a worker missing and nothing waiting, the time stays where it was when all was last well.
+    No message waits then, but silence and escalation are not judged.
     """
     groups = list(observed)
     names = dict.fromkeys(group.group for group in groups)
@@ -79,9 +79,7 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
 
 
 def aged(progress: Progress, now: datetime) -> Progress:
-    """The same finding; but one that is itself older than a minute is, as of ``now``, unknown,
-    whatever it said.
-    """
+    """Return the same finding, or an unknown one if it is more than a minute old at ``now``."""
     if now - progress.checked_at > BEHIND_AFTER:
         return Progress(
             status="unknown",
@@ -108,16 +106,16 @@ class Watcher:
         self.latest = UNKNOWN
 
     def progress(self) -> Progress:
-        """The last finding as of now."""
+        """Return the last finding as of now."""
         return aged(self.latest, self._now())
 
     async def run(self, tell: Callable[[], None]) -> None:
-        """Look until cancelled; ``tell`` is called after each look."""
+        """Look until cancelled. ``tell`` is called after each look."""
         while True:
             try:
                 await self._watch(tell)
             except AWAY as error:
-                log.warning("progress.unreachable", error=type(error).__name__)
+                log.warning("feed.progress_unreachable", error=type(error).__name__)
                 tell()
                 await asyncio.sleep(INTERVAL_S)
 

@@ -1,9 +1,8 @@
-"""What the feed knows, in memory: alerts, patients, and a bounded window of readings for the
-charts.
+"""The feed's state in memory: alerts, patients, and a bounded window of readings for the charts.
 
-Built from the topics at each start and thrown away at the end. Bounded: readings by ``WINDOW``,
-``SERIES_POINTS`` a patient and vital, and ``TOTAL_POINTS``; alerts by what is listed, plus 24 hours
-of resolved ones.
+It is built from the topics at each start, and dropped at the end. Readings are bounded by
+``WINDOW``, by ``SERIES_POINTS`` a patient and vital, and by ``TOTAL_POINTS``. Alerts are bounded to
+the listed ones and those that were resolved in the last 24 hours.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from rpm_stream.records import (
     Transition,
 )
 
-# of measured time before the patient's newest: a home device is used daily or so
+# of measured time before the patient's newest, as a home device is used daily or so
 WINDOW = timedelta(hours=72)
 SERIES_POINTS = 2_000
 TOTAL_POINTS = 400_000  # about 150 MB
-# a decision that is not confirmed by then is shown as unconfirmed
+# a decision without confirmation after this time is shown as unconfirmed
 PENDING_FOR = timedelta(seconds=30)
 
 
-# of a decision that was judged and that the alert does not show
+# for a decision that was judged and that the alert does not show
 Answer = Literal["kept", "refused", "unkept"]
 Kind = Literal[
     "see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"
@@ -49,7 +48,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A reading, as much of it as a chart shows; value and unit as sensed."""
+    """The fields of a reading that a chart shows. Value and unit are as sensed."""
 
     id: str
     at: datetime
@@ -64,8 +63,8 @@ class Pending:
     """A decision that was sent and is not yet in the alert.
 
     ``known`` is the alert's history when it was sent. From ``overdue_at`` on it is shown as
-    unconfirmed; None while the broker has not taken it. ``answer`` is what became of it where the
-    alert does not show it; the three times, by the feed's clock, are how far it is known to have
+    unconfirmed. That is None while the broker has not stored it. ``answer`` is its result where the
+    alert does not show it. The three times, by the feed's clock, show how far it is known to have
     come (``answers.py``).
     """
 
@@ -79,10 +78,10 @@ class Pending:
     answer: Answer | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
-        """Whether the alert shows it: by a step that was not there before, or because nothing is
-        left to wait for.
+        """Whether the alert shows the decision.
 
-        No clock decides: the steps have the broker's time, and the feed's own may be ahead of it.
+        It does by a new step, or when there is nothing left to wait for. No clock decides this,
+        because the steps have the broker's time and the feed's clock may be ahead of it.
         """
         shown = msgspec.structs.replace(alert, history=typed(alert.history))
         if alert.state == "resolved" or is_needless(shown, self.action, self.who):
@@ -90,7 +89,7 @@ class Pending:
         return bool(self._answers(alert.history) - self._answers(self.known))
 
     def _answers(self, history: tuple[Transition, ...]) -> Counter[tuple[datetime, Event | None]]:
-        """The steps that may come of it: what this person asked for, or a refusal."""
+        """Return the steps that the decision may lead to: the requested one, or a refusal."""
         events = (EVENTS[self.action], "refused")
         steps = typed(history)
         return Counter(
@@ -102,16 +101,15 @@ Series = dict[str, Point]
 
 
 def is_over(alert: Alert, now: datetime) -> bool:
-    """Resolved, and longer ago than anybody is shown."""
+    """Whether the alert was resolved too long ago to be shown."""
     return not feed.listed(alert) and not feed.recently_resolved(alert, now)
 
 
 def thinned(points: Iterable[Point]) -> list[Point]:
-    """About half of the points, in time order: of each four neighbours the lowest and the highest
-    stay.
+    """Return about half of the points, in time order.
 
-    So a chart of thinned data still shows every extreme that it showed before; points without value
-    stay out.
+    Of each four neighbours the lowest and the highest stay, so a chart still shows every extreme.
+    Points without value are left out.
     """
     ordered = sorted(
         (point for point in points if point.value is not None), key=lambda point: point.at
@@ -129,7 +127,7 @@ def _value(point: Point) -> float:
 
 
 class FeedState:
-    """One per process, used from one event loop.
+    """The state of one process, used from one event loop.
 
     ``version`` grows with every change that a viewer can see.
     """
@@ -138,15 +136,15 @@ class FeedState:
         self.alerts: dict[str, Alert] = {}
         self.registry = Registry()
         self.pending: dict[str, Pending] = {}
-        self.unkept: set[str] = set()  # alerts of which the judge was found to keep nothing
+        self.unkept: set[str] = set()  # alerts of which the judge was found to have no state
         self.ready = False  # the alerts that were there at the start have been read
-        # messages of rpm.alerts that are no alert: the page says so, or one could be missed
+        # unreadable messages of rpm.alerts; the page reports them, because one could be an alert
         self.unreadable = 0
         self.version = 0
         self.list_version = 0  # the last version that changed more than the progress
-        self.removed_at = 0  # the last version at which an alert went away
+        self.removed_at = 0  # the last version at which an alert was removed
         self._changed_at: dict[str, int] = {}
-        # patient -> vital; least recent first
+        # patient -> vital, least recent first
         self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()
         self._points = 0
         # patient -> reading ids that an alert names as evidence
@@ -158,16 +156,14 @@ class FeedState:
     # --- changes ----------------------------------------------------------------------------------
 
     def touch(self, alert: str | None = None) -> None:
-        """Wake everyone who waits; ``alert`` is what changed, None for something that concerns
-        all.
-        """
+        """Wake all waiters. ``alert`` is the changed one, or None if all may have changed."""
         self.list_version = self.version + 1
         if alert is not None:
             self._changed_at[alert] = self.list_version
         self.beat()
 
     def beat(self) -> None:
-        """Wake everyone who waits, though the list is as it was: the progress was looked at."""
+        """Wake all waiters after a look at the progress, with the list unchanged."""
         self.version += 1
         self._change.set()
         self._change = asyncio.Event()
@@ -179,13 +175,13 @@ class FeedState:
         return self.version
 
     def changed_since(self, seen: int) -> list[Alert]:
-        """The alerts that changed after version ``seen``, ranked."""
+        """Return the alerts that changed after version ``seen``, ranked."""
         return feed.ranked(self.alerts[key] for key, at in self._changed_at.items() if at > seen)
 
     # --- input ------------------------------------------------------------------------------------
 
     def put_alert(self, alert: Alert) -> None:
-        """The newest record of an alert replaces the one before it."""
+        """Replace an alert by its newest record."""
         if (
             before := self.alerts.get(alert.id)
         ) is not None and before.updated_at < alert.updated_at:
@@ -211,7 +207,7 @@ class FeedState:
         self.removed_at = self.version
 
     def put_entry(self, entry: RegistryEntry) -> None:
-        """A registry entry; a patient's name may change every row of that patient."""
+        """Store a registry entry. A patient's name may change every row of that patient."""
         self.registry.put(entry)
         if isinstance(entry, PatientEntry):
             for alert in [
@@ -220,7 +216,7 @@ class FeedState:
                 self.touch(alert.id)
 
     def put_readings(self, message: Readings) -> None:
-        """Keep what a chart may show; also what an alert names as evidence, however old."""
+        """Keep the readings that a chart may show, and all that an alert names as evidence."""
         vitals = self._vitals.setdefault(message.patient, {})
         self._vitals.move_to_end(message.patient)
         wanted = self._wanted.get(message.patient, set())
@@ -238,7 +234,7 @@ class FeedState:
             self._points -= sum(len(series) for series in oldest.values())
 
     def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
-        """Forget readings that were wrong or another person's, also as evidence."""
+        """Forget readings that were wrong or of another person, also as evidence."""
         vitals = self._vitals.get(patient, {})
         evidence = self._evidence.get(patient, {})
         for reading in readings:
@@ -247,8 +243,9 @@ class FeedState:
                 self._points -= 1
 
     def prune(self, now: datetime) -> None:
-        """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the
-        window.
+        """Forget alerts that were resolved over 24 hours ago, and readings outside the window.
+
+        The evidence of those alerts is forgotten too.
         """
         gone = [alert.id for alert in self.alerts.values() if is_over(alert, now)]
         for key in gone:
@@ -293,28 +290,28 @@ class FeedState:
     # --- questions --------------------------------------------------------------------------------
 
     def listed(self) -> list[Alert]:
-        """What needs somebody, ranked."""
+        """Return the alerts that need a person, ranked."""
         return feed.ranked(alert for alert in self.alerts.values() if feed.listed(alert))
 
     def resolved(self, now: datetime) -> list[Alert]:
-        """Resolved in the last 24 hours, the latest first."""
+        """Return the alerts that were resolved in the last 24 hours, the latest first."""
         found = [alert for alert in self.alerts.values() if feed.recently_resolved(alert, now)]
         return sorted(found, key=lambda alert: (alert.updated_at, alert.id), reverse=True)
 
     def evidence(self, alert: Alert) -> dict[str, tuple[str, Point]]:
-        """Reading id -> vital and point, for as much of the evidence as is still known."""
+        """Return the known evidence, from reading id to vital and point."""
         known = self._evidence.get(alert.patient, {})
         return {key: known[key] for key in alert.evidence if key in known}
 
     def series(self, patient: str, vital: str, since: datetime, until: datetime) -> list[Point]:
-        """The readings of one vital in [since, until], in order of measured time."""
+        """Return the readings of one vital in [since, until], in order of measured time."""
         points = self._vitals.get(patient, {}).get(vital, {}).values()
         return sorted(
             (p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id)
         )
 
     def vitals(self, patient: str) -> list[str]:
-        """The vitals of which the window holds anything, by name."""
+        """Return the names of the vitals with readings in the window."""
         return sorted(vital for vital, series in self._vitals.get(patient, {}).items() if series)
 
     @property

@@ -1,4 +1,4 @@
-"""The feed as a stage: consumers, watcher and web server in one event loop, until told to stop."""
+"""The feed as a stage: consumers, watcher and web server in one event loop."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
-GRACE_S = 3  # how long open requests may finish when the feed stops
+GRACE_S = 3  # how long open requests may take to finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
 
 
 class QuietServer(uvicorn.Server):
-    """Leaves the signals to the supervisor: there may be other stages in this process."""
+    """A server that leaves the signals to the supervisor.
+
+    There may be other stages in its process.
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,11 +51,10 @@ class QuietServer(uvicorn.Server):
 
 
 async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None = None) -> None:
-    """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's
-    library is global).
+    """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set, once per process.
 
-    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources``
-    names other topics than the service's own.
+    The page's library is global to the process. Raises the error of any part, because the feed
+    never goes on with a dead consumer. ``sources`` names other topics than the service's own.
     """
     sources = sources or Sources()
     token, new = choose_token(settings)
@@ -75,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n"
         )
     log.info("feed.starting", address=address)
-    await broker_time.try_to_begin()  # without a broker the feed starts all the same, and says so
+    await broker_time.try_to_begin()  # without a broker the feed starts all the same and shows it
     try:
         await _together(
             (stop, ending),
@@ -103,8 +105,9 @@ def _guesses(token: str) -> Guesses:
 
 
 async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
-    """Tell the supervisor once the server listens and the alerts of the past are read; then wait
-    for ever.
+    """Report to the supervisor once the feed answers, then wait for ever.
+
+    It answers when the server listens and the past alerts are read.
     """
     while not (server.started and state.ready):
         await asyncio.sleep(LOOK_SECONDS)
@@ -115,7 +118,7 @@ async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None
 def _consumers(
     bootstrap: str, sources: Sources, state: FeedState, clock: Clock
 ) -> tuple[Coroutine[Any, Any, None], ...]:
-    """What keeps the state current."""
+    """Return the coroutines that keep the state current."""
     return (
         consume.follow_alerts(bootstrap, sources.alerts, state, clock.now),
         consume.follow_registry(bootstrap, sources.registry, state),
@@ -125,8 +128,9 @@ def _consumers(
 
 
 def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
-    """The finding in the service's own time: beside the alerts, a demo's fast clock is the one
-    that counts.
+    """Return the finding in the service's own time.
+
+    Beside the alerts a demo's fast clock is the right one.
     """
     found = watcher.progress()
     judged = found.judged_up_to
@@ -164,9 +168,9 @@ async def _together(
     server: uvicorn.Server,
     parts: list[Coroutine[Any, Any, None]],
 ) -> None:
-    """Run all until ``stop`` or until one ends; then end the others.
+    """Run all parts until ``stop`` or until one ends, then end the others.
 
-    Raises what ended it, if that was an error.
+    Raises the error that ended a part.
     """
     stop, ending = stop_and_ending
     serving = asyncio.create_task(_serve(server))
@@ -187,8 +191,9 @@ async def _together(
 
 
 async def _serve(server: uvicorn.Server) -> None:
-    """As the library's, which ends the interpreter when the port is taken; here that is a plain
-    error.
+    """Serve as the library does, but raise UsageError when the port is taken.
+
+    The library would end the interpreter.
     """
     try:
         await server.serve()

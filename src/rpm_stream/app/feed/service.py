@@ -1,6 +1,4 @@
-"""What the API and the page share: the questions that a viewer can ask, and what a viewer can
-decide.
-"""
+"""The questions and the decisions of a viewer, which the API and the page share."""
 
 from __future__ import annotations
 
@@ -30,12 +28,12 @@ from rpm_stream.publish.feed.timeline import Step
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
 from rpm_stream.text import SERVICE, is_clean
 
-ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
+ANSWER_S = 5.0  # how long a request waits until the broker has stored a decision
 KEPT = (
     "the broker does not answer; your decision is kept here and stored when it does: look again"
     " later"
 )
-# these take nothing worse for seen
+# These need no check that the alert became worse.
 WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
@@ -47,7 +45,7 @@ class Unlisted(RpmStreamError):
 
 
 class Refused(RpmStreamError):
-    """What cannot be done; the text is one plain line for the person who asked."""
+    """A request that cannot be done. The text is one plain line for the person who asked."""
 
 
 class Worse(Refused):
@@ -55,15 +53,14 @@ class Worse(Refused):
 
 
 class Unanswered(RpmStreamError):
-    """The broker does not answer; the decision is kept and stored when it does."""
+    """The broker does not answer. The decision is kept and stored when it does."""
 
 
 class Seen(Record, frozen=True, kw_only=True):
-    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the
-    priority counts).
+    """The alert as a person saw it when deciding: its priority and its reasons.
 
-    The reasons count only where no ``record`` is named: they hold values, and read otherwise with
-    each newer one.
+    With ``why`` None only the priority counts. The reasons count only where no ``record`` is named.
+    They hold values, and differ with each newer record.
     """
 
     priority: Priority
@@ -71,10 +68,10 @@ class Seen(Record, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What somebody wants done with an alert; fields as in ``records.Action``.
+    """A person's decision about an alert, with fields as in ``records.Action``.
 
-    ``seen`` and ``record`` say what of the alert was before their eyes: what has become worse since
-    is looked at again. Without them the decision holds for the alert as it is.
+    ``seen`` and ``record`` hold the alert as the person saw it. A decision about an alert that has
+    become worse since is refused. Without them the decision holds for the alert as it is.
     """
 
     action: Kind
@@ -88,10 +85,11 @@ class Decision(Record, frozen=True, kw_only=True):
 
 
 class View(Record, frozen=True, kw_only=True):
-    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is
-    overdue.
+    """A row, and the pending decision about it.
 
-    ``answer``: what became of it, in words, where it was judged and the alert does not show it.
+    The decision is shown with its kind and its person, and as unconfirmed when its answer is
+    overdue. ``answer`` is the result in words, where the decision was judged and the alert does not
+    show it.
     """
 
     row: Row
@@ -104,7 +102,7 @@ class View(Record, frozen=True, kw_only=True):
 class Listing(Record, frozen=True, kw_only=True):
     """The whole feed at one moment.
 
-    ``ready`` is false while the alerts of the past are still being read.
+    ``ready`` is false while the past alerts are being read.
     """
 
     ready: bool
@@ -116,10 +114,10 @@ class Listing(Record, frozen=True, kw_only=True):
 
 
 class Detail(Record, frozen=True, kw_only=True):
-    """One alert with its life and the charts of its vitals; ``evidence_known`` of
-    ``evidence_total`` are drawn.
+    """One alert with its life and the charts of its vitals.
 
-    ``can_snooze`` is false where nobody may (a high alert).
+    ``evidence_known`` of the ``evidence_total`` readings are drawn. ``can_snooze`` is false where
+    no person may snooze it, as with a high alert.
     """
 
     alert: View
@@ -133,10 +131,10 @@ class Detail(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """State, progress, knowledge and clock, and how an action is sent (a future that ends when the
-    broker has it).
+    """State, progress, knowledge and clock, and the function that sends an action.
 
-    ``ref_key`` keys the opaque patient names.
+    ``act`` returns a future that ends when the broker has the action. ``ref_key`` is the key of the
+    opaque patient names.
     """
 
     state: FeedState
@@ -147,7 +145,7 @@ class Service:
     ref_key: bytes
 
     def view(self, alert: Alert) -> View:
-        """The alert as it reads now."""
+        """Return the alert as it reads now."""
         now = self.now()
         ref = feed.patient_ref(alert.patient, self.ref_key)
         pending = self.state.pending.get(alert.id)
@@ -162,11 +160,10 @@ class Service:
         )
 
     def listing(self, *, resolved: bool = False, wanted: Filter | None = None) -> Listing:
-        """What needs somebody, ranked; or, with ``resolved``, what was resolved in the last 24
-        hours.
+        """Return the alerts that need a person, ranked.
 
-        ``wanted`` leaves out what it does not ask for, but no high alert; the counts are of
-        everything.
+        With ``resolved`` it is those that were resolved in the last 24 hours. ``wanted`` filters
+        the rows, but keeps every high alert. The counts are of everything.
         """
         now = self.now()
         views = [
@@ -183,7 +180,7 @@ class Service:
         )
 
     def detail(self, key: str) -> Detail | None:
-        """One alert by its id; None when there is none."""
+        """Return one alert by its id, or None when there is none."""
         alert = self.state.alerts.get(key)
         if alert is None:
             return None
@@ -198,13 +195,15 @@ class Service:
         )
 
     def can_snooze(self, priority: Priority) -> bool:
-        """Whether an alert of this priority may sleep."""
+        """Whether an alert of this priority may be snoozed."""
         return priority not in self.knowledge.priorities.snooze.never
 
     async def decide(self, key: str, decision: Decision) -> None:
-        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent; Worse where it is
-        another alert than the one seen), KafkaError (try again) and Unanswered (it is stored later:
-        nobody need try again).
+        """Send a person's decision.
+
+        Raises Unlisted, or Refused where nothing was sent. Worse means that the alert is not the
+        one that the person saw. KafkaError means that the person may try again. Unanswered means
+        that the decision is stored later, so no further attempt is needed.
         """
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
@@ -230,13 +229,14 @@ class Service:
         sent.result()
 
     def _ended(self, key: str, pending: Pending, sent: asyncio.Future[Any]) -> None:
-        """The broker has it, or never will: then it is shown as unconfirmed, so that somebody
-        tries again.
+        """Note that the broker has the decision, or never will.
+
+        A decision that the broker never gets is shown as unconfirmed, so that somebody tries again.
         """
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is not None:
             log.error("feed.decision_lost", error=type(error).__name__)
-        # no later decision, and no answer has overtaken us
+        # no later decision and no answer has replaced it
         if self.state.pending.get(key) is pending:
             now = self.now()
             if error is None:
@@ -252,7 +252,7 @@ class Service:
 
 
 FURTHER = "it has a further reason since you looked; please look again"
-# What an alert that got worse since somebody looked says to them.
+# Texts for an alert that got worse since the person looked.
 WORSE_WORDS: dict[Event, str] = {
     "raised": "it has become {priority} since you looked; please look again",
     "worse": "it got worse since you looked; please look again",
@@ -263,18 +263,17 @@ WORSE_WORDS: dict[Event, str] = {
 
 
 def _worse(alert: Alert, decision: Decision) -> str | None:
-    """What has come since the alert was seen and may change the decision, in a sentence; None where
-    nothing has.
+    """Return a sentence about a change for the worse since the alert was seen, or None.
 
-    This spares somebody a decision that the judge would not carry out; the judge has the last word
-    (it also knows what has not reached this process yet).
+    It saves a person a decision that the judge would not carry out. The judge decides in the end,
+    and may know records that have not reached this process yet.
     """
     seen = decision.seen
     if decision.action in WHATEVER_CAME:
         return None
     if has_risen(alert, seen.priority if seen else None, decision.record):
         return WORSE_WORDS["raised"].format(priority=alert.priority)
-    # its steps say what has come; the lines hold values, which change when better too
+    # The steps show what changed. The lines hold values, which also change when better.
     if decision.record is not None:
         step = life.worse_since(alert.history, decision.record)
         return WORSE_WORDS[step.event or "worse"].format(priority=step.priority) if step else None
@@ -284,9 +283,9 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
 
 
 def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
-    """The action as it is sent.
+    """Return the action to send.
 
-    Raises Refused where it does not say who, or why where that is needed.
+    Raises Refused where it names no person, or no reason where one is needed.
     """
     if not decision.who.strip():
         raise Refused("please say who you are")

@@ -1,6 +1,6 @@
-"""The gateway's client (public as ``rpm_stream.gateway``), and its radio in ``ble``.
+"""The gateway client (public as ``rpm_stream.gateway``); the Bluetooth radio is in ``ble``.
 
-Imports no Faust.
+Importing it does not import Faust.
 """
 
 from rpm_stream.app.gateway.client import Gateway

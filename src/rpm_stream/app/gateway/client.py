@@ -1,16 +1,20 @@
-"""The gateway client: what a gateway developer imports. It loses no uplink and sends none under two
-names.
+"""The gateway client that a gateway developer imports.
+
+It loses no uplink and never sends one uplink under two ids.
 
 ``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker
-has it: a broker that is away for a week costs disk, nothing else. One task sends what waits, each
-device's frames in order and the devices in turn, by an idempotent producer (``acks=all``, key =
-device, no timestamp: the broker's append time counts) and forgets a frame only when it is
-acknowledged. After a crash a frame may go out again, under the same id and ``seq``; the service
-drops the second.
+has it. A broker that is away for a week therefore costs disk space and nothing else.
+
+One task sends the waiting frames: each device's frames in order, the devices in turn. It uses an
+idempotent producer with ``acks=all``, the device as the key and no timestamp, because the broker's
+append time counts. A frame is deleted only after the broker has acknowledged it. After a crash a
+frame may be sent again under the same id and ``seq``, and the service drops the second copy.
 
     async with Gateway("kafka.example.org:9092", "gw-17", spool_dir=Path("/var/lib/gw")) as gateway:
-    await gateway.send("strap-3", notifications=[Notification(at=now, characteristic="2A37",
-    payload="0048")]) async for reject in gateway.rejects(): ...
+        beat = Notification(at=now, characteristic="2A37", payload="0048")
+        await gateway.send("strap-3", notifications=[beat])
+        async for reject in gateway.rejects():
+            ...
 """
 
 from __future__ import annotations
@@ -43,15 +47,15 @@ from rpm_stream.records import Frame, Measurement, Notification, Reject
 Result = TypeVar("Result")
 
 GATEWAY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it names a file and a consumer group
-BATCH = 500  # frames in flight at a time,
-# and how much of them: a live frame waits for what is in flight, also on a slow link
+BATCH = 500  # frames in flight at a time
+# Bytes in flight at a time. A live frame waits for what is in flight, also on a slow link.
 BATCH_OCTETS = 512 * 1024
 
 _log = structlog.get_logger(__name__)
 
 
 class _Sent(msgspec.Struct):
-    """When a spooled frame was sent."""
+    """The send time of a spooled frame."""
 
     sent_at: datetime
 
@@ -60,9 +64,9 @@ _sent = msgspec.json.Decoder(_Sent).decode
 
 
 class Gateway:
-    """One gateway: an asynchronous context manager.
+    """One gateway, as an asynchronous context manager.
 
-    Not to be shared between event loops or processes.
+    Do not share an instance between event loops or processes.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class Gateway:
         spool_dir: Path,
         options: GatewayOptions | None = None,
     ) -> None:
-        """``gateway_id`` (letters, digits, ``._-``) names the frames' gateway and the spool file
-        in ``spool_dir``.
+        """Prepare the gateway ``gateway_id`` with its spool file in ``spool_dir``.
+
+        ``gateway_id`` has 1 to 64 letters, digits, dots, underscores or hyphens. It is written into
+        each frame and names the spool file. Raises ``ValueError`` for any other id.
         """
         if not GATEWAY_ID.fullmatch(gateway_id):
             raise ValueError(
@@ -88,15 +94,15 @@ class Gateway:
         self.meters = Meters(self._options.clock)
         self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
         self._spooled = 0
-        # a device's last place that is acknowledged, but not yet deleted
+        # per device: the last spool id that is acknowledged but not yet deleted
         self._sent: dict[str, int] = {}
-        self._unforgotten = 0  # frames acknowledged, but not yet deleted
+        self._unforgotten = 0  # number of frames that are acknowledged but not yet deleted
         self._devices: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Open the spool and begin to send what waits in it.
+        """Open the spool and start to send what waits in it.
 
-        Raises ``SpoolInUse`` or ``OSError``.
+        Raises ``SpoolInUse``, or ``OSError`` for a spool or a metrics port that cannot be used.
         """
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -124,8 +130,9 @@ class Gateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait ``close_within`` for the broker (not after an exception), then stop; the rest
-        stays in the spool.
+        """Stop sending, after at most ``close_within`` seconds of waiting for the broker.
+
+        After an exception it does not wait. Frames that were not sent stay in the spool.
         """
         try:
             if kind is None:
@@ -136,7 +143,7 @@ class Gateway:
             await self._disk(self._spool.close)
             self._end()
             if self._spooled:
-                _log.warning("gateway_closed_with_spool", spooled=self._spooled)
+                _log.warning("gateway.closed_with_spool", spooled=self._spooled)
 
     def _end(self) -> None:
         self._thread.shutdown(wait=False)
@@ -145,7 +152,7 @@ class Gateway:
 
     @property
     def spooled(self) -> int:
-        """How many frames are on disk that the broker has not acknowledged."""
+        """Number of frames on disk that the broker has not acknowledged."""
         return self._spooled
 
     async def send(
@@ -156,13 +163,16 @@ class Gateway:
         measurements: Sequence[Measurement] | None = None,
         resources: Sequence[dict[str, Any]] | None = None,
     ) -> list[str]:
-        """Send exactly one kind of entries of ``device``; returns the frame ids once the frames are
-        safe on disk.
+        """Store entries of ``device`` for sending and return the ids of their frames.
 
-        In resources a ``Decimal`` keeps its digits (``json.loads(text, parse_float=Decimal)``), a
-        float may lose zeros. More than 1,000 entries or 256 KiB become several frames. Raises
-        ``BadFrame``, ``FrameTooLarge`` (both ``ValueError``) or ``SpoolFull``: then nothing of this
-        call was stored.
+        Give exactly one kind of entries. The call returns once the frames are safe on disk. More
+        than 1,000 entries or 256 KiB become several frames.
+
+        In resources a ``Decimal`` keeps its digits (``json.loads(text, parse_float=Decimal)``). A
+        float may lose trailing zeros.
+
+        Raises ``BadFrame``, ``FrameTooLarge`` (both ``ValueError``) or ``SpoolFull``. After an
+        error nothing of the call was stored.
         """
         kinds = {
             "notifications": notifications,
@@ -194,20 +204,21 @@ class Gateway:
         return ids
 
     async def send_frame(self, frame: Frame) -> None:
-        """Send a ready frame as it is. Raises as ``send`` does."""
+        """Send a ready frame as it is. Raises the same errors as ``send``."""
         await self.send_frames([frame])
 
     async def send_frames(self, frames: Sequence[Frame]) -> None:
         """Send ready frames in order, all or none, with one write to the disk.
 
-        Raises as ``send`` does.
+        Raises the same errors as ``send``.
         """
         ready = [(frame.device, encode_frame(frame)) for frame in frames]
         await self._store(lambda: self._spool.put_ready(ready), {device for device, _ in ready})
 
     async def drain(self, within: float | None = None) -> bool:
-        """Wait until the broker has everything, at most ``within`` seconds (None: for ever);
-        whether it has.
+        """Wait until the broker has everything and return whether it has.
+
+        Waits at most ``within`` seconds, or without limit for None.
         """
         try:
             async with asyncio.timeout(within):
@@ -220,11 +231,11 @@ class Gateway:
         return True
 
     def rejects(self) -> AsyncGenerator[Reject, None]:
-        """What the service refused of this gateway's devices, oldest first, without end; each once
-        it is asked on.
+        """Yield the service's rejects of this gateway's devices, oldest first, without end.
 
-        The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that
-        starts again reads on behind the last reject for which it had come back.
+        A reject counts as read when the caller asks for the next one. The broker keeps the position
+        in the consumer group ``rpm-gateway-<id>``, so a restarted gateway continues after the last
+        reject that it has read.
         """
         return rejects_of(self._devices, self._link)
 
@@ -245,15 +256,16 @@ class Gateway:
         )
 
     async def _disk(self, work: Callable[[], Result]) -> Result:
-        """``work`` in the one thread that owns the spool, so that the event loop never waits for
-        the disk.
+        """Run ``work`` in the one thread that owns the spool.
+
+        The event loop then never waits for the disk.
         """
         return await self._loop.run_in_executor(self._thread, work)
 
     async def _store(self, put: Callable[[], int], devices: set[str]) -> None:
         self._check()
 
-        # counted in the thread: a caller that is cancelled meanwhile has stored all the same
+        # Counted in the thread: a caller that is cancelled in between has still stored its frames.
         def stored() -> None:
             try:
                 self._spooled += put()
@@ -267,8 +279,9 @@ class Gateway:
         await self._disk(stored)
 
     def _check(self) -> None:
-        """Raise what ended the sending task: it never ends by itself unless there is a bug or
-        the disk is broken.
+        """Raise if the sending task has ended.
+
+        It ends by itself only after a bug or a broken disk.
         """
         if self._task.done() and not self._task.cancelled():
             error = self._task.exception()
@@ -285,17 +298,18 @@ class Gateway:
                 except KafkaError as error:
                     self.meters.failures.inc()
                     _log.warning(
-                        "gateway_send_failed", kind=type(error).__name__, spooled=self._spooled
+                        "gateway.send_failed", kind=type(error).__name__, spooled=self._spooled
                     )
                     await asyncio.sleep(self._options.retry_first)
                 finally:
                     await abandon(producer)
         finally:
-            self._progress.set()  # whoever waits in drain() sees that nobody sends any more
+            self._progress.set()  # wakes callers of drain(), which then see that sending has ended
 
     async def _pump(self, producer: AIOKafkaProducer) -> None:
-        """Send, the devices in turn; a failure leaves by exception: nothing of a device
-        overtakes a failed frame.
+        """Send waiting frames, the devices in turn, until an error is raised.
+
+        Ending at the first failure means that no later frame of a device overtakes a failed one.
         """
         pace = Pace(self._options.catch_up_octets)
         while True:
@@ -320,8 +334,9 @@ class Gateway:
             await pace.rest(self._wake)
 
     async def _idle(self) -> None:
-        """Until there is something to send; what there was no room to delete is tried again
-        meanwhile.
+        """Wait until there is something to send.
+
+        Deletions for which there was no room are tried again in the meantime.
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(
@@ -335,9 +350,9 @@ class Gateway:
         try:
             self._spool.forget(self._sent)
         except SpoolFull:
-            # Acknowledged frames stay on the disk until there is room to delete them; after a crash
+            # Acknowledged frames stay on the disk until there is room to delete them. After a crash
             # they go out twice.
-            _log.warning("gateway_spool_full", spooled=self._spooled)
+            _log.warning("gateway.spool_full", spooled=self._spooled)
             return
         self._sent.clear()
         self._spooled -= self._unforgotten
@@ -345,7 +360,7 @@ class Gateway:
         self._show()
 
     def _show(self) -> None:
-        """What waits, for the operator; in the spool's thread."""
+        """Update the metrics about waiting frames. Runs in the spool's thread."""
         oldest = self._spool.oldest()
         self.meters.spooled.set(self._spooled)
         self.meters.spool_bytes.set(self._spool.octets())

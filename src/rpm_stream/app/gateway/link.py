@@ -1,8 +1,7 @@
-"""The gateway's side of Kafka: a producer that neither loses nor doubles, a consumer of the
-rejects, and patience.
+"""The gateway's Kafka clients: an exact producer and a consumer of the rejects.
 
-Starting waits for a broker that is away, without end: the spool holds what there is to send
-meanwhile.
+The producer neither loses nor duplicates frames. Starting a client waits without limit for a broker
+that is away. In the meantime the spool holds what there is to send.
 """
 
 from __future__ import annotations
@@ -31,38 +30,39 @@ def _wall_clock() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayOptions:
-    """What a deployment may set.
+    """The settings of a gateway that a deployment may change.
 
-    ``kafka`` goes to aiokafka as it is (``security_protocol``, ``sasl_mechanism``, …).
+    ``kafka`` is passed to aiokafka as it is (``security_protocol``, ``sasl_mechanism``, …).
     """
 
     topic: str = FRAMES
     rejects_topic: str = REJECTS
-    # None: as much as the disk has; beside it a ballast, 8 MiB at most
+    # Most bytes of the spool file. None: as much as the disk has. A ballast of at most 8 MiB is
+    # kept beside the file.
     max_spool_bytes: int | None = None
-    # What waits goes out at so many octets a second, beside one frame of each device at once: half
-    # of what one worker takes, so that a day that one gateway stored delays nobody else. None: as
-    # fast as the broker takes it.
+    # Bytes a second at which a backlog is sent, beside one frame of each device at once. The
+    # default is half of what one worker takes, so that a backlog of a day from one gateway delays
+    # no other gateway. None: as fast as the broker takes it.
     catch_up_octets: int | None = 512 * 1024
-    # seconds that leaving the context waits for the broker; the rest stays in the spool
+    # seconds for which leaving the context waits for the broker; the rest stays in the spool
     close_within: float = 10.0
     retry_first: float = 0.2  # seconds
     retry_longest: float = 15.0  # seconds
     metrics_host: str = "127.0.0.1"
-    # where /metrics shows the spool; None: nowhere (``Gateway.meters`` has it)
+    # port of /metrics; None: no port (``Gateway.meters`` has the values)
     metrics_port: int | None = None
     clock: Callable[[], datetime] = _wall_clock
-    # values that the service's placeholders.toml names: they go as they are
+    # value texts that the service's placeholders.toml names; they are sent as they are
     placeholders: frozenset[str] = frozenset()
     kafka: Mapping[str, Any] = field(default_factory=dict)
 
 
-# of simulated and recorded data: nobody waits beside it
+# for simulated and recorded data, where no live value waits beside a backlog
 AT_FULL_SPEED = GatewayOptions(catch_up_octets=None)
 
 
 class Link:
-    """Makes started producers and consumers for one gateway."""
+    """Creates and starts producers and consumers for one gateway."""
 
     def __init__(self, bootstrap: str, name: str, options: GatewayOptions) -> None:
         """``name`` is the client id and the consumer group."""
@@ -71,8 +71,9 @@ class Link:
         self._options = options
 
     async def producer(self) -> AIOKafkaProducer:
-        """An idempotent producer, started: with idempotence aiokafka never gives up a batch that
-        it has taken.
+        """Return a started idempotent producer.
+
+        With idempotence aiokafka never gives up a batch that it has accepted.
         """
         return await self._started(
             lambda: AIOKafkaProducer(
@@ -87,7 +88,10 @@ class Link:
         )
 
     async def consumer(self) -> AIOKafkaConsumer:
-        """A consumer of the rejects, started; it begins at the oldest and commits when told."""
+        """Return a started consumer of the rejects.
+
+        It starts at the oldest reject and commits only when the caller asks for it.
+        """
         return await self._started(
             lambda: AIOKafkaConsumer(
                 self._options.rejects_topic,
@@ -107,7 +111,7 @@ class Link:
                 await client.start()
             except (KafkaError, OSError) as error:
                 await client.stop()
-                _log.warning("gateway_broker_away", kind=type(error).__name__, retry_s=wait)
+                _log.warning("gateway.broker_away", kind=type(error).__name__, retry_s=wait)
             except BaseException:
                 await client.stop()
                 raise
@@ -118,5 +122,5 @@ class Link:
 
 
 def position(message: ConsumerRecord) -> tuple[TopicPartition, int]:
-    """What to commit once ``message`` is done with."""
+    """Return the partition and the offset to commit once ``message`` is done with."""
     return TopicPartition(message.topic, message.partition), message.offset + 1

@@ -1,6 +1,4 @@
-"""What an operator sees of one gateway in Prometheus: above all, what waits on its disk and for
-how long.
-"""
+"""The Prometheus metrics of one gateway: above all how much waits on its disk, and for how long."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from rpm_stream.app.runtime.metrics_server import listen
 
 
 class Meters:
-    """The metrics of one gateway, in a registry of their own: a process may have several
-    gateways.
+    """The metrics of one gateway.
+
+    They have a registry of their own, because a process may run several gateways.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -52,13 +51,16 @@ class Meters:
         age.set_function(self._age)
 
     def waits_since(self, oldest: datetime | None) -> None:
-        """Since when the oldest frame of the spool waits; None: nothing waits."""
+        """Set the time since which the oldest spooled frame waits. None: nothing waits."""
         self._oldest = oldest
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Listen for Prometheus; returns what ends it. Raises OSError for a port in use."""
+        """Listen for Prometheus and return a function that stops listening.
+
+        Raises ``OSError`` for a port that is in use.
+        """
         return listen(port, host, self.registry).stop
 
     def _age(self) -> float:
-        oldest = self._oldest  # read once: another thread asks
+        oldest = self._oldest  # read once: the spool's thread may change it
         return 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())

@@ -1,5 +1,6 @@
-"""How fast a gateway catches up: what it stored for a day must not keep others waiting while it
-is worked through.
+"""Limits how fast a gateway sends its backlog.
+
+A day of stored data must not keep other gateways waiting while the service works through it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-SHORTEST = 0.1  # seconds between two rounds without room, however often something new is put
+SHORTEST = 0.1  # seconds between two rounds without budget, however often new frames are stored
 
 
 class Pace:
-    """So many octets a second, of which a second's worth may go out at once."""
+    """A budget of bytes a second, of which at most one second's worth is saved up."""
 
     def __init__(self, octets_a_second: int | None, clock: Callable[[], float] = monotonic) -> None:
-        """None: as fast as the broker takes it. ``clock`` gives seconds."""
+        """Limit to ``octets_a_second`` bytes, or not at all for None. ``clock`` gives seconds."""
         self._rate = octets_a_second
         self._clock = clock
         self._free = float(octets_a_second or 0)
         self._at = clock()
 
     def room(self, most: int) -> int:
-        """How many octets may go out now, ``most`` at most."""
+        """Return how many bytes may be sent now, at most ``most``."""
         if self._rate is None:
             return most
         now = self._clock()
@@ -32,15 +33,15 @@ class Pace:
         return max(0, min(most, int(self._free)))
 
     def spend(self, octets: int) -> None:
-        """They have gone out.
+        """Take ``octets`` bytes that were sent from the budget.
 
-        What must not wait goes out without room, and is owed for a second at most.
+        Frames that must not wait are sent without budget. The debt is at most one second's worth.
         """
         if self._rate is not None:
             self._free = max(-self._rate, self._free - octets)
 
     def seconds(self) -> float:
-        """How long until there is room for a quarter of a second's worth; 0 where there is."""
+        """Return the seconds until a quarter of a second's worth may be sent, 0 if it may now."""
         if self._rate is None:
             return 0.0
         wanted = self._rate / 4
@@ -51,8 +52,9 @@ class Pace:
         return -self._free / self._rate if self._rate else 0.0
 
     async def rest(self, new: asyncio.Event) -> None:
-        """Wait for that long; something new ends the wait early, but not before what is owed is
-        made up for.
+        """Wait for ``seconds()``.
+
+        ``new`` ends the wait early, but not before a debt is made up for.
         """
         if (seconds := self.seconds()) > 0:
             first = min(seconds, max(SHORTEST, self._owed()))

@@ -1,4 +1,4 @@
-"""What the service refused of one gateway's devices, read back from the rejects topic."""
+"""The service's rejects of one gateway's devices, read from the rejects topic."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from rpm_stream.app.gateway.link import Link, position
 from rpm_stream.records import UNREADABLE, Reject
 
-BATCH = 500  # messages that are read at a time
+BATCH = 500  # messages read at a time
 
 _log = structlog.get_logger(__name__)
 _rejects = msgspec.json.Decoder(Reject)
 
 
 async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, None]:
-    """The rejects of ``devices`` (read anew for each message), oldest first, without end.
+    """Yield the rejects of ``devices``, oldest first, without end.
 
-    A reject's position is committed when the next is asked for, a round trip each: whoever stops in
-    the middle of thousands is given none a second time that it had done with.
+    ``devices`` is looked at for each message, so it may grow. A reject's position is committed when
+    the caller asks for the next one, which costs a round trip each. A caller that stops in the
+    middle of thousands does not get those again that it has handled.
     """
     consumer = await link.consumer()
     try:
@@ -41,21 +42,22 @@ async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, No
 
 
 async def _commit(consumer: Any, message: ConsumerRecord) -> None:
-    """Note that all up to ``message`` are done with, unless the broker has given up a reader that
-    was away for long: then they come again.
+    """Commit the position after ``message``.
+
+    A broker that has dropped this reader after a long pause refuses. The messages then come again.
     """
     with suppress(CommitFailedError, IllegalStateError):
         await consumer.commit(dict([position(message)]))
 
 
 def _own(message: ConsumerRecord, devices: Set[str]) -> Reject | None:
-    """The reject, if it is about one of ``devices``."""
+    """Return the reject if it is about one of ``devices``."""
     if message.key is None or message.key.decode(errors="replace") not in devices:
         return None
     try:
         return _rejects.decode(message.value)
     except UNREADABLE:
-        # Not what the contract says; the gateway can do nothing about it, and must not stop reading
+        # It does not follow the contract. The gateway cannot change that, and must not stop reading
         # for it.
-        _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
+        _log.error("gateway.reject_unreadable", partition=message.partition, offset=message.offset)
         return None

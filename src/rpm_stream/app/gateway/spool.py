@@ -1,12 +1,15 @@
-"""The spool: what a gateway has promised to deliver, on disk until the broker has acknowledged it.
+"""The spool: frames on disk that the broker has not acknowledged yet.
 
-Frames of one device keep their order; devices take turns, so that no live value waits behind
-another device's day. One SQLite file a gateway, write-ahead log, ``synchronous=FULL``: a frame that
-``put`` has returned for survives kill -9 and power loss. The counter of each device lives in the
-same file and the same transaction, so that a frame keeps its id and ``seq`` for ever and no number
-is given twice. One process at a time holds the file. All methods block on the disk: the client
-calls them in a thread of its own. Beside the file lies a ballast, so that a disk that is full does
-not stay so: see ``forget``.
+Frames of one device keep their order. The devices take turns, so that a live value does not wait
+behind another device's backlog.
+
+A gateway has one SQLite file with a write-ahead log and ``synchronous=FULL``. A frame for which
+``put`` has returned survives kill -9 and power loss. The counter of each device is in the same file
+and changes in the same transaction. A frame therefore keeps its id and ``seq`` for good, and no
+number is given twice. Only one process at a time can open the file.
+
+All methods block on the disk, so the client calls them in a thread of its own. A ballast file lies
+beside the spool, so that a full disk does not stay full (see ``forget``).
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ from rpm_stream.app.runtime.private import private_database
 from rpm_stream.errors import RpmStreamError
 
 PAGE = 4096
-SHRINK = 256 * 1024  # octets free in the file of an empty spool
-LOGGED = 500  # frames that are deleted at a time when there is no more room than the ballast's
+SHRINK = 256 * 1024  # unused bytes in the file of an empty spool from which it is shrunk
+LOGGED = 500  # frames deleted at a time when only the ballast's space is left
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frame (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL,
   wire BLOB NOT NULL);
@@ -33,8 +36,7 @@ CREATE INDEX IF NOT EXISTS frame_of_device ON frame (device, id);
 CREATE TABLE IF NOT EXISTS counter (device TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-# One step of the index a device: DISTINCT would walk over a backlog of a million frames at every
-# batch.
+# One index step per device. DISTINCT would walk over a backlog of a million frames for each batch.
 WAITING = """
 WITH RECURSIVE waiting (device) AS (
   SELECT min(device) FROM frame
@@ -49,17 +51,18 @@ FORGET = "DELETE FROM frame WHERE id IN (SELECT id FROM frame WHERE device = ? A
 
 
 class SpoolFull(RpmStreamError, OSError):
-    """The disk, or the spool's own limit, is full: nothing of this call was stored, and the
-    caller still has it.
+    """The disk is full, or the spool has reached its own limit.
+
+    Nothing of the call was stored. The caller still has the frames.
     """
 
 
 class SpoolInUse(RpmStreamError, OSError):
-    """Another process holds this spool: two gateways never share one."""
+    """Another process uses this spool. Two gateways never share one."""
 
 
 class Spooled(NamedTuple):
-    """One frame that waits: its place in the spool, Kafka key and JSON."""
+    """One waiting frame: its id in the spool, its Kafka key (the device) and its JSON."""
 
     id: int
     device: str
@@ -67,15 +70,14 @@ class Spooled(NamedTuple):
 
 
 class Spool:
-    """The frames of one gateway that the broker has not acknowledged yet, in the order in which
-    they were put.
-    """
+    """The frames of one gateway that the broker has not acknowledged, in the order of storing."""
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
-        """Open or create; ``max_bytes`` bounds the file (None: the disk does). Raises
-        ``SpoolInUse``, ``OSError``.
+        """Open the file, or create it.
 
-        The ballast beside it is no larger than ``max_bytes``.
+        ``max_bytes`` limits the file, and None leaves the limit to the disk. The ballast beside the
+        file is no larger than ``max_bytes``. Raises ``SpoolInUse``, or ``OSError`` for a file that
+        cannot be used.
         """
         self._path = path
         self._db = sqlite3.connect(
@@ -86,8 +88,8 @@ class Spool:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(SCHEMA)
-            # The name of this spool's life: a spool that was deleted begins to count anew, and says
-            # so.
+            # Names this lifetime of the spool. If the file is deleted, the new file counts from 0
+            # under a new name.
             self._db.execute(
                 "INSERT OR IGNORE INTO fact VALUES ('boot', ?)", (secrets.token_hex(4),)
             )
@@ -98,7 +100,7 @@ class Spool:
             raise _translated(error, path) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise OSError(f"{path} is no spool: {error}") from error
+            raise OSError(f"{path} is not a spool: {error}") from error
         self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[
             0
         ]
@@ -108,10 +110,10 @@ class Spool:
         self._take_ballast()
 
     def put(self, device: str, make: Sequence[Callable[[int], bytes]]) -> int:
-        """Store frames of ``device``; each maker gets its ``seq`` and gives the JSON. All or none;
-        returns the count.
+        """Store frames of ``device``, all or none, and return how many.
 
-        Raises ``SpoolFull``, and what a maker raises; either way the counter stands where it stood.
+        Each function in ``make`` gets its ``seq`` and returns the JSON of one frame. Raises
+        ``SpoolFull``, and whatever such a function raises. After an error the counter is unchanged.
         """
         with _Transaction(self._db, self._path):
             row = self._db.execute(
@@ -127,9 +129,9 @@ class Spool:
         return len(wires)
 
     def put_ready(self, frames: Sequence[tuple[str, bytes]]) -> int:
-        """Store (device, JSON) pairs as they are, uncounted.
+        """Store pairs of device and JSON as they are, all or none, and return how many.
 
-        All or none; returns the count. Raises ``SpoolFull``.
+        The counters do not change. Raises ``SpoolFull``.
         """
         self._check_room(frames)
         with _Transaction(self._db, self._path):
@@ -139,11 +141,11 @@ class Spool:
         return len(frames)
 
     def in_turn(self, done: Mapping[str, int], limit: int, octets: int) -> list[Spooled]:
-        """The next frames, the devices in turn, each device's in the order in which they were put.
+        """Return the next frames, the devices in turn and each device's frames in stored order.
 
-        ``done`` has for a device the last place that is to be left out. Every device that has more
-        to send is in it with one frame at least, so that none waits behind another's backlog;
-        beyond that at most ``limit`` frames, and none after ``octets`` bytes.
+        ``done`` has for a device the last spool id to leave out. Every device that has more to send
+        gets at least one frame, so that none waits behind another's backlog. Beyond that the result
+        has at most ``limit`` frames, and no frame is added once it has ``octets`` bytes.
         """
         devices = [row[0] for row in self._db.execute(WAITING)]
         queues = deque(
@@ -161,10 +163,10 @@ class Spool:
         return found
 
     def forget(self, done: Mapping[str, int]) -> None:
-        """Delete each device's frames up to its place in ``done``: the broker has them.
+        """Delete each device's frames up to its spool id in ``done``: the broker has them.
 
-        On a full disk the ballast makes the room for it. Raises ``SpoolFull`` where even that does
-        not do.
+        On a full disk even a deletion writes to the log before it frees any space. The ballast is
+        dropped to make that room. Raises ``SpoolFull`` if that is not enough.
         """
         try:
             with _Transaction(self._db, self._path):
@@ -172,13 +174,14 @@ class Spool:
         except SpoolFull:
             self._forget_without_room(done)
         if not self._ballast.whole:
-            with suppress(SpoolFull):  # the next time, then: what was to be forgotten is
+            with suppress(SpoolFull):  # shrinking can wait: the frames are already deleted
                 self._give_back()
             self._take_ballast()
 
     def _take_ballast(self) -> None:
-        """Half of it holds what the log has before it goes into the file, the other half what is
-        put at once.
+        """Grow the ballast and set the size at which the log is written into the file.
+
+        Half of the ballast's space is for the log, the other half for what one call stores.
         """
         self._ballast.take()
         self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.octets // 2 // PAGE)}")
@@ -186,7 +189,7 @@ class Spool:
     def _forget_without_room(self, done: Mapping[str, int]) -> None:
         self._ballast.drop()
         try:
-            # it holds what did not fit into the file any more; from here on the file does not grow
+            # The log holds what did not fit into the file. From here on the file does not grow.
             self._empty_log()
             for device, place in done.items():
                 gone = LOGGED
@@ -198,14 +201,12 @@ class Spool:
             self._take_ballast()
 
     def _give_back(self) -> None:
-        """Give the disk what an empty spool does not need any more: the file never becomes
-        shorter by itself.
-        """
+        """Shrink the file of an empty spool. SQLite never shrinks it by itself."""
         free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
         if free * PAGE >= SHRINK and self.oldest() is None:
             self._ballast.drop()
             self._empty_log()
-            # a few pages; the folder for temporary files may be full too
+            # It needs a few pages. The folder for temporary files may be full too.
             self._db.execute("PRAGMA temp_store=MEMORY")
             try:
                 self._db.execute("VACUUM")
@@ -220,38 +221,42 @@ class Spool:
             raise _translated(error, self._path) from error
 
     def _check_room(self, frames: Sequence[tuple[str, bytes]]) -> None:
-        """Refuse what the ballast could not get out of the log again, on a disk that has no room
-        for it twice.
+        """Raise ``SpoolFull`` for frames that would stay in the log on a full disk.
+
+        That holds if they exceed the ballast's half and the disk has no room for them twice.
         """
         octets = sum(len(wire) for _, wire in frames)
         if octets > self._ballast.octets // 2 and self._ballast.free() < 2 * octets:
             raise _full(self._path)
 
     def count(self) -> int:
-        """How many frames wait."""
+        """Return the number of waiting frames."""
         return int(self._db.execute("SELECT count(*) FROM frame").fetchone()[0])
 
     def oldest(self) -> bytes | None:
-        """The JSON of the frame that waits longest."""
+        """Return the JSON of the frame that waits longest, None for an empty spool."""
         row = self._db.execute("SELECT wire FROM frame ORDER BY id LIMIT 1").fetchone()
         return None if row is None else bytes(row[0])
 
     def octets(self) -> int:
-        """Size of the spool's files."""
+        """Return the size of the spool's files in bytes."""
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
     def devices(self) -> set[str]:
-        """All devices that this gateway has ever sent for."""
+        """Return all devices for which this gateway has ever sent."""
         return {row[0] for row in self._db.execute("SELECT device FROM counter")}
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file, so that another process may open it."""
         self._db.close()
 
 
 class _Transaction:
-    """BEGIN, then COMMIT or ROLLBACK; a full disk at any of them is ``SpoolFull``."""
+    """A transaction: BEGIN, then COMMIT or ROLLBACK.
+
+    SQLite's operational errors become ``SpoolFull``, ``SpoolInUse`` or ``OSError``.
+    """
 
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._db = database

@@ -1,6 +1,6 @@
-"""Frames on the wire: ids, limits, JSON.
+"""Frames on the wire: ids, limits and JSON.
 
-What the contract of ``rpm.frames`` fixes for a sender, and nothing else.
+This is exactly what the contract of ``rpm.frames`` fixes for a sender.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[d
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 256 * 1024
-# what a frame needs besides its entries: four names of at most 128 characters, times, keys
+# bytes of a frame besides its entries: four names of at most 128 characters, times, keys
 ENVELOPE_BYTES = 2048
 MAX_NAME = 128
 
@@ -32,29 +32,30 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class FrameTooLarge(RpmStreamError, ValueError):
-    """One entry, or a ready frame, is above 256 KiB: the service would refuse it as
-    ``too_large``.
+    """One entry, or a ready frame, has more than 256 KiB.
+
+    The service would refuse it as ``too_large``.
     """
 
 
 class BadFrame(RpmStreamError, ValueError):
-    """A frame that the service would refuse as ``bad_schema``; the text names the field, never
-    its value.
+    """The service would refuse the frame as ``bad_schema``.
+
+    The text names the field and never its value.
     """
 
 
 def frame_id(gateway: str, device: str, boot: str | int, seq: int) -> str:
-    """``<gateway>-<device>-<boot>-<seq>``: the same uplink has the same id however often it is
-    sent.
+    """Return ``<gateway>-<device>-<boot>-<seq>``, the same id however often an uplink is sent.
 
-    Where that is longer than a name may be (128 characters), a UUID version 5 of it.
+    If that is longer than a name may be (128 characters), return its UUID version 5.
     """
     plain = f"{gateway}-{device}-{boot}-{seq}"
     return plain if len(plain) <= MAX_NAME else str(uuid5(NAMESPACE_URL, plain))
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """The JSON of ``rpm.frames``: times in UTC with Z, fields without a value left out.
+    """Return the JSON for ``rpm.frames``: times in UTC with Z, fields without a value left out.
 
     Raises ``BadFrame`` for what the schema refuses and ``FrameTooLarge`` above 256 KiB.
     """
@@ -74,8 +75,9 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def _in_utc(value: Any) -> Any:
-    """Every time of a frame in UTC, so that it is written with Z; a time without a zone stays
-    and is refused.
+    """Return ``value`` with every time in UTC, so that it is written with Z.
+
+    A time without a zone is not changed, so that the schema refuses it.
     """
     if isinstance(value, datetime):
         return value if value.tzinfo is None else value.astimezone(UTC)
@@ -94,8 +96,10 @@ def _in_utc(value: Any) -> Any:
 
 
 def check_values(entries: Entries, placeholders: Container[str]) -> None:
-    """Raises ``BadFrame`` for a measurement whose value is neither a number, LO or HI, nor one of
-    the texts that the clinic of this gateway has for "no value".
+    """Raise ``BadFrame`` for a measurement whose value is not allowed.
+
+    Allowed are numbers, LO, HI and the placeholder texts that this gateway's clinic uses for
+    "no value". A measurement has either a value or ``absent``.
     """
     for each in entries:
         if not isinstance(each, Measurement):
@@ -111,9 +115,9 @@ def check_values(entries: Entries, placeholders: Container[str]) -> None:
 
 
 def chunks(entries: Entries) -> Iterator[list[Any]]:
-    """``entries`` in order, in lists that each fit into one frame: 1,000 entries, 256 KiB.
+    """Split ``entries`` in order into lists that each fit into one frame (1,000 entries, 256 KiB).
 
-    Raises ``FrameTooLarge`` for one entry that fits into none.
+    Raises ``FrameTooLarge`` for a single entry that does not fit.
     """
     chunk: list[Any] = []
     size = ENVELOPE_BYTES
@@ -132,6 +136,6 @@ def chunks(entries: Entries) -> Iterator[list[Any]]:
 
 
 def encode_registry(entry: RegistryEntry) -> bytes:
-    """The JSON value of ``rpm.registry``, fields without a value left out."""
+    """Return the JSON value for ``rpm.registry``, fields without a value left out."""
     fields = msgspec.structs.asdict(entry)
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})

@@ -1,1 +1,1 @@
-"""Everything that the service knows about Kafka as a client."""
+"""All code that uses Kafka as a client and belongs to no single stage."""

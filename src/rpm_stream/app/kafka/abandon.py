@@ -10,7 +10,7 @@ ABANDON_SECONDS = 0.2  # between two looks whether a producer that is given up h
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
-    """Stop at once. What the broker has not acknowledged may or may not be written.
+    """Stop at once. Whether the broker has written unacknowledged records is unknown.
 
     No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that
     lets a gateway over its quota wait. Once cancelled, the sender begins no more requests and waits

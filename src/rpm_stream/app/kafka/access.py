@@ -1,8 +1,8 @@
-"""Who may do what on Kafka: one table, a role a stage, and what it gives one user.
+"""The rights on Kafka, in one table with a role for each stage.
 
-The embedded broker, ``rpm-stream topics acls`` and ``deploy/kafka/users.yaml`` all come from this
-table. A right that no row gives is refused. Kafka gives two rights by itself: Read or Write
-includes Describe, and Write on a topic is enough for an idempotent producer, so that no row names
+The embedded broker, ``rpm-stream topics acls`` and ``deploy/kafka/users.yaml`` all use this table.
+A right that no row gives is refused. Kafka gives two rights by itself. Read or Write includes
+Describe, and Write on a topic is enough for an idempotent producer, so no row names
 IdempotentWrite.
 """
 
@@ -33,12 +33,12 @@ from rpm_stream.app.kafka.names import (
 CLOCK = "rpm-clock"
 GATEWAY_GROUPS = "rpm-gateway-"
 CLUSTER = "kafka-cluster"  # Kafka's own name for the one cluster resource
-BROKER = "broker"  # the broker's own certificate: the one user without limits
+BROKER = "broker"  # the broker's own certificate, the one user without limits
 USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,58}")
 
 
 class Role(StrEnum):
-    """A role; for each there is a user of the same name."""
+    """A role, with a user of the same name."""
 
     INGEST = "ingest"
     JUDGE = "judge"
@@ -51,7 +51,7 @@ class Role(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a right is about."""
+    """The kind of the resource of a right."""
 
     TOPIC = "topic"
     GROUP = "group"
@@ -60,8 +60,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """Operations (Kafka's names) on one resource, or with ``prefix`` on all whose name begins
-    so.
+    """Operations, by Kafka's names, on one resource.
+
+    With ``prefix`` they are on all resources whose name begins with ``name``.
     """
 
     kind: Kind
@@ -86,8 +87,8 @@ def _groups(prefix: str, *operations: str) -> Right:
     return Right(Kind.GROUP, prefix, operations, prefix=True)
 
 
-# Every stage sees which topics there are, asks the broker for the time, and looks whether the
-# topics are growing.
+# Every stage lists the topics, asks the broker for the time, and checks whether the topics are
+# growing.
 TIME = _topic(CLOCK, "Create", "Write")
 STAGE = (_topics("rpm.", "Describe"), _topic(GROWTH, "Read"), TIME)
 AGENT_STATE = ("Create", "Describe", "Read", "Write")
@@ -129,7 +130,7 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
         _topic(READINGS, "Read"),
         _topic(REGISTRY, "Read"),
         _topic(ACTIONS, "Write"),
-        # It watches how long Kafka keeps what a stage has not read: of what age the oldest is.
+        # The feed watches the retention, for which it reads the age of the oldest unread record.
         _topic(FRAMES, "Read"),
         _topic(ACTIONS, "Read"),
         _topic(OBSERVATIONS, "Read"),
@@ -176,9 +177,9 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
 
 
 def rights_of(role: Role, user: str) -> tuple[Right, ...]:
-    """What a user of ``role`` may do.
+    """Return the rights of a user of ``role``.
 
-    A gateway with a user of its own commits under its own consumer group alone: the user has the
+    A gateway with a user of its own commits only under its own consumer group. The user has the
     gateway's id.
 
     >>> rights_of(Role.GATEWAY, "gw-17")[-1]

@@ -1,8 +1,7 @@
-"""The table of roles in the forms that other clusters take: commands of ``kafka-acls.sh``, or
-Strimzi's KafkaUser.
+"""The table of roles in the forms of other clusters.
 
-A gateway's user gets a quota besides: what it sends beyond that waits in its own spool and delays
-nobody else.
+The forms are commands of ``kafka-acls.sh`` and Strimzi's KafkaUser. A gateway's user gets a quota
+too. Frames beyond it wait in the gateway's own spool and delay no other gateway.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ import yaml
 
 from rpm_stream.app.kafka.access import Kind, Right, Role, rights_of
 
-# Bytes a second, as they come over the wire: a day of 1 Hz is about 0.6 MB with lz4, 8 MB without.
+# Bytes a second on the wire. A day of 1 Hz is about 0.6 MB with lz4, 8 MB without.
 GATEWAY_QUOTAS = {"producerByteRate": 32768, "consumerByteRate": 1048576, "requestPercentage": 10}
 
 
 def commands(users: Mapping[str, Role], bootstrap: str) -> Iterator[str]:
-    """One line a right: ``kafka-acls.sh --add …``."""
+    """Yield one ``kafka-acls.sh --add`` command for each right."""
     for user, role in users.items():
         for right in rights_of(role, user):
             words = [
@@ -36,8 +35,9 @@ def commands(users: Mapping[str, Role], bootstrap: str) -> Iterator[str]:
 
 
 def kafka_users(users: Mapping[str, Role], cluster: str) -> str:
-    """KafkaUsers of Strimzi, a YAML document each; ``cluster`` is the name of the Kafka
-    resource.
+    """Return Strimzi's KafkaUsers, a YAML document each.
+
+    ``cluster`` is the name of the Kafka resource.
     """
     return "---\n".join(
         yaml.safe_dump(_kafka_user(user, role, cluster), sort_keys=False)

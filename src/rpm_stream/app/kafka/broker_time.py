@@ -1,12 +1,12 @@
-"""What the broker's clock shows, and how far this host's is from it.
+"""Finds the broker's time, and how far this host's clock is from it.
 
-A small message goes to a topic of its own whose records the broker stamps; the answer names the
-stamp. It was stamped on the way there and back, so it is taken for half of that, and half of that
-is as much as it can be wrong: what a slow answer says is believed only as far as no quicker one
-knows better. Each message says what its writer found before, so that the feed can tell which stage
-runs on a machine with a wrong clock.
+A small message goes to a topic of its own, whose records the broker stamps, and the answer carries
+the stamp. The stamp is taken for the middle of the round trip, so it is wrong by half of it at
+most. A slow answer therefore changes the clock only by as much as no quicker one contradicts. Each
+message carries the last finding of its writer, so that the feed can show which stage runs on a
+machine with a wrong clock.
 
-In a cluster it is the clock of the broker that leads the topic's only partition.
+In a cluster the time is that of the broker that leads the topic's only partition.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import UNREADABLE, Record
 
-TOPIC: Final = "rpm-clock"  # not one of the public ones: nobody else is to read or write it
+TOPIC: Final = "rpm-clock"  # a private topic: no other program should read or write it
 CONFIGURATION = {
     "cleanup.policy": "delete",
     "retention.ms": "3600000",
@@ -40,9 +40,9 @@ CONFIGURATION = {
 }
 EVERY_SECONDS = 20.0
 FIRST_LOOK_SECONDS = 5.0
-# from here on it is told: a host whose clock is kept is right within a second
+# From here on it is logged. A synchronised host is right within a second.
 OFF = timedelta(seconds=60)
-AGREES = timedelta(milliseconds=100)  # so little between two looks is the way there and back
+AGREES = timedelta(milliseconds=100)  # so little between two looks is due to the round trip
 JUMP = timedelta(seconds=60)
 REQUEST_MS = 10_000
 
@@ -53,8 +53,9 @@ log = structlog.get_logger()
 
 
 class Look(Record, frozen=True, kw_only=True):
-    """A message of the topic: how many seconds ahead the clock of the stage's host was at its
-    last look.
+    """A message of the topic.
+
+    ``ahead`` is how many seconds the clock of the stage's host was ahead at its last look.
     """
 
     stage: str
@@ -65,7 +66,7 @@ _look = msgspec.json.Decoder(Look)
 
 
 def read_look(value: bytes | None) -> Look | None:
-    """A message of the topic; None for what is none."""
+    """Return a message of the topic, or None for any other value."""
     try:
         return _look.decode(value or b"")
     except UNREADABLE:
@@ -75,7 +76,7 @@ def read_look(value: bytes | None) -> Look | None:
 class BrokerTime:
     """Keeps ``clock`` on the broker's time.
 
-    ``ahead``: how far this host's clock is ahead; None: not known yet.
+    ``ahead`` is how far this host's clock is ahead, or None while it is not known.
     """
 
     def __init__(self, settings: Settings, clock: Clock, stage: str) -> None:
@@ -83,12 +84,15 @@ class BrokerTime:
         self._clock = clock
         self._stage = stage
         self.ahead: timedelta | None = None
-        self._unsure = timedelta()  # how much the clock may be wrong by what is known
+        self._unsure = timedelta()  # how much the clock may be wrong
         self.known = asyncio.Event()
         self._told = False
 
     async def begin(self) -> None:
-        """Make the topic, and look once. Raises BrokerAway, UsageError where the broker refuses."""
+        """Create the topic, and look once.
+
+        Raises BrokerAway, and UsageError where the broker refuses.
+        """
         await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
         try:
             async with self._producer() as producer:
@@ -100,16 +104,19 @@ class BrokerTime:
             ) from None
 
     async def try_to_begin(self) -> None:
-        """As ``begin``; where the broker does not answer, or this user may not write, this
-        host's clock has to do.
+        """As ``begin``, but keep to this host's clock where the broker gives no time.
+
+        That is so when it does not answer, or when this user may not write.
         """
         with suppress(UsageError, TimeoutError):
             async with asyncio.timeout(FIRST_LOOK_SECONDS):
                 await self.begin()
 
     async def run(self, tell: Callable[[], None] = lambda: None) -> None:
-        """Look again and again until cancelled; ``tell`` is called after each. While the broker is
-        away the clock goes on as it was."""
+        """Look again and again until cancelled. ``tell`` is called after each look.
+
+        While the broker is away the clock goes on as it was.
+        """
         said = False
         while True:
             try:
@@ -126,7 +133,7 @@ class BrokerTime:
                     raise asyncio.CancelledError from None
                 if not said:
                     log.warning(
-                        "the broker's clock is not followed",
+                        "clock.broker_not_followed",
                         stage=self._stage,
                         error=type(error).__name__,
                     )
@@ -135,13 +142,13 @@ class BrokerTime:
 
     @staticmethod
     async def clock_for(settings: Settings, stage: str) -> Clock:
-        """A clock on the broker's time, for what looks at it a few times and ends."""
+        """Return a clock on the broker's time, for a command that needs it a few times."""
         clock = Clock.of(settings)
         await BrokerTime(settings, clock, stage).try_to_begin()
         return clock
 
     def _producer(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
-        """One that gives a message up: a later look is worth more than an old one."""
+        """A producer that gives up an unanswered message: only the next look counts."""
         return producer(
             self._settings.bootstrap, enable_idempotence=False, request_timeout_ms=REQUEST_MS
         )
@@ -154,7 +161,7 @@ class BrokerTime:
         answer = await producer.send_and_wait(TOPIC, value, partition=0, timestamp_ms=0)
         took = steady() - began_at
         if answer.timestamp_type != 1:  # CreateTime: somebody has changed the topic
-            log.error("the broker does not stamp the topic: its clock is not followed", topic=TOPIC)
+            log.error("clock.topic_not_stamped", topic=TOPIC)
             return
         stamped = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
         half = timedelta(seconds=took / 2)
@@ -163,16 +170,17 @@ class BrokerTime:
     def _note(
         self, broker: datetime, host: datetime, at: float, unsure: timedelta = timedelta()
     ) -> None:
-        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was
-        ``at``, or both were up to ``unsure`` less or more.
+        """Note that the broker's clock showed ``broker`` when this host's showed ``host``.
+
+        The counter was ``at`` then. Both may be wrong by ``unsure``.
         """
         expected = self._clock.real() - timedelta(seconds=steady() - at)
         apart = abs(broker - expected)
-        # the way there and back does not explain it
+        # the round trip does not explain it
         was_set = apart > self._unsure + unsure + AGREES
         if self.known.is_set() and was_set and apart > JUMP:
             log.error(
-                "the broker's clock was set",
+                "clock.broker_clock_set",
                 stage=self._stage,
                 seconds=round((broker - expected).total_seconds()),
             )
@@ -187,15 +195,15 @@ class BrokerTime:
         self._tell()
 
     def _tell(self) -> None:
-        """Once when it is wrong, once when it is right again."""
+        """Log once when the clock is wrong, and once when it is right again."""
         assert self.ahead is not None
         off = abs(self.ahead) > OFF
         if off and not self._told:
             log.error(
-                "this host's clock is wrong: the broker's time counts",
+                "clock.host_clock_wrong",
                 stage=self._stage,
                 seconds_ahead=round(self.ahead.total_seconds()),
             )
         elif self._told and not off:
-            log.warning("this host's clock is right again", stage=self._stage)
+            log.warning("clock.host_clock_right", stage=self._stage)
         self._told = off

@@ -1,13 +1,13 @@
-"""Every Kafka client of the service is made here, but those of the agents and of the gateway:
-signed in as the settings ``RPM_KAFKA_*`` say, started, and stopped whatever happens.
+"""Makes the service's Kafka clients, but for those of the agents and of the gateway.
 
-aiokafka's own contexts leave a client open that is cancelled while it starts, and an admin client
-has none. A client that does not start raises BrokerAway or UsageError, always in the same words::
+A client signs in by the settings ``RPM_KAFKA_*``, is started, and is always stopped. aiokafka's own
+contexts leave a client open that is cancelled while it starts, and an admin client has none. A
+client that does not start raises BrokerAway or UsageError, always in the same words::
 
     async with admin(bootstrap) as client:
         await client.list_topics()
 
-Errors of a client that had started are aiokafka's own; ``answering`` makes one line of those too.
+A client that has started raises aiokafka's own errors. ``answering`` turns those into one line too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rpm_stream.app.kafka.security import Security, security
 from rpm_stream.app.runtime.end import asked_to_end
 from rpm_stream.app.runtime.errors import BrokerAway
 
-# what to catch to try again: a client did not start, or lost its broker later
+# what to catch before another try: a client did not start, or lost its broker later
 AWAY: Final = (BrokerAway, KafkaError, OSError)
 
 
@@ -58,8 +58,8 @@ async def consumer(bootstrap: str, *topics: str, **options: Any) -> AsyncIterato
 async def producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer that neither loses nor doubles. ``options``: aiokafka's own.
 
-    At the end of the block all is sent. After an error nothing more is: the broker may be away, and
-    an idempotent producer would wait for it for ever.
+    The end of the block waits until all is sent. After an error nothing more is sent: the broker
+    may be away, and an idempotent producer would wait for it for ever.
     """
     known = security()
     client = AIOKafkaProducer(
@@ -80,7 +80,7 @@ async def producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProd
 async def admin(
     bootstrap: str, request_timeout_ms: int = 40_000, known: Security | None = None
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A started admin client. ``known``: whom it signs in as, if not as the settings say."""
+    """A started admin client. ``known``: how it signs in; None: by the settings."""
     known = known or security()
     client = AIOKafkaAdminClient(
         bootstrap_servers=bootstrap, request_timeout_ms=request_timeout_ms, **known.arguments()
@@ -105,11 +105,11 @@ async def _start(client: _Client, bootstrap: str, known: Security) -> None:
 
 @asynccontextmanager
 async def answering(bootstrap: str) -> AsyncIterator[None]:
-    """Raises BrokerAway when a client inside loses its broker, and UsageError for a topic that this
-    user may not look at.
+    """Raise BrokerAway when a client inside the block loses its broker, and UsageError for a topic
+    that is hidden from this user.
 
-    A client that loses its broker cancels what waits for an answer. Whoever reads is told that as
-    an error of the broker, and not as a cancellation, which nobody asked for.
+    A client that loses its broker cancels the futures of unanswered requests. The caller gets an
+    error of the broker instead of that cancellation, because its own task was not cancelled.
     """
     try:
         yield
@@ -124,7 +124,7 @@ async def answering(bootstrap: str) -> AsyncIterator[None]:
 
 
 def gone(bootstrap: str, error: BaseException) -> BrokerAway:
-    """What to raise when a client that had started lost its broker."""
+    """Return the error to raise when a started client lost its broker."""
     return BrokerAway(
         f"Kafka at {bootstrap} does not answer any more ({type(error).__name__}): run it again"
         " when it is back"

@@ -1,6 +1,6 @@
-"""Reading a topic on and on, and how far it was read: to the end that it had at the start, first.
+"""Reads topics for ever, and reports when the end of the start is reached.
 
-What is kept of a compacted topic is right once that end is reached.
+Once all that was there at the start is applied, what is kept of a compacted topic is current.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ Apply: TypeAlias = Callable[[ConsumerRecord], None]
 
 
 def _nothing() -> None:
-    """Nobody waits for the end."""
+    """Do nothing at the end."""
 
 
 async def follow(
     consumer: AIOKafkaConsumer, apply: Apply, at_end: Callable[[], None] = _nothing
 ) -> NoReturn:
-    """Give every record of the partitions that ``consumer`` has to ``apply``, for ever; call
-    ``at_end`` once, when all that was there at the start is applied.
+    """Call ``apply`` with every record of the consumer's partitions, for ever.
+
+    Calls ``at_end`` once, when all that was there at the start is applied.
     """
     ends = await consumer.end_offsets(consumer.assignment())
     is_at_end = False
@@ -41,5 +42,5 @@ async def follow(
 
 
 async def reached(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether all before ``ends`` was read."""
+    """Return whether the consumer has read all before ``ends``."""
     return all([await consumer.position(place) >= end for place, end in ends.items()])

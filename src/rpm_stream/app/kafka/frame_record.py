@@ -1,5 +1,6 @@
-"""A record of Kafka as the pure core takes it: one way for the agents, a replay and a rebuilt
-state.
+"""Turns records of Kafka into messages of the pure core.
+
+The agents, a replay and a rebuilt state share this code.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ def received_at(record: ConsumerRecord) -> datetime:
 
 
 def position(record: ConsumerRecord) -> Position:
-    """Where the record lies."""
+    """The place of the record."""
     return Position(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
 def is_redriven(record: ConsumerRecord) -> bool:
-    """Whether the service itself sent this frame again, after something was mended."""
+    """Whether the service itself sent this frame again, after a fix."""
     return any(name == REDRIVEN for name, _ in record.headers)
 
 

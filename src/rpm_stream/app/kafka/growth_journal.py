@@ -1,7 +1,7 @@
-"""How far a growth has come: one record on a topic of its own, written anew after each step.
+"""The progress of a growth, as one record on a topic of its own, written after each step.
 
-A stage that finds an unfinished growth does not start. A growth that was interrupted goes on where
-the record says.
+A stage that finds an unfinished growth does not start. An interrupted growth goes on from this
+record.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ PATIENCE_SECONDS = 30.0
 
 
 class Proof(Record, frozen=True, kw_only=True):
-    """What was moved of a compacted topic: keys, and a SHA-256 over each with the checksum of
-    its newest record.
+    """The moved records of a compacted topic.
+
+    ``keys`` is their number, and ``digest`` a SHA-256 over each key with the checksum of its newest
+    record.
     """
 
     keys: int
@@ -34,11 +36,13 @@ class Proof(Record, frozen=True, kw_only=True):
 class Growth(Record, frozen=True, kw_only=True):
     """One growth. All maps are by topic, then by partition.
 
-    ``was``: partitions before. ``cuts``: what lies before these offsets was there before the growth
-    and is moved. ``commits``: where the topic's reader stood then. ``taken``: queues that are done.
-    ``proofs``: compacted topics whose moved records were compared and found equal; only those may
-    be cut off. ``cut_off``: those where it is done. ``settings``: a topic's own configuration,
-    while it is changed.
+    ``was`` holds the partitions before. ``cuts`` holds offsets: the records before them were there
+    before the growth and are moved. ``commits`` holds the committed offsets of the topic's reader
+    at that time. ``taken`` lists the queues that are done.
+
+    ``proofs`` holds the compacted topics whose moved records were compared and found equal. Only
+    those may be cut off. ``cut_off`` lists those where that is done. ``settings`` holds a topic's
+    own configuration while it is changed.
     """
 
     v: int = 1
@@ -57,9 +61,9 @@ _decode = msgspec.json.Decoder(Growth).decode
 
 
 async def last_growth(bootstrap: str) -> Growth | None:
-    """The newest growth of this broker's topics; None when they never grew.
+    """Return the newest growth of this broker's topics, or None when they never grew.
 
-    Raises what the broker says, UsageError.
+    Raises the broker's errors, UsageError.
     """
     async with admin(bootstrap) as client:
         if not await partitions_of(client, GROWTH):
@@ -69,18 +73,19 @@ async def last_growth(bootstrap: str) -> Growth | None:
         end = (await reader.end_offsets([PLACE]))[PLACE]
         if not end:
             return None
-        reader.seek(PLACE, end - 1)  # compaction never takes the last one
+        reader.seek(PLACE, end - 1)  # compaction never removes the last record
         found = await reader.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))
     try:
         return _decode(found[PLACE][-1].value or b"")
     except (LookupError, msgspec.MsgspecError):
         raise UsageError(
-            f"the last record of {GROWTH} cannot be read: a later release wrote it, or a stranger"
+            f"the last record of {GROWTH} cannot be read: a later release or another program wrote"
+            " it"
         ) from None
 
 
 async def write(bootstrap: str, growth: Growth, replication: int) -> None:
-    """Make ``growth`` durable. Raises what the broker says."""
+    """Make ``growth`` durable. Raises the broker's errors."""
     await _make_topic(bootstrap, replication)
     async with producer(bootstrap) as writer:
         await writer.send_and_wait(GROWTH, msgspec.json.encode(growth), key=KEY, partition=0)

@@ -1,7 +1,7 @@
-"""The open alerts that patients are not judged, as rpm.alerts has them.
+"""Finds the open alerts in rpm.alerts that report a held patient.
 
-What stands in the changelog for a held state carries its alert. Where that is lost too, nobody else
-would end it.
+The changelog record of a held state carries its alert. Where that record is lost too, nothing else
+would end the alert.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _alert = msgspec.json.Decoder(Alert)
 
 
 async def open_ones(broker: Broker, partition: int) -> dict[bytes, Alert]:
-    """By patient, the newest of each, of those whose patients' states are in ``partition``."""
+    """Return the newest such alert of each patient whose state is in ``partition``."""
     tp = TopicPartition(ALERTS, partition)
     first = (await starts(broker, ALERTS)).get(tp, 0)
     last = (await ends(broker, ALERTS)).get(tp, 0)

@@ -1,5 +1,6 @@
-"""How far a consumer group is behind on a topic, and whether it has live members, read from the
-broker.
+"""Measures how far a consumer group is behind on a topic, and how many live members it has.
+
+Both are read from the broker.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ FETCH_TIMEOUT_S = 5.0
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One look at one group and topic: messages that wait, live members, and the append time of the
-    first that waits.
+    """One look at one group and topic.
 
-    ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the
-    group read them.
+    ``lag`` counts waiting messages, ``members`` live members, and ``first_waiting`` is the append
+    time of the first waiting message. ``begun`` means that the group has read the topic before.
+    ``expired`` counts messages that the broker deleted before the group read them.
     """
 
     group: str
@@ -37,7 +38,7 @@ class Observed(Record, frozen=True, kw_only=True):
 async def observe(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str
 ) -> Observed:
-    """One look at ``group`` on ``topic``; a topic that does not exist has nothing that waits."""
+    """Look once at ``group`` on ``topic``. In a topic that does not exist nothing waits."""
     members = await live_members(admin, group)
     partitions = await partitions_of(admin, topic)
     if not partitions:
@@ -66,8 +67,9 @@ async def observe(
 async def commits_of(
     admin: AIOKafkaAdminClient, group: str, *topics: str
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """Where ``group`` goes on in each partition of ``topics``, and what it has noted there; one of
-    which it has committed nothing is missing.
+    """Return what ``group`` has committed in each partition of ``topics``: offset and metadata.
+
+    A partition without a commit is missing.
     """
     found = await admin.list_consumer_group_offsets(group)
     return {
@@ -78,7 +80,7 @@ async def commits_of(
 
 
 async def offsets_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
-    """``commits_of`` one topic, by the number of the partition and without notes."""
+    """Return the committed offsets of one topic by partition number, without metadata."""
     commits = await commits_of(admin, group, topic)
     return {place.partition: commit.offset for place, commit in commits.items()}
 
@@ -86,8 +88,9 @@ async def offsets_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict
 async def _first_time(
     consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]
 ) -> datetime | None:
-    """The earliest append time among the first waiting records; None when nothing waits or none
-    came in time.
+    """Return the earliest append time among the first waiting records, or None when none waits.
+
+    Raises TimeoutError when no record came in time.
     """
     if not waiting:
         return None
@@ -112,7 +115,7 @@ async def _first_time(
 
 
 async def live_members(admin: AIOKafkaAdminClient, group: str) -> int:
-    """How many consumers are in ``group`` now; 0 for a group that does not exist."""
+    """Return the number of consumers in ``group``, which is 0 for a group that does not exist."""
     for response in await admin.describe_consumer_groups([group]):
         for description in response.groups:
             _error, name, _state, _protocol_type, _protocol, members = description[:6]

@@ -1,7 +1,7 @@
-"""Which topics must have equally many partitions, and what is said when they have not.
+"""The topics that must have equally many partitions, and what is reported when they differ.
 
-Looked at before anything starts, by ``topics check``, and by every stage while it runs: Kafka lets
-anybody add partitions, and a key then has another partition than what is known of it.
+It is checked before anything starts, by ``topics check``, and by every stage while it runs. Kafka
+lets anybody add partitions, and a key then has another partition than its state.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ log = structlog.get_logger()
 
 
 class Together(NamedTuple):
-    """Two topics that need equally many partitions, why, and the stages that would do harm
-    without.
+    """Two topics that need equally many partitions.
+
+    ``why`` is the reason, and ``stages`` are those that would do harm otherwise.
     """
 
     first: str
@@ -87,10 +88,10 @@ ONE_IS_ENOUGH = (REGISTRY,)  # with a single partition every key is in it
 def disagreement(
     counts: Mapping[str, int], bootstrap: str, stages: frozenset[str] = ALL
 ) -> str | None:
-    """One line for what does not agree: topics, counts, why, and the command that mends it; None
-    when all is well.
+    """Return one line for topics that do not agree, or None when all do.
 
-    A topic that does not exist (0) agrees with all: it is created with the right number.
+    The line holds topics, counts, reason, and the command that mends it. A topic that does not
+    exist (0) agrees with all, because it is created with the right number.
 
     >>> disagreement({"rpm.frames": 6, "rpm-ingest-state-changelog": 4}, "kafka:9092")
     "rpm.frames has 6 partitions, rpm-ingest-state-changelog 4: \
@@ -121,8 +122,9 @@ def _agree(each: Together, counts: Mapping[str, int]) -> bool:
 
 
 class Layout(NamedTuple):
-    """Partitions of each topic, and whether they ever grew: frames may come to where their
-    device was before.
+    """The partitions of each topic, and whether they ever grew.
+
+    After a growth, frames may arrive in the partition where their device was before.
     """
 
     counts: dict[str, int]
@@ -130,14 +132,16 @@ class Layout(NamedTuple):
 
 
 async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
-    """How the topics lie. Raises MustNotGoOn where ``stages`` would do harm, BrokerAway; UsageError
-    where this user may not know.
+    """Return the layout of the topics.
+
+    Raises MustNotGoOn where ``stages`` would do harm, BrokerAway, and UsageError where this user
+    may not see a topic.
     """
     async with answering(bootstrap), admin(bootstrap, REQUEST_TIMEOUT_MS) as client:
         counts = await all_counts(client)
         for topic in sorted(_needed(stages)):
             if not counts[topic]:
-                await partitions_of(client, topic)  # is it not there, or may this user not know?
+                await partitions_of(client, topic)  # raises where this user may not see it
         growth = await last_growth(bootstrap)
     if growth is not None and not growth.done:
         raise MustNotGoOn(
@@ -151,14 +155,14 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
 
 
 def _needed(stages: frozenset[str]) -> set[str]:
-    """The topics whose partitions ``stages`` must know."""
+    """Return the topics whose partitions ``stages`` must know."""
     return {
         topic for each in TOGETHER if each.stages & stages for topic in (each.first, each.second)
     }
 
 
 async def fault_of(bootstrap: str) -> str | None:
-    """What keeps stages from starting here, in one line. Raises BrokerAway."""
+    """Return what keeps stages from starting here, in one line. Raises BrokerAway."""
     try:
         await layout_of(bootstrap)
     except MustNotGoOn as error:
@@ -167,20 +171,20 @@ async def fault_of(bootstrap: str) -> str | None:
 
 
 async def all_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """Partitions of every topic of ours and of the agents' states, asked freshly; 0 where there
-    is no such topic.
+    """Return the partitions of every public topic and of the agents' states, asked freshly.
+
+    It is 0 where there is no such topic.
     """
     found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
     return {topic: found.get(topic, 0) for topic in (*TOPICS, *STATES)}
 
 
 async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> NoReturn:
-    """Look for ever; end the process when a topic has more partitions, or fewer, than when the
-    stage started.
+    """Look for ever, and end the process when a topic's number of partitions changes.
 
-    Whoever reads on would miss what comes into the new ones, and look for a key's state where it is
-    not. A topic that is missing for a while was deleted: that shows elsewhere. A broker that does
-    not answer only delays.
+    A stage that read on would miss messages in the new partitions, and look for a key's state in
+    the wrong one. A topic that is missing for a while was deleted, which shows elsewhere. A broker
+    that does not answer only delays the look.
     """
     while True:
         try:
@@ -188,7 +192,7 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
         except (*AWAY, asyncio.CancelledError) as error:
             if asked_to_end():
                 raise asyncio.CancelledError from None
-            log.debug("partitions are not watched", error=type(error).__name__)
+            log.debug("topics.partitions_not_watched", error=type(error).__name__)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -211,8 +215,10 @@ def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, in
         f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items()
     )
     die(
-        f"{said}: a key may lie elsewhere now, and what is known of it does not. Nothing was lost;"
-        f" stop the stages, then: rpm-stream topics grow --partitions {max(changed.values())}",
+        "topics.partitions_changed",
         EXIT_CRASHED,
         stage=stage,
+        fault=said,
+        hint="nothing was lost: stop the stages, then: rpm-stream topics grow --partitions"
+        f" {max(changed.values())}",
     )

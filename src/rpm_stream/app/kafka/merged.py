@@ -1,5 +1,6 @@
-"""Stretches of several partitions, read in the order of time: those of a key lie in more than
-one after a growth.
+"""Reads spans of several partitions in the order of time.
+
+After a growth, the records of a key lie in more than one partition.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from rpm_stream.app.kafka.range_reader import Progress, Span, Spans, reaching, r
 
 
 class Reader:
-    """Opens a consumer for each stretch of a partition; ``stack`` closes them."""
+    """Opens a consumer for each span of a partition. ``stack`` closes them."""
 
     def __init__(self, bootstrap: str, stack: AsyncExitStack, progress: Progress) -> None:
         self._bootstrap = bootstrap
@@ -23,7 +24,7 @@ class Reader:
         self._progress = progress
 
     async def one(self, tp: TopicPartition, span: Span) -> AsyncIterator[ConsumerRecord]:
-        """The records of one partition."""
+        """Yield the records of one partition."""
         if span[0] < span[1]:
             broker = await self._stack.enter_async_context(reaching(self._bootstrap))
             async for batch in records(broker, {tp: span}, self._progress):
@@ -31,7 +32,10 @@ class Reader:
                     yield record
 
     async def merged(self, spans: Spans) -> AsyncIterator[ConsumerRecord]:
-        """Several partitions by the records' times on the broker; each in its order."""
+        """Yield the records of several partitions by their times on the broker.
+
+        The records of one partition keep their order.
+        """
         streams = [self.one(tp, span) for tp, span in spans.items()]
         heads: list[tuple[int, int, ConsumerRecord]] = []
         for number in range(len(streams)):

@@ -1,4 +1,4 @@
-"""The header of a record that was copied into its key's partition: where it lay before."""
+"""The header of a record that was copied into its key's partition, with its place before."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ Headers = list[tuple[str, bytes]]
 
 
 def headers_of(record: ConsumerRecord) -> Headers:
-    """The headers of a copy of ``record``: its own, and the place that it has; a copy's copy
-    names its own place.
+    """Return the headers of a copy of ``record``: its own, and its present place.
+
+    The header of an earlier copy is replaced.
     """
     kept = [each for each in record.headers if each[0] != MOVED]
     return [*kept, (MOVED, b"%d:%d" % (record.partition, record.offset))]
 
 
 def origin_of(record: ConsumerRecord) -> Origin | None:
-    """Where a copy lay before; None for what is no copy, or has a header that we did not write."""
+    """Return the place of a copy before, or None for a record that is no copy.
+
+    A header that the service did not write counts as none.
+    """
     for name, value in record.headers:
         partition, _, offset = (value or b"").partition(b":")
         if name == MOVED and partition.isdigit() and offset.isdigit():

@@ -1,6 +1,4 @@
-"""Names on the wire that more than one process must agree on: the topics, a header, the agents'
-consumer groups.
-"""
+"""Names that several processes share: the topics, headers, and the agents' consumer groups."""
 
 from __future__ import annotations
 
@@ -28,19 +26,18 @@ TOPICS: Final = (
     REJECTS,
 )
 
-REDRIVEN: Final = "rpm-redriven"  # header of a frame that we sent again, out of its order
-# header of a record that we copied to its key's partition: "partition:offset" it had before
+REDRIVEN: Final = "rpm-redriven"  # header of a frame that the service sent again, out of its order
+# header of a record that was copied to its key's partition: its place before, "partition:offset"
 MOVED: Final = "rpm-moved"
 
 GROUP_INGEST: Final = "rpm-ingest"
 GROUP_JUDGE: Final = "rpm-judge"
 GROUP_SINK: Final = "rpm-sink"
 
-# Ours alone: where Faust keeps each agent's state, and how far `topics grow` has come.
+# Private topics: Faust's topics for each agent's state, and the progress of `topics grow`.
 STATE_INGEST: Final = f"{GROUP_INGEST}-state-changelog"
 STATE_JUDGE: Final = f"{GROUP_JUDGE}-state-changelog"
 GROWTH: Final = "rpm-growth"
 
-# The two agents that must keep up for the feed to be true, each with the topics that it works
-# through.
+# The two agents that the feed depends on, each with its input topics.
 GROUPS: Final = {GROUP_INGEST: (FRAMES, ACTIONS), GROUP_JUDGE: (READINGS,)}

@@ -1,5 +1,6 @@
-"""Which partitions a topic has, asked freshly (a consumer's own picture can be minutes old), and
-where a key lies.
+"""The partitions of a topic, asked freshly, and the partition of a key.
+
+A consumer's own view of the partitions can be minutes old.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from rpm_stream.app.runtime.errors import UsageError
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
-    """The partitions in order; none when there is no such topic. Never creates it.
+    """Return the partitions in order, or none when there is no such topic.
 
-    Raises TopicAuthorizationFailedError where this user may not know: a list of all topics leaves
-    such a one out, and what is not known must not count as what is not there.
+    The topic is never created. Raises TopicAuthorizationFailedError where this user has no right to
+    see it. A list of all topics leaves such a topic out, and a hidden topic must not count as
+    missing.
     """
     response = await admin._send_request(MetadataRequest([topic], allow_auto_topic_creation=False))
     [described] = response.to_object()["topics"]
@@ -27,7 +29,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPar
 
 
 def not_allowed(error: TopicAuthorizationFailedError) -> UsageError:
-    """What a person must do, in one line."""
+    """Return an error with the missing right, in one line."""
     which = error.args[0] if error.args else "a topic"
     return UsageError(
         f"Kafka does not let this user look at {which}: it needs the rights Describe and Read on it"
@@ -35,5 +37,5 @@ def not_allowed(error: TopicAuthorizationFailedError) -> UsageError:
 
 
 def home_of(key: bytes, partitions: int) -> int:
-    """The partition of ``key``, as Java's and aiokafka's partitioner choose it."""
+    """The partition of ``key``, as Java's and aiokafka's partitioners choose it."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)

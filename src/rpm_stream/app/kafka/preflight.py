@@ -1,5 +1,6 @@
-"""Whether the broker answers and has our topics, asked once before anything starts: else one
-clear line.
+"""Checks once, before anything starts, that the broker answers and has the topics.
+
+A failure is one clear line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ REQUEST_TIMEOUT_MS = 10_000
 
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
-    """Partitions of each of ``topics``.
+    """Return the partitions of each of ``topics``.
 
     Raises BrokerAway, and UsageError when a topic is missing or hidden.
     """

@@ -1,5 +1,6 @@
-"""A fixed stretch of some topics, read once without a consumer group: nothing is committed,
-nobody is disturbed.
+"""Reads a fixed span of some topics once, without a consumer group.
+
+Nothing is committed, and no other reader is disturbed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Broker(NamedTuple):
 
 @asynccontextmanager
 async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
-    """A Kafka that has ``topics``. Raises UsageError when it is away, then or later."""
+    """A Kafka that has ``topics``. Raises UsageError when it is away, at the start or later."""
     if topics:
         await partition_counts(bootstrap, tuple(topics))
     async with answering(bootstrap), consumer(bootstrap) as reader, admin(bootstrap) as client:
@@ -44,7 +45,7 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
 
 
 async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
-    """Where each partition of ``topic`` ends now."""
+    """Return the present end of each partition of ``topic``."""
     found: dict[TopicPartition, int] = await broker.consumer.end_offsets(
         await partitions_of(broker.admin, topic)
     )
@@ -52,7 +53,7 @@ async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
 
 
 async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
-    """Where each partition of ``topic`` begins now."""
+    """Return the present beginning of each partition of ``topic``."""
     partitions = await partitions_of(broker.admin, topic)
     found: dict[TopicPartition, int] = await broker.consumer.beginning_offsets(partitions)
     return found
@@ -61,8 +62,9 @@ async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
 async def at_time(
     broker: Broker, upto: Mapping[TopicPartition, int], at: datetime
 ) -> dict[TopicPartition, int]:
-    """The first offset of each partition whose record is from ``at`` or later; ``upto`` where
-    there is none.
+    """Return the first offset of each partition whose record is from ``at`` or later.
+
+    It is that of ``upto`` where there is none.
     """
     stamp = max(0, int(at.timestamp() * 1000))
     found = await broker.consumer.offsets_for_times(dict.fromkeys(upto, stamp))
@@ -74,9 +76,7 @@ async def at_time(
 async def window(
     broker: Broker, topic: str, since: datetime | None, until: datetime | None
 ) -> Spans:
-    """The stretch of ``topic`` whose records are from [since, until), both by the records' own
-    times.
-    """
+    """Return the spans of ``topic`` with records from [since, until), by the records' times."""
     last = await ends(broker, topic)
     first = await (starts(broker, topic) if since is None else at_time(broker, last, since))
     if until is not None:
@@ -87,7 +87,7 @@ async def window(
 async def records(
     broker: Broker, spans: Spans, progress: Progress
 ) -> AsyncIterator[list[ConsumerRecord]]:
-    """The records of ``spans`` in batches of one partition, in its order."""
+    """Yield the records of ``spans`` in batches of one partition, in its order."""
     reader = broker.consumer
     left = {tp: span for tp, span in spans.items() if span[0] < span[1]}
     if not left:

@@ -1,5 +1,6 @@
-"""What a person is told when a client could not start: aiokafka says the same for a broker that is
-away and for one that refuses.
+"""Finds why a client could not start, and words it for a person.
+
+aiokafka raises the same error for a broker that is away and for one that refuses.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ UNSURE = (
 async def not_started(
     bootstrap: str, error: BaseException, known: Security | None = None
 ) -> UsageError:
-    """What to raise for the ``error`` of a client that could not start, signed in as ``known`` or
-    else by the settings.
+    """Return the error to raise for the ``error`` of a client that could not start.
+
+    ``known``: how the client signed in; None: by the settings.
     """
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # as errors of TLS are
         return UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}")
@@ -38,10 +40,9 @@ async def not_started(
 
 
 async def why_not(bootstrap: str, known: Security | None = None) -> str | None:
-    """What keeps a client out of a broker that is there, in plain words; None where no broker
-    answers.
+    """Return why a broker refuses clients, in plain words, or None where no broker answers.
 
-    Asked after a client could not start. Never shows a secret.
+    Called after a client could not start. The text never holds a secret.
     """
     known = known or security()
     host, _, port = bootstrap.split(",")[0].strip().rpartition(":")

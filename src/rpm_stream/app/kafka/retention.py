@@ -1,9 +1,8 @@
-"""How long it is until the broker may delete what a stage has not read: the one way in which Kafka
-loses data by plan.
+"""Measures the time until the broker may delete what a stage has not read.
 
-Looked at from outside, beside the feed, because a stage that is down cannot say it. A record may go
-once it is older than its topic's ``retention.ms``; it goes with its segment, so what is said here
-is never too late.
+It is the one way in which Kafka loses data by plan. It is watched from the feed, because a stage
+that is down cannot report it. A record may be deleted once it is older than its topic's
+``retention.ms``. It is deleted with its whole segment, so the measured time is never too long.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ READ = (
     (GROUP_JUDGE, READINGS),
     (GROUP_SINK, OBSERVATIONS),
 )
-OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody is to read them: watched once it has begun
+OPTIONAL = (GROUP_SINK,)  # without a FHIR server no group reads them; watched once it has begun
 
 LEFT = Gauge(
     "rpm_retention_left_seconds",
@@ -52,8 +51,9 @@ log = structlog.get_logger()
 
 
 def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
-    """Seconds until the oldest unread record may be deleted; ``inf`` when nothing waits, 0.0 when
-    one was deleted.
+    """Return the seconds until the oldest unread record may be deleted.
+
+    It is ``inf`` when nothing waits, and 0.0 when an unread record was deleted.
 
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 2, tzinfo=UTC)
@@ -72,8 +72,9 @@ def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
 async def look(
     client: AIOKafkaAdminClient, reader: AIOKafkaConsumer, group: str, topic: str, now: datetime
 ) -> float | None:
-    """What is left for ``group`` on ``topic``; None where nobody reads it or there is no such
-    topic.
+    """Return the time left for ``group`` on ``topic``.
+
+    It is None for a topic that does not exist, or that no group reads.
     """
     retention = await _retention_seconds(client, topic)
     if retention is None:
@@ -85,8 +86,9 @@ async def look(
 
 
 async def _retention_seconds(client: AIOKafkaAdminClient, topic: str) -> float | None:
-    """What the broker has in force for the topic; None without the topic, ``inf`` where it keeps
-    all.
+    """Return the retention in force for the topic.
+
+    It is None without the topic, and ``inf`` where it keeps all.
     """
     if topic not in await client.list_topics():
         return None
@@ -105,9 +107,9 @@ async def _retention_seconds(client: AIOKafkaAdminClient, topic: str) -> float |
 async def watch(
     bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Callable[[], datetime] = wall
 ) -> None:
-    """Look every minute until cancelled; ``now``: the broker's time.
+    """Look every minute until cancelled. ``now`` returns the broker's time.
 
-    While the broker is away nothing is claimed: the gauge has no samples.
+    While the broker is away the gauge has no samples.
     """
     pairs = tuple(pairs)
     while True:
@@ -115,7 +117,7 @@ async def watch(
             await _watch(bootstrap, pairs, now)
         except AWAY as error:
             LEFT.clear()
-            log.warning("retention is not watched", error=type(error).__name__)
+            log.warning("topics.retention_not_watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -129,5 +131,5 @@ async def _watch(
                 if seconds is not None:
                     LEFT.labels(group, topic).set(seconds)
                 if seconds == 0.0:
-                    log.error("unread data has expired", group=group, topic=topic)
+                    log.error("topics.unread_data_expired", group=group, topic=topic)
             await asyncio.sleep(EVERY_SECONDS)

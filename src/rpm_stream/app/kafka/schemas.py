@@ -1,8 +1,9 @@
-"""The JSON Schemas of the topics, generated from the nouns so that the two cannot drift apart.
+"""The JSON Schemas of the topics, generated from the records so that the two cannot differ.
 
-``topics/<n>-<name>/schema-1.json`` holds what ``schemas`` returns; a test compares them and
+``topics/<n>-<name>/schema-1.json`` holds what ``schemas`` returns. A test compares them, and
 ``rpm-stream topics schemas --write`` renews them. The schema of ``rpm.observations`` is kept by
-hand: FHIR owns that format, and ours only names what every Observation of ours has.
+hand, because FHIR owns that format. It only names the fields that every Observation of the service
+has.
 """
 
 from __future__ import annotations
@@ -43,34 +44,34 @@ RECORDS: dict[str, tuple[type[Record], ...]] = {
     "rpm.rejects": (Reject,),
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# "format" is only a remark to most validators; a time without a zone must fail.
+# Most validators take "format" as a remark only, and a time without a zone must fail.
 TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt"
     r" ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})(?!\n)$"
 )
-NO_LINE_END = r"(?!\n)"  # before ``$``, which in Python lets one pass
+NO_LINE_END = r"(?!\n)"  # before ``$``, which in Python allows one
 HEXADECIMAL_PATTERN = r"^([0-9A-Fa-f]{2})*(?!\n)$"
 KINDS = ("notifications", "measurements", "resources")
-VALUE_OR_NOT = ("value", "absent")  # of a measurement: exactly one
+VALUE_OR_NOT = ("value", "absent")  # a measurement has exactly one of them
 CORRECTIONS = ("void", "adopt")  # actions about readings; every other one is about an alert
 
 Schema = dict[str, Any]
 
 
 def schemas() -> dict[str, bytes]:
-    """Topic name -> the text of its schema, for every topic whose records are ours."""
+    """Return the text of each topic's schema, for every topic whose records are generated."""
     return {
         name: _text(_patched(name, _generated(name, records))) for name, records in RECORDS.items()
     }
 
 
 def schema_path(root: Path, topic: str) -> Path:
-    """Where the schema of a topic lies under ``topics/``."""
+    """Return the path of a topic's schema under ``topics/``."""
     return root / FOLDERS[topic] / "schema-1.json"
 
 
 def drift(root: Path) -> list[str]:
-    """The topics whose schema file is not what the records say, or is missing."""
+    """Return the topics whose schema file differs from the records, or is missing."""
     paths = {name: schema_path(root, name) for name in RECORDS}
     texts = schemas()
     return [
@@ -81,7 +82,7 @@ def drift(root: Path) -> list[str]:
 
 
 def write(root: Path) -> list[str]:
-    """Renew the schema files that drifted; their topics."""
+    """Renew the schema files that differ, and return their topics."""
     texts = schemas()
     drifted = drift(root)
     for name in drifted:
@@ -96,7 +97,7 @@ def _generated(topic: str, records: tuple[type[Record], ...]) -> Schema:
 
 
 def _patched(topic: str, schema: Schema) -> Schema:
-    """What the types cannot say."""
+    """Add the rules that the types cannot express."""
     patched: Schema = _refine(schema)
     if topic == "rpm.frames":
         frame = patched["$defs"]["Frame"]
@@ -121,9 +122,7 @@ def _patched(topic: str, schema: Schema) -> Schema:
 
 
 def _refine(node: Any) -> Any:
-    """The same schema with docstrings on one margin, times that must have a zone, and patterns
-    without a line end.
-    """
+    """Return the schema with clean descriptions, zoned times and patterns without a line end."""
     if isinstance(node, list):
         return [_refine(each) for each in node]
     if not isinstance(node, dict):

@@ -1,8 +1,7 @@
-"""How every Kafka client of the service signs in: from the settings ``RPM_KAFKA_*``, for aiokafka
-and for Faust.
+"""The sign-in of every Kafka client of the service, from the settings ``RPM_KAFKA_*``.
 
-Without settings a client speaks in the clear. A wrong file or combination is one line before
-anything connects.
+It serves aiokafka and Faust. Without settings a client does not encrypt. A wrong file or
+combination is reported in one line before anything connects.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
-# mechanism, user, password, file with it
+# mechanism, user, password, file with the password
 SignIn: TypeAlias = tuple[str, str | None, str | None, Path | None]
 Token: TypeAlias = tuple[str | None, str | None]  # URL and scope
-# authority, certificate, key, its password
+# authority, certificate, key, password of the key
 Files: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]
 IN_THE_CLEAR = frozenset({"PLAIN", "OAUTHBEARER"})  # mechanisms that send the secret itself
 
 
 @dataclass(frozen=True)
 class Security:
-    """What a client needs to sign in. The password is never shown."""
+    """The credentials of a client. The password is never shown."""
 
     protocol: str = "PLAINTEXT"
     context: ssl.SSLContext | None = None
@@ -37,7 +36,7 @@ class Security:
     tokens: TokenEndpoint | None = None  # OAUTHBEARER
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of aiokafka's clients, and of ``GatewayOptions.kafka``."""
+        """Return the keyword arguments of aiokafka's clients, and of ``GatewayOptions.kafka``."""
         if self.protocol == "PLAINTEXT":
             return {}
         found: dict[str, Any] = {"security_protocol": self.protocol}
@@ -54,7 +53,7 @@ class Security:
         return found
 
     def faust(self) -> Any:
-        """Faust's credentials; None without security."""
+        """Return Faust's credentials, or None without security."""
         import faust
         from faust.types.auth import AuthProtocol
 
@@ -73,7 +72,7 @@ class Security:
 
 
 def security() -> Security:
-    """The security of the settings. Raises UsageError."""
+    """Return the security of the settings. Raises UsageError."""
     settings = Settings()
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
     key_password = (
@@ -118,8 +117,9 @@ def _made(protocol: str, sign_in: SignIn, token: Token, files: Files) -> Securit
 
 
 def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: Files) -> None:
-    """Refuse settings that the protocol does not use: who set them believes that something is
-    protected.
+    """Refuse settings that the protocol does not use.
+
+    The person who set them believes that something is protected.
     """
     signs_in = sign_in[0] == "OAUTHBEARER" or any(sign_in[1:]) or any(token)
     if protocol == "PLAINTEXT" and (signs_in or any(files)):
@@ -149,7 +149,7 @@ def _context(files: Files) -> ssl.SSLContext:
         ) from None
     if certificate is not None:
         try:
-            # Without a password given OpenSSL would ask for one at the terminal.
+            # Without a password OpenSSL would ask for one at the terminal.
             context.load_cert_chain(certificate, key, password=lambda: password or "")
         except (OSError, ssl.SSLError) as error:
             raise UsageError(

@@ -1,9 +1,9 @@
-"""The topic that an agent's state is kept in exists, everywhere, before the agent joins its group.
+"""Creates the topic of an agent's state on all brokers before the agent joins its group.
 
-Faust declares it while the agent starts. On a fresh cluster the first assignment can be quicker:
-the group's leader then knows no such topic, "ignores" it for as long as its picture of the cluster
-lasts (minutes), and every partition that moves meanwhile begins with empty state. So it is made
-here first; Faust finds it and leaves it as it is.
+Faust declares the topic while the agent starts. On a fresh cluster the first assignment can come
+earlier. The group's leader then knows no such topic and "ignores" it for as long as its view of the
+cluster lasts (minutes). Every partition that moves meanwhile begins with empty state. So the topic
+is created here first, and Faust finds it and leaves it as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> N
 async def make_topic(
     settings: Settings, name: str, partitions: int, configuration: Mapping[str, str]
 ) -> None:
-    """Create a topic of ours that is not public, unless it exists.
+    """Create one of the service's private topics, unless it exists.
 
     Raises UsageError if refused, BrokerAway.
     """
@@ -50,7 +50,7 @@ async def make_topic(
                     while len(await partitions_of(client, name)) < partitions:
                         await asyncio.sleep(POLL_SECONDS)
         except (KafkaError, OSError) as error:
-            # no right, too few brokers
+            # no right, or too few brokers
             refused = isinstance(error, BrokerResponseError) and not error.retriable
             raise (UsageError if refused else BrokerAway)(
                 f"Kafka at {settings.bootstrap} did not create the topic {name}:"

@@ -1,5 +1,6 @@
-"""Tokens for OAUTHBEARER: fetched with client credentials (RFC 6749, 4.4), cached, and fetched
-again in time.
+"""Tokens for OAUTHBEARER, fetched with client credentials (RFC 6749, 4.4) and cached.
+
+A token is fetched again before it expires.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from aiokafka.errors import AuthenticationFailedError
 from rpm_stream.app.runtime.errors import UsageError
 
 TIMEOUT_SECONDS = 10.0
-SPENT = 0.8  # of its life: after that a token is replaced
+SPENT = 0.8  # the part of its life after which a token is replaced
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it
-    """One token for all clients of the process. Faust's consumer has an event loop of its own,
-    hence the thread lock.
+    """One token for all clients of the process.
 
-    Raises UsageError for a URL that would send the secret in the clear.
+    The thread lock is needed because Faust's consumer has an event loop of its own. Raises
+    UsageError for a URL that would send the secret in the clear.
     """
 
     def __init__(self, url: str, client: str, secret: str, scope: str | None = None) -> None:
@@ -39,10 +40,13 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
         self._auth = httpx.BasicAuth(client, secret)
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._lock = Lock()
-        self._kept: tuple[str, float] | None = None  # the token, and when it is to be replaced
+        self._kept: tuple[str, float] | None = None  # the token, and when to replace it
 
     async def token(self) -> str:
-        """A token that is valid now. Raises AuthenticationFailedError, which holds no secret."""
+        """Return a token that is valid now.
+
+        Raises AuthenticationFailedError, which holds no secret.
+        """
         known = self._fresh()
         return known if known is not None else await asyncio.to_thread(self._fetched)
 

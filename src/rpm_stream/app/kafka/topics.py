@@ -1,10 +1,10 @@
-"""The nine public topics: where their descriptions lie, and how they come to a broker.
+"""The nine public topics: their descriptions, and their creation on a broker.
 
-A topic is a folder of ``topics/``: ``topic.yaml`` (a Strimzi ``KafkaTopic``, so that ``kubectl
-apply`` takes it too), ``schema-1.json``, and messages that must ``pass/`` or ``fail/``. ``apply``
-creates what a broker lacks and sets the configuration; ``check`` only says what differs. Both leave
-the number of partitions of an existing topic alone: a key would move to another partition, and with
-it the order of a patient's data would be lost.
+A topic is a folder of ``topics/``. It holds ``topic.yaml`` (a Strimzi ``KafkaTopic``, so that
+``kubectl apply`` accepts it too), ``schema-1.json``, and messages that must ``pass/`` or ``fail/``.
+``apply`` creates missing topics and sets the configuration. ``check`` only reports differences.
+Both leave the number of partitions of an existing topic alone. A key would move to another
+partition, and the order of a patient's data would be lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FOLDERS = {
     "rpm.accounts": "08-accounts",
     "rpm.rejects": "09-rejects",
 }
-# Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
+# Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited
 SET_ON_TOPIC = 1
 REQUEST_TIMEOUT_MS = 15_000
 SHOWN_SECONDS = 15.0
@@ -44,7 +44,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic should be. ``config`` holds Kafka's own names and values, as text."""
+    """A topic as it should be. ``config`` holds Kafka's own names and values, as text."""
 
     name: str
     partitions: int
@@ -54,9 +54,9 @@ class Topic:
 
 @dataclass(frozen=True)
 class Found:
-    """What a topic is on a broker.
+    """A topic as it is on a broker.
 
-    ``config`` holds every setting in force; ``own`` the names set on the topic.
+    ``config`` holds every setting in force, and ``own`` the names of those set on the topic.
     """
 
     partitions: int
@@ -66,9 +66,7 @@ class Found:
 
 
 def topics_root() -> Path:
-    """The folder ``topics/``: inside the installed package, or at the root of an editable
-    checkout.
-    """
+    """Return the folder ``topics/``, of the installed package or of an editable checkout."""
     here = Path(__file__).resolve()
     for place in (here.parents[2] / "topics", here.parents[4] / "topics"):
         if (place / FOLDERS["rpm.frames"] / "topic.yaml").is_file():
@@ -77,7 +75,7 @@ def topics_root() -> Path:
 
 
 def wanted(partitions: int | None = None, replication: int | None = None) -> tuple[Topic, ...]:
-    """All topics in the order of the flow, with their own counts or the given ones."""
+    """Return all topics in the order of the flow, with their own counts or the given ones."""
     root = topics_root()
     topics = (_read(root / folder / "topic.yaml") for folder in FOLDERS.values())
     return tuple(
@@ -91,11 +89,10 @@ def wanted(partitions: int | None = None, replication: int | None = None) -> tup
 async def apply(
     bootstrap: str, partitions: int | None = None, replication: int | None = None
 ) -> list[str]:
-    """Create the topics that are missing and set the configuration of those that are there; says
-    what it did.
+    """Create missing topics, set the configuration of the others, and return the changes.
 
-    Settings that ``topic.yaml`` does not name keep the value that somebody gave them.
-    ``UsageError`` when no broker answers or it refuses.
+    Settings that ``topic.yaml`` does not name keep their value. Raises UsageError when no broker
+    answers or it refuses.
     """
     topics = wanted(partitions, replication)
     done = []
@@ -122,7 +119,7 @@ async def apply(
 async def check(
     bootstrap: str, partitions: int | None = None, replication: int | None = None
 ) -> list[str]:
-    """What differs from the wanted topics, one line each; empty when nothing does.
+    """Return the differences from the wanted topics, one line each.
 
     Changes nothing.
     """
@@ -161,8 +158,8 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:
     names = {topic.name for topic in topics}
-    # All topics, then ours: asking for a missing one by name would create it on a broker with
-    # auto-create.
+    # All topics are listed, because asking for a missing one by name would create it on a broker
+    # with auto-create.
     shapes = {
         each["topic"]: each["partitions"]
         for each in await admin.describe_topics()
@@ -186,8 +183,9 @@ async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[
 
 
 async def _await_shown(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> None:
-    """The controller says yes before the brokers know; who comes next would still find a topic
-    missing.
+    """Wait until all brokers know the topics.
+
+    The controller confirms earlier than that, and the next client would find a topic missing.
     """
     try:
         async with asyncio.timeout(SHOWN_SECONDS):
@@ -217,8 +215,8 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
 
 
 async def _configure(admin: AIOKafkaAdminClient, topic: Topic, found: Found) -> None:
-    # aiokafka knows only the older AlterConfigs, which drops whatever it is not given: hence the
-    # topic's own settings.
+    # aiokafka has only the older AlterConfigs, which drops every setting that is not given. So the
+    # topic's own settings are given too.
     config = {name: found.config[name] for name in found.own} | topic.config
     for response in await admin.alter_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic.name, config)]
@@ -242,7 +240,7 @@ def _shape_differences(topic: Topic, found: Found) -> list[str]:
 
 
 def _config_differences(topic: Topic, found: Found) -> list[tuple[str, str, str]]:
-    """Name, value found, value wanted of each setting that differs."""
+    """Return name, present value and wanted value of each setting that differs."""
     return [
         (name, found.config.get(name, "unset"), value)
         for name, value in topic.config.items()

@@ -1,1 +1,1 @@
-"""What operators run: reconcile, rejects, redrive, assign, correct, rebuild, compare, grow."""
+"""The operators' commands: reconcile, rejects, redrive, assign, correct, rebuild, compare, grow."""

@@ -1,6 +1,4 @@
-"""What a new assignment changes: the device's intervals, and which refused values can be
-somebody's now.
-"""
+"""The effect of a new assignment on a device's intervals and on refused values."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ IDENTITY = frozenset({"unknown_device", "unassigned", "identity_conflict"})
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """When a refused entry says that it came: a notification, a measurement, or a FHIR resource."""
+    """The time of receipt in a refused entry (a notification, a measurement or a FHIR resource)."""
 
     at: Time | None = None
     effectiveDateTime: Time | None = None
@@ -27,11 +25,11 @@ _told = msgspec.json.Decoder(_Told)
 
 
 def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
-    """The entry with ``new`` in it: what it covers of others' time (of its slot, where it names
-    one) is theirs no more.
+    """Return the entry with ``new`` in it, which takes its time from other assignments.
 
-    Nothing else changes: who has the device without a slot keeps all other slots. So a transfer is
-    one assignment without end, and a mended mistake one with both ends.
+    If ``new`` names a slot, it takes that time only from assignments of the slot. Nothing else
+    changes: an assignment without a slot keeps all other slots. So a transfer is one assignment
+    without an end, and a corrected mistake is one with both ends.
     """
     kept = [
         piece
@@ -42,11 +40,10 @@ def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
 
 
 def taken_back(device: DeviceEntry, span: Assignment) -> DeviceEntry:
-    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it
-    names.
+    """Return the entry in which nothing is assigned within ``span``, whichever patient it names.
 
-    Who has the device without a slot loses it whole for that time: all slots but one cannot be
-    said.
+    If ``span`` names a slot, only that slot is freed. An assignment without a slot loses the whole
+    device for that time, because an assignment cannot express "all slots but one".
     """
     kept = [
         piece
@@ -59,7 +56,7 @@ def taken_back(device: DeviceEntry, span: Assignment) -> DeviceEntry:
 
 
 def _left_of(each: Assignment, new: Assignment) -> list[Assignment]:
-    """The pieces of ``each`` before and after ``new``."""
+    """Return the pieces of ``each`` before and after ``new``."""
     pieces = []
     if new.from_ is not None and (each.from_ is None or each.from_ < new.from_):
         until = new.from_ if each.until is None else min(each.until, new.from_)
@@ -71,12 +68,12 @@ def _left_of(each: Assignment, new: Assignment) -> list[Assignment]:
 
 
 def covers(device: str, new: Assignment, reject: Reject) -> bool:
-    """Whether ``reject`` was refused for whose it was, and can be somebody's by the assignment
-    ``new`` of ``device``.
+    """Whether the assignment ``new`` of ``device`` may give a patient to ``reject``.
 
-    When the value was measured is known to 30 days only, as the device's own clock may count; an
-    entry that does not say when it came is in. One too many is harmless: sent again, it is refused
-    again and counted as a duplicate.
+    The reject must have been refused because its patient was not clear. The time of measurement is
+    known only within 30 days, because the device's own clock may count. An entry without a time of
+    receipt is included. One too many is harmless: sent again, it is refused again and counted as a
+    duplicate.
     """
     return (
         reject.device == device and reject.reason in IDENTITY and _may_cover(new, _time_of(reject))

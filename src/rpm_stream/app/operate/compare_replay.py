@@ -1,11 +1,12 @@
-"""What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept
-in a file.
+"""Compares a replay with the topics: the last record of each id (CONTRACT 4 a), kept in a file.
 
-What wall time alone moves is left out: it depends on when somebody looked (an escalation, the end
-of a snooze, a stale mark, a window that is still open, a silence that was over before anybody
-noticed it). All else in the history of an alert is compared: what people decided has its place in
-the order of record, and what ended with an assignment has its moment in the registry. A record that
-was put right by ``publish`` differs by its status only, and counts as equal.
+What depends on wall time alone is left out, because it depends on when something was looked at.
+This covers escalations, the end of a snooze, a stale mark, a window that is still open, and a
+silence that was over before it was noticed.
+
+All else in the history of an alert is compared. Decisions of people have their place in the order
+of record, and the end of an assignment has its time in the registry. A record that was corrected by
+``publish`` differs only in its status, and counts as equal.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ TOPIC_OF: Final[dict[Kind, str]] = {
     "observation": OBSERVATIONS,
     "reject": REJECTS,
 }
-EDGE = timedelta(minutes=1)  # what follows from a record comes a little later than the record
+EDGE = timedelta(minutes=1)  # records that follow from a record come a little later
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 TIME_EVENTS = frozenset({"escalated", "snooze_ended"})
-# events of a silence that nobody has decided about
+# events of a silence about which no person has decided
 UNNOTICED = frozenset({"opened", "joined", "recovered", "ended"})
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
 
@@ -48,7 +49,7 @@ What = Literal["only_replayed", "only_on_topic", "different"]
 
 
 class Difference(Record, frozen=True, kw_only=True, tag_field="type", tag="difference"):
-    """One id that differs; ``fields`` name the parts that do, never what they hold."""
+    """An id that differs. ``fields`` names the parts that differ, never their content."""
 
     kind: Kind
     id: str
@@ -71,7 +72,7 @@ _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Comparison:
-    """Both sides by id, in a file at ``path``."""
+    """The records of both sides by id, in a scratch file at ``path``."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(private_database(path), isolation_level=None)
@@ -84,19 +85,19 @@ class Comparison:
         self._known: Spans = {}
 
     async def begin(self, bootstrap: str, until: datetime | None) -> None:
-        """Before the replay: which Observations it can know of.
+        """Note, before the replay, which Observations it can know of.
 
-        What is written after them may stand on more.
+        Observations that are written later may be based on more readings.
         """
         async with reaching(bootstrap, (OBSERVATIONS,)) as broker:
             self._known = await window(broker, OBSERVATIONS, None, until)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._db.close()
 
     def replayed(self, line: Line) -> None:
-        """Note a line of the replay: the last of its id counts."""
+        """Note a line of the replay. The last line of an id counts."""
         body = bytes(line.record)
         self._db.execute(
             "INSERT INTO record (kind, id, replayed) VALUES (?, ?, ?) "
@@ -111,8 +112,9 @@ class Comparison:
         bounds: tuple[datetime | None, datetime | None],
         progress: Progress,
     ) -> None:
-        """Note what the topic of a kind holds; of records about the edges of the window only
-        what was replayed too.
+        """Note the records on the topic of ``kind``.
+
+        Records at the edges of the window count only if they were replayed too.
         """
         since, until = bounds
         inner = (since and (since + EDGE).timestamp() * 1000, until and until.timestamp() * 1000)
@@ -138,8 +140,10 @@ class Comparison:
         )
 
     def _found(self, kind: Kind, body: bytes, inside: bool, at: int = 0) -> None:
-        """``at``: its time on the broker, as after a growth the records of an id lie in two
-        partitions.
+        """Note a record of the topic.
+
+        ``at`` is its time on the broker. It decides which record is the last one, because after a
+        growth the records of an id lie in two partitions.
         """
         name = _id.decode(body).id
         sql = (
@@ -150,7 +154,7 @@ class Comparison:
             self._db.execute(sql, (kind, name, body, at))
 
     def differences(self) -> Iterator[Difference]:
-        """Every id that differs, by kind and id."""
+        """Yield every id that differs, by kind and id."""
         for kind, name, replayed, found in self._rows():
             if replayed is None:
                 yield Difference(kind=kind, id=name, what="only_on_topic")
@@ -161,12 +165,11 @@ class Comparison:
                 yield Difference(kind=kind, id=name, what="different", fields=fields)
 
     def corrections(self) -> Iterator[tuple[str, bytes]]:
-        """Patient and body of each Observation that the replay gives and the topic lacks or holds
-        otherwise.
+        """Yield patient and body of each Observation that is missing on the topic or wrong there.
 
-        Not of one that was written again since the replay began: a summary would lose what came
-        meanwhile. Not of one that somebody took back: another person's value would stand in the
-        record again.
+        It leaves out an Observation that was written again after the replay began: a summary would
+        lose what came in the meantime. It also leaves out one that a person took back, because
+        another person's value would return to the record.
         """
         later = {name for (name,) in self._db.execute("SELECT id FROM record WHERE later")}
         for kind, name, replayed, found in self._rows():
@@ -205,7 +208,7 @@ async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> i
 
 
 def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
-    """The records of a message; none where it is not ours."""
+    """Return the records of a message, none for a message that is not one of the service's."""
     try:
         if kind == "reading":
             return tuple(bytes(reading) for reading in _readings.decode(value).readings)
@@ -216,7 +219,7 @@ def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
 
 
 def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
-    """The names of the parts that differ, but for what wall time moves."""
+    """Return the names of the parts that differ, without what depends on wall time."""
     ours, theirs = (_plain(kind, body) for body in (replayed, found))
     if kind == "observation" and theirs.get("status") == CORRECTED:
         ours = {**ours, "status": CORRECTED}
@@ -238,8 +241,9 @@ def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
 
 
 def _events(history: list[dict[str, Any]]) -> tuple[list[Event | None], list[dict[str, Any]]]:
-    """What happened in each step, and ``asked`` and ``cause`` of each refusal, also where an
-    older release wrote it.
+    """Return the event of each step, and for each refusal its ``asked`` and ``cause``.
+
+    Steps that an older release wrote are converted first.
     """
     steps = typed(msgspec.convert(history, tuple[Transition, ...]))
     refused = [
@@ -250,8 +254,9 @@ def _events(history: list[dict[str, Any]]) -> tuple[list[Event | None], list[dic
 
 
 def _may_be_replayed_alone(kind: Kind, body: bytes) -> bool:
-    """Whether a record may be missing on its topic: a window that is still open, a silence that
-    nobody noticed.
+    """Whether the record may be missing on its topic.
+
+    That holds for a window that is still open and for a silence that was not noticed.
     """
     if kind == "alert":
         record = _object.decode(body)
@@ -265,7 +270,7 @@ def _is_summary(body: bytes) -> bool:
 
 
 def _corrected(body: bytes) -> bytes:
-    """The body, saying that it was put right; its numbers keep their digits."""
+    """Return the body with the status "corrected". Its numbers keep their digits."""
     parts = _raw.decode(body)
     if bytes(parts["status"]) == b'"final"':
         parts["status"] = msgspec.Raw(msgspec.json.encode(CORRECTED))
@@ -273,7 +278,7 @@ def _corrected(body: bytes) -> bytes:
 
 
 def _patient(body: bytes) -> str:
-    """Our own name of an Observation's subject: the key of its topic."""
+    """Return this service's own name of an Observation's subject, which is the key of its topic."""
     subject = _object.decode(body)["subject"]
     own = subject.get("identifier", {}).get("value")
     return str(own or subject["reference"].removeprefix("Patient/"))

@@ -1,5 +1,6 @@
-"""A device was on another person than the registry said: mend the registry, and give everybody
-their own readings.
+"""Corrects the wearer of a device in the registry, and gives each person their own readings.
+
+It is for a device that was on another person than the registry had.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from rpm_stream.publish.fhir.ids import observation_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.records import UNREADABLE, Action, Assignment, Reading, Readings, Record
 
-# Every worker follows the registry by itself, in milliseconds: what ingest reads after this it
-# gives to the right one.
+# Every worker follows the registry by itself, within milliseconds. Readings that ingest makes after
+# this time go to the right person.
 WORKERS_KNOW_SECONDS = 2.0
 
 Message = TypeVar("Message")
 
 
 class Corrected(Record, frozen=True, kw_only=True):
-    """What a correction moved: readings, and the actions that were sent for them."""
+    """The result of a correction: how many readings moved, and how many actions were sent."""
 
     readings: int
     actions: int
 
 
 class _Published(msgspec.Struct, frozen=True):
-    """An Observation as far as it is looked at."""
+    """The part of an Observation that is needed here."""
 
     id: str = ""
 
@@ -52,11 +53,11 @@ _published = msgspec.json.Decoder(_Published)
 async def correct(
     bootstrap: str, device: str, span: Assignment, order: Correction, knowledge: Knowledge
 ) -> Corrected:
-    """The readings of ``device`` in ``span`` are ``order.patient``'s; the judge does the rest by
-    what is sent to it.
+    """Give the readings of ``device`` in ``span`` to ``order.patient``.
 
-    May be given again after an interruption. Raises UsageError when the broker is away or nobody
-    knows the device.
+    It changes the registry and sends actions, and the judge does the rest. The command may be
+    repeated after an interruption. Raises ``UsageError`` when the broker is away or the registry
+    does not have the device.
     """
     known = await device_entry(bootstrap, device)
     if known is None:
@@ -72,8 +73,8 @@ async def correct(
             broker, _readings, READINGS, lambda record: name in record.value
         ):
             holdings.add(message.readings)
-        # Of corrections the order does not matter, but that none is missing: also one that is not
-        # forwarded yet.
+        # The order of corrections does not matter, but none may be missing, not even one that is
+        # not forwarded yet.
         async for action in _messages(broker, _action, ACTIONS):
             holdings.act(action)
         wrong = holdings.wrong(order.patient)
@@ -90,7 +91,7 @@ async def correct(
 
 
 async def _shown(broker: Broker, wrong: list[Reading]) -> set[str]:
-    """The ids of those readings that have an Observation of their own."""
+    """Return the ids of those readings that have an Observation of their own."""
     ids = {observation_id(reading.id): reading.id for reading in wrong}
     if not ids:
         return set()
@@ -102,8 +103,9 @@ async def _shown(broker: Broker, wrong: list[Reading]) -> set[str]:
 
 
 async def _fill(broker: Broker, remaining: Remaining) -> None:
-    """Count what else is in the windows: nobody knew which they are before the wrong readings
-    were found.
+    """Count the other readings in the windows of the wrong ones.
+
+    The windows are known only after the wrong readings were found.
     """
     wearers = {patient.encode() for patient in remaining.patients}
     if not wearers:
@@ -123,7 +125,7 @@ async def _messages(
     topic: str,
     wanted: Callable[[ConsumerRecord], bool] = lambda _: True,
 ) -> AsyncIterator[Message]:
-    """Every ``wanted`` message that is in ``topic`` now."""
+    """Yield every ``wanted`` message that is in ``topic`` now."""
     async for batch in records(broker, await window(broker, topic, None, None), lambda *_: None):
         for record in batch:
             if (
@@ -135,7 +137,7 @@ async def _messages(
 
 
 def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | None:
-    """None for what is no such message: a forwarded action among readings, or nothing of ours."""
+    """Return the message, or None for another kind of record, such as an action among readings."""
     try:
         return decoder.decode(value)
     except UNREADABLE:

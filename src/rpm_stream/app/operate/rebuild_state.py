@@ -1,10 +1,11 @@
-"""States that cannot be restored, or are lost with their changelog: which they are, and each made
-anew from the topics.
+"""Finds states that cannot be restored or were lost with their changelog, and rebuilds them.
 
-A state is what its key's messages, one after the other, left behind; so the same pure steps over
-the same messages give it back, as far as the topics still hold them. Made anew it stands where its
-agent had committed, or where the agent began to keep the key's messages: what came later, the agent
-applies itself. Nothing is put out but the state, and only for keys that no agent can go on with.
+A state is what its key's messages, one after the other, left behind. The same pure steps over the
+same messages therefore rebuild it, as far as the topics still hold them.
+
+A rebuilt state is at the offset that its agent had committed, or at which the agent began to hold
+the key's messages. The agent itself applies what came later. No output is written but the state,
+and only for keys with which no agent can continue.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from rpm_stream.pipeline.state_envelope import StateError, unpack_device
 from rpm_stream.records import Record
 
 Stage = Literal["ingest", "judge"]
-# what ingest forwards besides needs no state
+# ingest also forwards records of other topics, but they need no state
 SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}
 GROUP_OF: Mapping[Stage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
 UNPACK: Mapping[Stage, Callable[[bytes, str], object]] = {
@@ -59,12 +60,11 @@ SEND_SECONDS = 30
 
 
 class Broken(Record, frozen=True, kw_only=True):
-    """A state that cannot be restored, by its place in the changelog; ``key`` names a device or a
-    person.
+    """A state that cannot be restored, by its place in the changelog.
 
-    ``held``: what an agent that keeps the key's messages has put in its place; None: no agent has
-    met it yet. ``upto``: the offset of the source up to which it is made anew; nothing behind it
-    was passed over by an agent.
+    ``key`` names a device or a person. ``held`` is what an agent that holds the key's messages has
+    put in the state's place, and None if no agent has met the state yet. ``upto`` is the offset of
+    the source up to which the state is rebuilt. No agent has passed over a message after it.
     """
 
     stage: Stage
@@ -87,8 +87,9 @@ class Gone(Record, frozen=True, kw_only=True):
 
 
 class Rebuilt(Record, frozen=True, kw_only=True):
-    """What was made: so many states, of so many messages, the first from then; without any they
-    are begun anew.
+    """The result of a rebuild: the number of states and of the messages that they were made of.
+
+    ``since`` is the time of the first message. If there is no message, the states are empty.
     """
 
     states: int
@@ -97,28 +98,28 @@ class Rebuilt(Record, frozen=True, kw_only=True):
 
 
 class Found(Record, frozen=True, kw_only=True):
-    """All that is wrong with the states."""
+    """All lost partitions and all broken states."""
 
     gone: tuple[Gone, ...]
     broken: tuple[Broken, ...]
 
 
 def changelog(stage: Stage) -> str:
-    """The topic that Faust keeps the stage's state in."""
+    """Return the topic in which Faust keeps the stage's state."""
     return f"{GROUP_OF[stage]}-state-changelog"
 
 
 async def look(bootstrap: str) -> Found:
-    """Every partition whose states are lost, and every state that cannot be restored.
+    """Return every partition whose states are lost, and every state that cannot be restored.
 
-    Raises UsageError: no broker.
+    Raises ``UsageError`` if no broker answers.
     """
     gone: list[Gone] = []
     broken: list[Broken] = []
     async with reaching(bootstrap) as broker:
         for stage in SOURCES:
-            # Before the states: an agent that meets one now keeps its messages from here on, or
-            # from behind it.
+            # The commits are read before the states. An agent that meets a broken state in between
+            # holds its messages from this commit on, or from a later one.
             commits = await _commits(broker, stage)
             last: dict[tuple[int, bytes], ConsumerRecord] = {}
             anew: dict[int, int] = {}
@@ -163,8 +164,9 @@ async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | 
 
 
 def _broken(stage: Stage, record: ConsumerRecord, upto: int) -> Broken | None:
-    """What is wrong with a record of a changelog; None where it is a state, or holds one that is
-    to be caught up.
+    """Return what is wrong with a record of a changelog.
+
+    It is None for a state, and for a held state that has been rebuilt and only has to be caught up.
     """
     key: bytes = record.key or b""
     held = read_held(record.value)
@@ -179,9 +181,9 @@ def _broken(stage: Stage, record: ConsumerRecord, upto: int) -> Broken | None:
 
 
 async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
-    """Make the state anew and write it.
+    """Rebuild one state and write it.
 
-    Raises UsageError when the broker is away or lacks a topic.
+    Raises ``UsageError`` when the broker is away or lacks a topic.
     """
     making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
@@ -195,11 +197,12 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
 
 
 async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Rebuilt:
-    """Make all states of a lost partition anew, write them, and then that it may be gone on with.
+    """Rebuild all states of a lost partition, write them, and then allow the agent to continue.
 
-    Where messages of somebody were kept then, nobody knows any more whose: what came since is
-    applied once more for all of whom there is anything, and put out again as it was. An alert that
-    said so ends when its agent has done that.
+    Messages may have been held for some keys when the partition was lost, and it is no longer known
+    for which keys. Later messages are therefore applied again for every key that has any, and their
+    outputs are written again as they were. An alert about the loss ends when the agent has done
+    that.
     """
     making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     kept_from = one.upto if one.known.held is None else min(one.upto, one.known.held)
@@ -227,9 +230,7 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
 async def _applied(
     broker: Broker, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None
 ) -> Rebuilt:
-    """Apply what the source still holds of one key, or of all (None), up to where it is made
-    anew.
-    """
+    """Apply the source's messages of ``key``, or of all keys (None), up to ``one.upto``."""
     messages = 0
     since = None
     async for record in _history(broker, bootstrap, one, key):
@@ -240,9 +241,9 @@ async def _applied(
 
 
 async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
-    """Whether the state of a key belongs into the partition.
+    """Return a function that tests whether the state of a key belongs to the partition.
 
-    Before any growth every key that came there has one.
+    Before any growth every key that came there has its state there.
     """
     if not await partitions_of(broker.admin, GROWTH):
         return lambda _: True
@@ -253,12 +254,11 @@ async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
 async def _history(
     broker: Broker, bootstrap: str, one: Broken | Gone, key: bytes | None
 ) -> AsyncIterator[ConsumerRecord]:
-    """The messages of one key, or of all of the partition (None), in their order, up to where it is
-    made anew.
+    """Yield the messages of one key, or of the whole partition (None), in order up to ``one.upto``.
 
-    Before a growth of the topics a key was elsewhere: what was committed there comes in the order
-    of time, and what was moved counts where it was moved to, also where that is behind the end:
-    there the agent applies it.
+    Before a growth of the topics the key was in another partition. What was committed there is
+    merged in the order of time. A moved message counts at the place to which it was moved. If that
+    place is after the end, the agent applies it.
     """
     tp = TopicPartition(SOURCES[one.stage], one.partition)
     if not await partitions_of(broker.admin, GROWTH):
@@ -294,7 +294,7 @@ def _is_of(record: ConsumerRecord, key: bytes | None) -> bool:
 async def _messages(
     broker: Broker, tp: TopicPartition, span: Span, key: bytes | None
 ) -> AsyncIterator[ConsumerRecord]:
-    """The messages of a stretch that are still there, in their order, of one key or of all."""
+    """Yield the messages of ``span`` that are still there, in order, of one key or of all."""
     first = max(span[0], (await starts(broker, tp.topic))[tp])
     async for batch in records(broker, {tp: (first, max(first, span[1]))}, lambda *_: None):
         for record in batch:

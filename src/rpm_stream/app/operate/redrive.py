@@ -1,9 +1,11 @@
-"""Refused frames once more: the same octets under the same key, at the end of ``rpm.frames``.
+"""Sends refused frames again: the same bytes under the same key, at the end of ``rpm.frames``.
 
-That is safe to repeat. Ingest knows what it has read of a device: parts that became readings are
-duplicates, parts that are refused again are so too, and only what can be read by now (the registry
-or a table was mended) is new. What the judge refused is not re-driven: its readings were read, so
-the frame would be all duplicates.
+That is safe to repeat, because ingest tracks what it has read of a device. Parts that had become
+readings are duplicates. Parts that are refused again are duplicates too. Only parts that can be
+read by now, because the registry or a table was corrected, are new.
+
+Rejects of the judge are not sent again. Their frames had been read, so they would be all
+duplicates.
 """
 
 from __future__ import annotations
@@ -20,17 +22,21 @@ from rpm_stream.app.kafka.names import FRAMES, REDRIVEN, REJECTS
 from rpm_stream.app.kafka.range_reader import reaching, records, window
 from rpm_stream.records import UNREADABLE, Record, Reject
 
-PATIENCE_SECONDS = 30.0  # without a record that is known to be there
-NEAR = 1_000  # offsets that are read over rather than sought: about one fetch
-# of one message: above what the broker takes, so that it is never we who refuse
+PATIENCE_SECONDS = 30.0  # to wait for a record that is known to be there
+NEAR = 1_000  # offsets that are read over instead of seeking: about one fetch
+# Bytes of one message: more than the broker takes, so that this client never refuses one itself.
 MOST_BYTES = 8 * 1024 * 1024
 
 _rejects = msgspec.json.Decoder(Reject)
 
 
 class Redriven(Record, frozen=True, kw_only=True):
-    """What became of a selection: ``rejects`` in it, ``frames`` sent again, ``gone`` frames that
-    the topic has dropped, ``judge`` rejects of the judge, for which a frame is no help.
+    """The result of a redrive.
+
+    - ``rejects``: rejects in the selection.
+    - ``frames``: frames that were sent again.
+    - ``gone``: frames that the topic has dropped.
+    - ``judge``: rejects of the judge, for which sending a frame again does not help.
     """
 
     rejects: int
@@ -40,9 +46,9 @@ class Redriven(Record, frozen=True, kw_only=True):
 
 
 async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
-    """Send the frame of each reject again, each frame once, in the order in which they came.
+    """Send the frame of each reject again, each frame once and in the original order.
 
-    Raises UsageError when the broker is away, lacks the topic, or stops answering.
+    Raises ``UsageError`` when the broker is away, lacks the topic, or stops answering.
     """
     rejects = judge = 0
     wanted: dict[int, set[int]] = {}
@@ -70,11 +76,10 @@ async def rejects_where(
     device: str | None = None,
     since: datetime | None = None,
 ) -> list[Reject]:
-    """Every reject that is in ``rpm.rejects`` now and ``chosen``, each id once, oldest first within
-    a partition.
+    """Return every ``chosen`` reject in ``rpm.rejects``, each id once, oldest first in a partition.
 
-    With ``device`` only those of its own, with ``since`` only those that were written from then on.
-    Raises UsageError when the broker is away or lacks the topic.
+    ``device`` limits the result to the rejects of one device, and ``since`` to those written from
+    that time on. Raises ``UsageError`` when the broker is away or lacks the topic.
     """
     key = None if device is None else device.encode()
     found: dict[str, Reject] = {}
@@ -90,8 +95,9 @@ async def rejects_where(
 
 
 def _decoded(record: ConsumerRecord) -> Reject | None:
-    """None for what is no reject: only the service writes this topic, and a stranger's record
-    names no frame.
+    """Return the reject, None for a record that is none.
+
+    Only the service writes this topic. A record of another program names no frame.
     """
     try:
         return _rejects.decode(record.value or b"")
@@ -105,11 +111,10 @@ async def _resend(
     partition: TopicPartition,
     offsets: list[int],
 ) -> int:
-    """Produce the records at ``offsets`` of one partition again; how many were still there. No
-    timestamp of ours.
+    """Produce the records at ``offsets`` of one partition again, and return how many were there.
 
-    Into the partition where they lay: what ingest knows of the device is there, wherever our own
-    partitioner, which the gateway's may not be, would put its key.
+    The broker stamps them. They go into the partition in which they were, because ingest's state of
+    the device is there. The partitioner of this client may differ from the gateway's.
     """
     sent = 0
     async for record in _at(consumer, partition, offsets):
@@ -124,7 +129,7 @@ async def _resend(
 async def _at(
     consumer: AIOKafkaConsumer, partition: TopicPartition, offsets: list[int]
 ) -> AsyncIterator[ConsumerRecord]:
-    """The records at ``offsets`` (ascending) as far as the topic still has them."""
+    """Yield the records at ``offsets`` (ascending) that the topic still has."""
     consumer.assign([partition])
     first = (await consumer.beginning_offsets([partition]))[partition]
     end = (await consumer.end_offsets([partition]))[partition]
@@ -135,7 +140,7 @@ async def _at(
             consumer.seek(partition, left[0])
         for record in await _fetched(consumer, partition):
             position = record.offset + 1
-            while left and left[0] < record.offset:  # a hole: dropped while we read
+            while left and left[0] < record.offset:  # a hole: dropped during the reading
                 del left[0]
             if left and left[0] == record.offset:
                 del left[0]

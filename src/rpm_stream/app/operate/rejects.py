@@ -1,6 +1,4 @@
-"""What was refused, as an operator looks at it: found in ``rpm.rejects``, shown with what could
-be mended.
-"""
+"""The rejects as an operator sees them: from ``rpm.rejects``, with what could be corrected."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from rpm_stream.app.kafka.range_reader import Progress, reaching, records, windo
 from rpm_stream.records import UNREADABLE, Origin, Position, Reason, Record, Reject, Stage
 
 PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
-# What to do, by reason; the gateway's side of it stands in topics/09-rejects/reasons.md.
+# What the operator can do, by reason. The gateway's side is in topics/09-rejects/reasons.md.
 MENDS: dict[Reason, str] = {
     "bad_json": "nothing here: the gateway sends no JSON",
     "bad_schema": (
@@ -50,9 +48,9 @@ MENDS: dict[Reason, str] = {
 
 
 class Selection(Record, frozen=True, kw_only=True):
-    """Which rejects are meant; what is None or empty restricts nothing.
+    """Which rejects are selected. A field that is None or empty restricts nothing.
 
-    ``since``: refused from then on.
+    ``since`` is the earliest time of refusal.
     """
 
     reason: Reason | None = None
@@ -61,7 +59,7 @@ class Selection(Record, frozen=True, kw_only=True):
     ids: frozenset[str] = frozenset()
 
     def takes(self, reject: Reject) -> bool:
-        """Whether ``reject`` is meant."""
+        """Whether ``reject`` is selected."""
         return (
             (self.reason is None or reject.reason == self.reason)
             and (self.device is None or reject.device == self.device)
@@ -71,7 +69,7 @@ class Selection(Record, frozen=True, kw_only=True):
 
 
 class Listed(Record, frozen=True, kw_only=True):
-    """A reject as it is listed: without what was refused, which may be about a patient."""
+    """A reject for a list, without the refused data, which may be about a patient."""
 
     id: str
     at: datetime
@@ -85,8 +83,10 @@ class Listed(Record, frozen=True, kw_only=True):
 
 
 class Shown(Record, frozen=True, kw_only=True):
-    """A reject with what was refused: as text where it is text, and in hexadecimal (of an entry,
-    its payload).
+    """A reject with the refused data.
+
+    ``text`` is the data if it is text. ``hexadecimal`` is the data in hexadecimal, or the payload
+    of an entry. ``whole`` is whether the data was stored completely.
     """
 
     reject: Listed
@@ -101,12 +101,12 @@ _keys = msgspec.json.Decoder(dict[str, Any])
 
 
 def listed(reject: Reject) -> Listed:
-    """``reject`` without what was refused."""
+    """Return ``reject`` without the refused data."""
     return Listed(**{name: getattr(reject, name) for name in Listed.__struct_fields__})
 
 
 def shown(reject: Reject) -> Shown:
-    """``reject`` with what was refused, read as far as it can be."""
+    """Return ``reject`` with the refused data in a readable form, as far as possible."""
     original = b64decode(reject.original)
     try:
         text = original.decode()
@@ -124,11 +124,10 @@ def shown(reject: Reject) -> Shown:
 async def selected(
     bootstrap: str, selection: Selection, progress: Progress
 ) -> AsyncIterator[Reject]:
-    """The rejects of a selection that are in the topic now, oldest first within a partition; an id
-    may come again.
+    """Yield the selected rejects in the topic, oldest first in a partition. An id may repeat.
 
-    Raises UsageError when the broker is away or lacks the topic. A record that is no reject is a
-    stranger's.
+    A record that is no reject comes from another program and is skipped. Raises ``UsageError`` when
+    the broker is away or lacks the topic.
     """
     async with reaching(bootstrap, (REJECTS,)) as broker:
         spans = await window(broker, REJECTS, None, None)
@@ -143,7 +142,7 @@ async def selected(
 
 
 def _payload(original: bytes) -> str | None:
-    """The hexadecimal payload of a notification, as it was sent."""
+    """Return the hexadecimal payload of a notification, as it was sent, or None."""
     try:
         payload = _keys.decode(original).get("payload")
     except UNREADABLE:

@@ -1,13 +1,13 @@
-"""Frames through ingest again, and what comes of them judged in the order of record.
+"""Replays frames through ingest, and judges the result in the order of record.
 
-The order of a patient's data is the one of ``rpm.readings``: frames of several devices and what
-people decide meet only there. So that topic leads. Each of its messages of readings names a frame:
-frames up to that one are ingested, and the message that they give for this place is judged now. A
-decision is applied where it lies.
+The order of a patient's data is the order of ``rpm.readings``, because frames of several devices
+and people's decisions meet only there. So that topic leads. Each of its messages of readings names
+a frame. Frames up to that one are ingested, and the message that they give for this place is judged
+at this point. A decision is applied at its place.
 
-Ingest wrote the messages of one partition of frames in order, so whatever the frames before a
-message give and the topic has not had by then (other code, other tables) is judged right before it;
-what is left, at the end.
+Ingest wrote the messages of one partition of frames in order. Other code or tables may give
+messages that the topic does not have. Those are judged just before the next message that the topic
+has, and the rest at the end.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import UNREADABLE, Forwarded, Readings
 
-# a line, and the time on the broker (ms) of the record that it follows from
+# the time on the broker (ms) of the record from which a line follows, and the line
 Told = tuple[int, Line]
 
 
 class Made(NamedTuple):
-    """A message of readings that was made here of a frame, and that frame's time on the broker
-    (ms).
+    """A message of readings that this replay made of a frame.
+
+    ``stamp`` is the frame's time on the broker in ms.
     """
 
     message: Readings
@@ -40,9 +41,7 @@ class Made(NamedTuple):
 
 
 class Frames:
-    """The frames of one partition, as far as they are asked for; without those that were
-    ``moved`` to another one.
-    """
+    """The frames of one partition, read as needed, without those ``moved`` to another partition."""
 
     def __init__(
         self, records: AsyncIterator[ConsumerRecord], moved: Collection[Origin] = ()
@@ -52,7 +51,7 @@ class Frames:
         self._next: ConsumerRecord | None = None
 
     async def up_to(self, offset: int | None) -> AsyncIterator[ConsumerRecord]:
-        """Those that have not been given yet and lie at or before ``offset``; None: all."""
+        """Yield the next frames up to ``offset``, each only once. None: all the rest."""
         while True:
             if self._next is None:
                 self._next = await anext(self._records, None)
@@ -65,7 +64,11 @@ class Frames:
 
 
 class OrderOfRecord:
-    """One run. ``frames`` by partition; ``partitions`` of rpm.readings."""
+    """One run in the order of record.
+
+    ``frames`` are by partition of rpm.frames, and ``partitions`` is the number of partitions of
+    rpm.readings.
+    """
 
     def __init__(self, run: Replay, frames: dict[int, Frames], partitions: int) -> None:
         self._run = run
@@ -75,8 +78,9 @@ class OrderOfRecord:
         self._waiting: dict[tuple[int, int], deque[Made]] = {}
 
     async def follow(self, record: ConsumerRecord) -> AsyncIterator[Told]:
-        """What a message of rpm.readings leads to; nothing where its frame is not among
-        ``frames``.
+        """Yield the lines that follow from a message of rpm.readings.
+
+        There are none if its frame is not among ``frames``.
         """
         try:
             message = read_message(record.value or b"")
@@ -89,13 +93,13 @@ class OrderOfRecord:
         if message.partition in self._frames:
             async for told in self._ingested(message.partition, message.offset):
                 yield told
-        # before a growth it lay in another partition
+        # Before a growth the message lay in another partition.
         home = home_of(message.patient.encode(), self._partitions)
         for told in self._judged(home, message):
             yield told
 
     async def finish(self) -> AsyncIterator[Told]:
-        """All that is left: the other frames, and what was not on the topic."""
+        """Yield the rest: the lines of later frames, and of messages that are not on the topic."""
         for number in self._frames:
             async for told in self._ingested(number, None):
                 yield told
@@ -117,8 +121,9 @@ class OrderOfRecord:
                 )
 
     def _judged(self, home: int, message: Readings) -> Iterator[Told]:
-        """Judge what was made here for the place of ``message``; before it, what the topic will
-        not have any more.
+        """Judge the message that was made here for the place of ``message``.
+
+        Earlier messages that the topic does not have are judged first.
         """
         waiting = self._waiting.get((home, message.partition), deque())
         so_far = takewhile(lambda made: made.message.offset <= message.offset, waiting)

@@ -1,9 +1,8 @@
-"""A window of the broker's topics through the pure replay, and what differs from what the topics
-hold.
+"""Replays a window of the broker's topics, for a comparison with what the topics hold.
 
-It reads and computes; it never writes to a topic, but for ``publish_observations``, which a person
-asks for after looking at the differences. That writes Observations alone: an alert that only the
-corrected run gives is told to the person who runs it, and rings nowhere.
+It reads and computes, and does not write to a topic. The exception is ``publish_observations``,
+which a person runs after looking at the differences. It writes Observations only. An alert that
+only the corrected run gives is shown to that person, and is not raised anywhere.
 """
 
 from __future__ import annotations
@@ -28,12 +27,11 @@ SOURCES: dict[Stage, tuple[str, ...]] = {"ingest": (FRAMES, READINGS), "judge": 
 
 
 class Asked(Record, frozen=True, kw_only=True):
-    """Which window: records from [since, until) by their times on the broker (None: all that is
-    there).
+    """What to replay: the records from [since, until) by their times on the broker.
 
-    ``stage`` "ingest" begins with frames, "judge" with readings; both in the order of record, which
-    rpm.readings has. ``warm_up`` before the window is replayed for its state alone: what it causes
-    is not told.
+    None is no limit. ``stage`` "ingest" begins with frames, and "judge" with readings. Both follow
+    the order of record, which is that of rpm.readings. ``warm_up`` is a time before the window that
+    is replayed for its state only, so its results are left out.
     """
 
     bootstrap: str
@@ -44,7 +42,7 @@ class Asked(Record, frozen=True, kw_only=True):
 
 
 async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterator[Line]:
-    """The lines of a window. Raises UsageError when the broker is away or lacks a topic."""
+    """Yield the lines of a window. Raises ``UsageError`` without a broker or without a topic."""
     first = asked.since and asked.since - asked.warm_up
     topics = SOURCES[asked.stage]
     async with reaching(asked.bootstrap, topics) as broker:
@@ -68,9 +66,9 @@ async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterat
 
 
 async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIterator[Told]:
-    """By time: after a growth a patient is in two partitions.
+    """Yield the lines by time, because after a growth a patient is in two partitions.
 
-    What cannot be read causes nothing, as in the service.
+    An unreadable record has no effect, as in the service.
     """
     async for record in reader.merged(spans):
         for line in run.message(record.value or b""):
@@ -80,8 +78,9 @@ async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIter
 async def _moved(
     broker: Broker, bootstrap: str, since: datetime | None, progress: Progress
 ) -> set[Origin]:
-    """The frames that were written once more into another partition: ingest has read the copy,
-    never these.
+    """Return the frames that were copied into another partition.
+
+    Ingest has read the copies and never these.
     """
     if await last_growth(bootstrap) is None:
         return set()
@@ -91,7 +90,7 @@ async def _moved(
 async def _from_frames(
     reader: Reader, run: Replay, frames: tuple[Spans, set[Origin]], order: Spans
 ) -> AsyncIterator[Told]:
-    """Frames, in the order in which rpm.readings has what came of them."""
+    """Yield the lines of frames, in the order in which rpm.readings has their readings."""
     made = {tp.partition: Frames(reader.one(tp, span), frames[1]) for tp, span in frames[0].items()}
     replay = OrderOfRecord(run, made, len(order))
     async for record in reader.merged(order):

@@ -1,16 +1,16 @@
-"""Which gateways are silent: nothing has come for longer than is usual for them, while somebody
-wears a device.
+"""Finds silent gateways: nothing has come for longer than usual while a patient wears a device.
 
-What is usual is read from ``rpm.accounts``, which say of each frame when it was received: so
-nothing has to be kept, and a restart forgets nothing. A gateway's days are kept as slots of ten
-minutes in which it was heard, one bit each; their order does not matter, and 10,000 gateways take 3
-MB.
+The usual pauses are computed from ``rpm.accounts``, which has the time of receipt of each frame. So
+nothing has to be stored, and a restart forgets nothing. The days of a gateway are stored as slots
+of ten minutes, with one bit a slot for "heard". The order of frames does not matter, and 10,000
+gateways take 3 MB.
 
-What is usual for a gateway (design choice): of each of the last 14 days on which it was heard, the
-longest pause that ended on that day; the middle one of these. A strap that is off at night has 8
-hours, a scale that is used each morning 24, a relay that never rests a few minutes. Silent is who
-pauses for one and a half times that, and an hour at least. Of whom fewer than three days are known,
-the longest pause counts, and a day at least.
+The usual pause of a gateway is a design choice. For each of the last 14 days on which it was heard,
+take the longest pause that ended on that day. The median of these is the usual pause. It is 8 hours
+for a strap that is off at night, 24 hours for a scale that is used each morning, and a few minutes
+for a relay that never rests. A gateway is silent after one and a half times its usual pause, and
+after one hour at least. If fewer than three days are known, the usual pause is the longest one, and
+a day at least.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ SLOTS_A_DAY = 144
 DAYS = 14
 SLOTS = DAYS * SLOTS_A_DAY
 TIMES = 1.5
-# a day, and who comes two hours late
 LEAST = timedelta(hours=1)
+# if no usual pause is known: a day, and two hours for a user who is late
 LEAST_UNKNOWN = timedelta(hours=26)
 KNOWN_DAYS = 3
 
@@ -51,11 +51,11 @@ log = structlog.get_logger()
 
 
 class Heard(Record, frozen=True, kw_only=True):
-    """A gateway: when it was last heard, how long it usually pauses (None: not known), and whether
-    it is silent.
+    """A gateway and whether it is silent.
 
-    ``silent_after``: minutes without a frame from which on it counts as silent; ``expected``:
-    somebody wears a device of it.
+    ``last`` is when it was last heard. ``usual_minutes`` is its usual pause, None if unknown.
+    ``silent_after`` is the number of minutes without a frame after which it counts as silent.
+    ``expected`` is whether a patient wears a device of it.
     """
 
     gateway: str
@@ -81,7 +81,10 @@ def _slot(at: datetime) -> int:
 
 
 class Course:
-    """When one gateway was heard, and with which devices."""
+    """The times at which one gateway was heard, and its devices.
+
+    A time is stored as one bit for its slot of ten minutes, so a gateway takes little memory.
+    """
 
     def __init__(self) -> None:
         self.last: datetime | None = None
@@ -90,7 +93,7 @@ class Course:
         self._bits = 0
 
     def note(self, device: str, at: datetime) -> None:
-        """A frame was received; in any order."""
+        """Note that a frame was received. Calls may come in any order."""
         self.devices.add(device)
         self.last = at if self.last is None else max(self.last, at)
         slot = _slot(at)
@@ -102,13 +105,13 @@ class Course:
         self._bits |= 1 << (slot - self._begin)
 
     def forget(self, before: datetime) -> None:
-        """Drop what is older."""
+        """Drop older times."""
         if (gone := _slot(before) - self._begin) > 0:
             self._bits >>= gone
             self._begin += gone
 
     def pauses(self) -> list[timedelta]:
-        """Of each day on which it was heard, in order, the longest pause that ended on it."""
+        """Return, for each day on which it was heard, the longest pause that ended on that day."""
         longest: dict[int, int] = {}
         before: int | None = None
         for slot in self._slots():
@@ -130,7 +133,7 @@ class Course:
 
 
 def usual(pauses: list[timedelta]) -> timedelta | None:
-    """How long a gateway usually pauses; None where nothing is known of it.
+    """Return how long a gateway usually pauses, None if it has no pause yet.
 
     >>> usual([timedelta(hours=8)] * 5 + [timedelta(hours=60)])
     datetime.timedelta(seconds=28800)
@@ -143,12 +146,12 @@ def usual(pauses: list[timedelta]) -> timedelta | None:
 
 
 def silent_after(pause: timedelta | None) -> timedelta:
-    """From which pause on a gateway is silent whose usual pause is this."""
+    """Return the pause after which a gateway with this usual pause is silent."""
     return LEAST_UNKNOWN if pause is None else max(LEAST, TIMES * pause)
 
 
 class Gateways:
-    """All gateways that were heard in the last 14 days; ``look`` reads on from where it stood."""
+    """All gateways that were heard in the last 14 days. ``look`` reads only what is new."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -156,9 +159,9 @@ class Gateways:
         self.courses: dict[str, Course] = {}
 
     async def look(self, now: datetime, progress: Progress) -> list[Heard]:
-        """Read on, and say what is so at ``now``.
+        """Read the new accounts and return the state of all gateways at ``now``.
 
-        Raises UsageError when the broker is away or lacks a topic.
+        Raises ``UsageError`` when the broker is away or lacks a topic.
         """
         since = now - timedelta(days=DAYS)
         async with reaching(self._bootstrap, (ACCOUNTS,)) as broker:
@@ -176,8 +179,10 @@ class Gateways:
         }
 
     def note(self, value: bytes | None) -> None:
-        """A message of rpm.accounts; one that is none, or of a frame that named no gateway, says
-        nothing here.
+        """Note a message of rpm.accounts.
+
+        An unreadable message has no effect, and neither has the account of a frame without a
+        gateway.
         """
         try:
             account = _account.decode(value or b"")
@@ -189,7 +194,7 @@ class Gateways:
             )
 
     def heard(self, registry: Registry, now: datetime) -> list[Heard]:
-        """What is so at ``now``: the silent ones first, then by name."""
+        """Return the state of all gateways at ``now``: silent ones first, then by name."""
         since = now - timedelta(days=DAYS)
         self.courses = {
             name: course
@@ -204,7 +209,7 @@ class Gateways:
 
 
 def _heard(name: str, course: Course, registry: Registry, now: datetime) -> Heard:
-    assert course.last is not None  # it was heard, or there would be no course
+    assert course.last is not None  # a course exists only for a gateway that was heard
     pause = usual(course.pauses())
     after = silent_after(pause)
     worn = (registry.devices[device] for device in course.devices if device in registry.devices)
@@ -221,7 +226,7 @@ def _heard(name: str, course: Course, registry: Registry, now: datetime) -> Hear
 
 
 def show(heard: Iterable[Heard]) -> None:
-    """The counts as gauges; which gateways they are the command says: no label names one."""
+    """Set the gauges. No label names a gateway, and only the command lists which ones they are."""
     expected = [each for each in heard if each.expected]
     KNOWN.set(len(expected))
     SILENT.set(sum(each.silent for each in expected))

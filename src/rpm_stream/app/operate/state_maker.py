@@ -1,4 +1,4 @@
-"""States made anew: the pure steps over messages of the source, and what they leave of each key."""
+"""Rebuilds states: runs the pure steps over messages of the source and returns each key's state."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rpm_stream.pipeline.state_envelope import pack_device
 
 
 class Making(Protocol):
-    """Messages in, states out; ``keys`` in the order in which they came."""
+    """Builds states from messages. ``keys`` are in the order in which they came."""
 
     keys: dict[bytes, None]
 
     def apply(self, record: ConsumerRecord) -> None:
-        """Let one message of the source work on the state of its key."""
+        """Apply one message of the source to the state of its key."""
 
     def state_of(self, key: bytes) -> bytes:
-        """The sealed state of a key; a fresh one of which nothing came."""
+        """Return the sealed state of a key, an empty one for a key without messages."""
 
 
 class _Devices(Making):
@@ -52,7 +52,7 @@ class _Patients(Making):
     def apply(self, record: ConsumerRecord) -> None:
         self.keys[record.key or b""] = None
         for _ in self._run.message(record.value or b""):
-            pass  # it was put out when the message was applied first
+            pass  # the lines were written when the message was first applied
 
     def state_of(self, key: bytes) -> bytes:
         return self._run.state_of(key.decode(errors="replace"))
@@ -61,7 +61,7 @@ class _Patients(Making):
 def making_of(
     settings: Settings, knowledge: Knowledge, registry: Registry, of_devices: bool
 ) -> Making:
-    """For states of devices, or of patients."""
+    """Return a ``Making`` for states of devices or of patients."""
     if of_devices:
         return _Devices(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"))
     return _Patients(Replay(knowledge, registry, emit=()))

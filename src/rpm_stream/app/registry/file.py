@@ -1,4 +1,4 @@
-"""Registry entries from a file: messages of ``rpm.registry``, one a line."""
+"""Registry entries from a file with one message of ``rpm.registry`` a line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Entry = TypeVar("Entry")
 
 
 def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
-    """The entries in order, as they may enter. Raises UsageError naming the line; nothing of its
-    content is said but a wrong setting.
+    """Yield the entries in order, as they may enter.
 
-    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its
-    vital does not have); all of them are told at once, a line each.
+    Raises UsageError with the number of the line. The text holds nothing of the line's content but
+    an unusable setting. With ``knowledge`` an unusable setting is an error too, for example a limit
+    in a unit that its vital does not have. All of them are reported together, one a line.
     """
     wrong: list[str] = []
     now = Clock().now()
@@ -38,7 +38,7 @@ def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[Re
 
 
 def stored_registry(path: Path) -> Registry:
-    """The registry of a file that holds what stands on the topic, as a worker reads it.
+    """Return the registry in a file of records of the topic, as a worker reads it.
 
     Raises UsageError.
     """
@@ -49,7 +49,7 @@ def stored_registry(path: Path) -> Registry:
 
 
 def _entries(path: Path, read: Callable[[bytes], Entry]) -> Iterator[tuple[int, Entry]]:
-    """What each line is, with its number."""
+    """Yield the number and the entry of each line."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -63,9 +63,9 @@ def _entries(path: Path, read: Callable[[bytes], Entry]) -> Iterator[tuple[int, 
 
 
 def ignored(path: Path) -> Iterator[str]:
-    """What of a file that can be read nobody will read: misspelt fields, most often.
+    """Yield the fields of a readable file that the service ignores, misspelt ones most often.
 
-    A line each, with its number.
+    Each is one text with the number of its line.
     """
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if line.strip():
@@ -80,8 +80,9 @@ def ignored(path: Path) -> Iterator[str]:
 
 
 def without_group(entries: Iterable[RegistryEntry], registry: Registry) -> Iterator[str]:
-    """Which panels and programmes of the patients in ``entries`` the registry does not have:
-    nothing of them holds.
+    """Yield how many panels and programmes that patients in ``entries`` name are missing.
+
+    Settings of a missing panel or programme have no effect.
     """
     patients = [entry for entry in entries if isinstance(entry, PatientEntry)]
     for kind, names, known in (
@@ -97,13 +98,13 @@ def without_group(entries: Iterable[RegistryEntry], registry: Registry) -> Itera
 
 
 def _unknown(given: Any, known: Any) -> Iterator[str]:
-    """Names of fields in ``given`` that are not in ``known``, which has all that there are."""
+    """Yield the names of fields in ``given`` that are not in ``known``, which has all fields."""
     if isinstance(given, dict) and isinstance(known, dict):
         for name, value in given.items():
             if name in known:
                 yield from _unknown(value, known[name])
             else:
-                # another might be somebody's name
+                # any other name might be a person's
                 yield name if re.fullmatch("[a-z_]{1,40}", name) else "a field"
     elif isinstance(given, list) and isinstance(known, list | tuple):
         for one, read in zip(given, known, strict=False):

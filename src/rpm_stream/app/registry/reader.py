@@ -1,4 +1,4 @@
-"""``rpm.registry`` in memory: read to its end before the first frame, then followed."""
+"""``rpm.registry`` in memory, read to its end before the first frame, then followed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ AWAY_SECONDS = 0.5
 
 
 class RegistryReader:
-    """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end.
+    """Keeps ``registry`` equal to the topic. ``ready`` is set once the topic was read to its end.
 
-    With ``knowledge`` it tells of settings that cannot be used: each in the log, and how many there
-    are as a metric.
+    With ``knowledge`` it logs each unusable setting and exports their number as a metric.
     """
 
     def __init__(self, bootstrap: str, knowledge: Knowledge | None = None) -> None:
@@ -40,9 +39,9 @@ class RegistryReader:
         self._reading: tuple[AIOKafkaConsumer, list[TopicPartition]] | None = None
 
     async def caught_up(self) -> None:
-        """Return once ``registry`` holds all that stands in the topic now.
+        """Return once ``registry`` holds all records that are in the topic now.
 
-        A broker that is away only delays.
+        A broker that is away only delays this.
         """
         await self.ready.wait()
         assert self._reading is not None
@@ -58,7 +57,7 @@ class RegistryReader:
                 return
 
     async def run(self) -> None:
-        """Read for ever. Raises UsageError when no broker answers; later what the broker says."""
+        """Read for ever. Raises UsageError when no broker answers, later the broker's errors."""
         async with consumer(self._bootstrap) as reader:
             async with admin(self._bootstrap) as client:
                 partitions = await partitions_of(client, REGISTRY)
@@ -75,9 +74,10 @@ class RegistryReader:
             return
         try:
             stored = read_entry(value)
-        except RegistryError as error:  # its content may name a patient: only the fault is said
-            log.error("registry entry ignored", of=name.partition("/")[0], fault=str(error))
-            if name.partition("/")[0] in KINDS:  # others are of a later release
+        # the content may name a patient, so only the fault is logged
+        except RegistryError as error:
+            log.error("registry.entry_ignored", of=name.partition("/")[0], fault=str(error))
+            if name.partition("/")[0] in KINDS:  # other kinds are of a later release
                 put_unreadable(self.registry, name)
                 self._count(name, 1)
             return
@@ -89,17 +89,16 @@ class RegistryReader:
         self._tell(entry_key(stored.entry), found)
 
     def _tell(self, name: str, found: list[str]) -> None:
-        """Somebody set this and believes that it holds: what cannot be used is never passed over
-        in silence.
+        """Log the unusable settings of an entry, and count them.
+
+        Somebody made the setting and relies on it, so it is never ignored in silence.
         """
         self._count(name, len(found))
         for fault in found:
-            log.error(
-                "registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault
-            )
+            log.error("registry.setting_ignored", of=name.partition("/")[0], fault=fault)
 
     def _count(self, name: str, faulty: int) -> None:
-        """How many settings of an entry cannot be used."""
+        """Update the number of unusable settings of an entry."""
         if faulty or name in self._faulty:
             self._faulty[name] = faulty
             metrics.REGISTRY_FAULTS.set(sum(self._faulty.values()))

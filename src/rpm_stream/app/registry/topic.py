@@ -31,18 +31,18 @@ def _away(bootstrap: str, error: BaseException) -> UsageError:
 
 
 async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
-    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or
-    nobody could read one.
+    """Write entries durably.
 
-    Nor while the topics grow, or would have to: an entry in the wrong partition would be overtaken
-    by an old one.
+    Raises UsageError when the broker is away or lacks the topic, or when an entry is unreadable. It
+    also refuses while the topics grow or would have to grow, because an old entry would overtake
+    one in the wrong partition.
     """
     sent = [(entry_key(entry), msgspec.json.encode(entry)) for entry in entries]
     try:
         for _, value in sent:
             parse_entry(value)
     except RegistryError as error:
-        raise UsageError(f"this would be no registry entry: {error}") from None
+        raise UsageError(f"not a registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
     await layout_of(bootstrap, REGISTRY_WRITER)
     try:
@@ -54,7 +54,7 @@ async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
 
 
 async def read(bootstrap: str) -> Registry:
-    """The registry as it is now. Raises UsageError when the broker is away or lacks the topic."""
+    """Return the present registry. Raises UsageError when the broker is away or lacks the topic."""
     await partition_counts(bootstrap, (REGISTRY,))
     reader = RegistryReader(bootstrap)
     task = asyncio.create_task(reader.run())

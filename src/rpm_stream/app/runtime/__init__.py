@@ -1,3 +1,1 @@
-"""What every part of the service uses of the machine: settings, clock, logs, metrics, errors,
-private files.
-"""
+"""Settings, clock, logs, metrics, errors and private files of every part of the service."""

@@ -1,9 +1,10 @@
-"""The service's clock: the one place that reads the time. A demo runs it faster, from an anchor all
-stages share.
+"""The service's clock, which is the one place that reads the time.
 
-A host's clock may be wrong by a day and nobody sees it. What counts is the broker's clock, which
-stamps every receipt: once a stage knows it (``broker_time``), its clock shows the broker's time,
-carried on by a counter that no correction of the host's clock moves.
+A demo runs the clock faster, from an anchor that all stages share.
+
+A host's clock may be wrong by a day without anybody noticing. The broker's clock is the one that
+counts, because it stamps every receipt. Once a stage knows the broker's time (``broker_time``), its
+clock shows that time. A counter carries it on, which no correction of the host's clock moves.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from rpm_stream.app.runtime.settings import Settings
 
 
 def wall() -> datetime:
-    """What this host's clock shows, UTC."""
+    """The time that this host's clock shows, UTC."""
     return datetime.fromtimestamp(time.time(), UTC)
 
 
 def steady() -> float:
-    """Seconds on a counter that is never set, and runs on while the machine sleeps, where there
-    is such a one.
+    """Seconds on a counter that cannot be set.
+
+    The counter runs on while the machine sleeps, on systems that have such a counter.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Clock:
-    """The broker's time where it is known, else wall time; with a ``speed``, so much faster
-    since ``anchor``.
+    """The broker's time where it is known, else the host's.
+
+    With a ``speed`` the clock runs that much faster, counted from ``anchor``.
     """
 
     def __init__(self, speed: float = 1.0, anchor: datetime | None = None) -> None:
@@ -43,11 +46,11 @@ class Clock:
         return cls(settings.time_speed, settings.time_anchor)
 
     def follow(self, broker: datetime, at: float) -> None:
-        """From now on show the broker's time: it was ``broker`` when ``steady`` was ``at``."""
+        """Show the broker's time from now on. It was ``broker`` when ``steady`` was ``at``."""
         self._followed = (broker, at)
 
     def real(self) -> datetime:
-        """The present without ``speed``, UTC: the broker's where it is known."""
+        """The present without ``speed``, UTC. It is the broker's time where that is known."""
         if self._followed is None:
             return wall()
         broker, at = self._followed
@@ -58,7 +61,7 @@ class Clock:
         return self.at(self.real())
 
     def at(self, wall: datetime) -> datetime:
-        """What this clock shows at a moment of real time."""
+        """The time that this clock shows at a moment of real time."""
         if self.speed == 1.0:
             return wall
         return self.anchor + timedelta(seconds=(wall - self.anchor).total_seconds() * self.speed)

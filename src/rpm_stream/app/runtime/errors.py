@@ -1,4 +1,4 @@
-"""What the user can mend. Anything else is a bug and keeps its traceback."""
+"""Errors that the user can mend. Any other exception is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from rpm_stream.errors import RpmStreamError
 
 
 class UsageError(RpmStreamError):
-    """Wrong use or unreadable input: one clear line that says what to do; exit status 2.
+    """Wrong use or unreadable input, with exit status 2.
 
-    The text never holds a secret or a patient identifier.
+    The text is one clear line with what to do. It never holds a secret or a patient identifier.
     """
 
     exit_status = 2
 
 
 class BrokerAway(UsageError):
-    """No Kafka answers: wrongly named, or away for a while.
+    """No Kafka answers, because its address is wrong or because it is away for a while.
 
-    To whoever typed a command it is the first.
+    A command that a person typed treats it as a wrong address.
     """
 
 
 class MustNotGoOn(UsageError):
-    """The broker is in a state in which a stage would do harm; the text names the command that
-    mends it; status 70.
+    """The broker is in a state in which a stage would do harm, with exit status 70.
+
+    The text names the command that mends it.
     """
 
     exit_status = 70
 
 
 class CheckFailed(RpmStreamError):
-    """The answer of a check is no; the text says why; exit status 1."""
+    """A check failed, with exit status 1. The text gives the reason."""
 
     exit_status = 1

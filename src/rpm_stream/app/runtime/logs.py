@@ -1,8 +1,8 @@
-"""Logging, set up in one place: one JSON line an event on stderr, our own and the libraries' alike.
+"""Logging, set up in one place. Each event is one JSON line on stderr.
 
-The libraries log what they send and receive at DEBUG, which is patient data: they are heard from
-WARNING on, whatever level is asked for. A command that ends with a line of its own hears nothing of
-them: what fails is raised to it.
+Lines of libraries have the same form. The libraries log at DEBUG what they send and receive, which
+is patient data. So their level is never below WARNING, whatever level is set. A command that ends
+with a line of its own logs nothing of them, because their failures reach it as exceptions.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ LIBRARIES = (
     "nicegui",
     "uvicorn",
 )
-# What a library calls an error and mends by itself within a second, at almost every start; or what
-# we say ourselves.
+# Errors that a library logs and recovers from within a second, at almost every start, or that the
+# service reports by itself.
 HARMLESS = {
     "aiokafka.consumer.group_coordinator": "Group Coordinator Request failed",
     "uvicorn.error": "[Errno",  # a port that is taken
 }
-SELDOM_SECONDS = 10.0  # without a broker aiokafka says the same hundreds of times a second
+SELDOM_SECONDS = 10.0  # without a broker aiokafka logs the same line hundreds of times a second
 
 
 class _Seldom(logging.Filter):
-    """Of a library's same line one each ``SELDOM_SECONDS``, and none of ``HARMLESS``."""
+    """Pass a library's same line once in ``SELDOM_SECONDS``, and never one of ``HARMLESS``."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be said."""
+        """Whether the line is logged."""
         line = (record.name, str(record.msg))
         harmless = HARMLESS.get(record.name)
         if harmless is not None and line[1].startswith(harmless):
@@ -54,9 +54,9 @@ class _Seldom(logging.Filter):
 
 
 def configure_log(level: str, libraries: str = "CRITICAL") -> None:
-    """Log from ``level`` on; what the libraries say from ``libraries`` on, never below WARNING.
+    """Log from ``level`` on, and lines of libraries from ``libraries`` on.
 
-    May be called again.
+    The level of the libraries is never below WARNING. The function may be called again.
     """
     levels = logging.getLevelNamesMapping()
     first: list[structlog.typing.Processor] = [

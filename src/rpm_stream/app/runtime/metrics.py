@@ -1,6 +1,6 @@
-"""What operators see in Prometheus.
+"""The metrics that operators see in Prometheus.
 
-Label values come from enums; no patient, device or alert is ever a label.
+Label values come from enums. No patient, device or alert is ever a label.
 """
 
 from __future__ import annotations
@@ -79,8 +79,11 @@ KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process kee
 
 
 def begin(stage: str) -> None:
-    """Count from 0, for each value of each label that the stage can have: what appears with its
-    first event has not increased, and a panel of it would say "No data" when all is well."""
+    """Start each metric of a stage at 0, for each value of each label that the stage can have.
+
+    A series that first appears with its first event shows no increase in Prometheus, and its panel
+    would say "No data" while all is well.
+    """
     MESSAGES.labels(stage)
     if stage in ("ingest", "judge"):
         for gauge in (LAG, COMMIT_AGE, STATE_BYTES, KEYS):

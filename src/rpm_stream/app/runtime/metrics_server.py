@@ -1,4 +1,7 @@
-"""Where Prometheus asks: the library's answer, behind a server that holds no request for ever."""
+"""The HTTP server that Prometheus asks. It holds no request for ever.
+
+The answer itself is the one of the library.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ REQUEST_S = 15.0  # for a whole request and its answer; Prometheus gives up afte
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection.
+    """One connection, which is cut after ``REQUEST_S`` in whatever state it is.
 
-    After ``REQUEST_S`` it is cut, wherever it stands: the library would wait for a line for ever.
+    The library's own handler would wait for a line for ever.
     """
 
     def handle(self) -> None:
@@ -33,15 +36,15 @@ class _Handler(WSGIRequestHandler):
         try:
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # it has ended by itself
+            return  # the connection has ended by itself
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name
-        """Nothing is logged of a scrape."""
+        """Log nothing of a scrape."""
 
 
 class _Server(ThreadingWSGIServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle is no event."""
+        """Log nothing of a client that went away in the middle of a request."""
 
 
 class _Server6(_Server):
@@ -49,16 +52,16 @@ class _Server6(_Server):
 
 
 class Listening(NamedTuple):
-    """The port, and what ends it."""
+    """The port, and the function that closes it."""
 
     port: int
     stop: Callable[[], None]
 
 
 def listen(port: int, host: str, registry: CollectorRegistry = REGISTRY) -> Listening:
-    """Serve ``/metrics`` on a thread of its own; port 0 takes a free one.
+    """Serve ``/metrics`` on a thread of its own. Port 0 takes a free port.
 
-    Raises OSError for one in use.
+    Raises OSError for a port in use.
     """
     server = make_server(
         host, port, make_wsgi_app(registry), _Server6 if ":" in host else _Server, _Handler

@@ -1,9 +1,9 @@
-"""Files and folders that only their owner may read: what the service keeps on a disk is data of
-patients.
+"""Files and folders that only their owner may read.
 
-Whatever creates a file or a folder of the service goes through here. The mode is set when the file
-is created, so that no moment is left in which others may read it; what an older release left open
-is closed when it is opened again. SQLite gives its journal and its log the mode of the database.
+The files of the service hold data of patients, so every file and folder of the service is created
+here. The mode is set when the file is created, so there is no moment in which others may read it. A
+file that an older release left open to others is closed when it is opened again. SQLite gives its
+journal and its log the mode of the database.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SQLITE_BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite may have left be
 
 
 def private_folder(path: Path) -> Path:
-    """``path``, with every folder that was missing on the way made for its owner alone. Raises
-    OSError.
+    """Create ``path`` and its missing parents for their owner alone, and return ``path``.
 
-    A folder that was there keeps its mode: others may have their own files in it.
+    A folder that exists keeps its mode, because others may have their own files in it. Raises
+    OSError.
     """
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for folder in reversed(missing):
@@ -35,8 +35,9 @@ def private_folder(path: Path) -> Path:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """As ``os.open``, creating the file if it is missing, for its owner alone; an older one is
-    closed to others.
+    """As ``os.open``, but a missing file is created for its owner alone.
+
+    A file that exists is closed to others.
     """
     handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -48,15 +49,16 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def private_file(path: Path) -> Path:
-    """``path``, created empty if it is missing, for its owner alone: for a library that opens it
-    by name. OSError.
+    """Create an empty file at ``path`` for its owner alone if it is missing, and return ``path``.
+
+    It is for a library that opens the file by name. Raises OSError.
     """
     os.close(open_private(path, os.O_RDWR))
     return path
 
 
 def private_database(path: Path) -> Path:
-    """As ``private_file`` for a database of SQLite; its folder is made where it is missing.
+    """As ``private_file``, for an SQLite database. A missing folder is created.
 
     Raises OSError.
     """
@@ -68,16 +70,15 @@ def private_database(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write the whole file anew, for its owner alone. Raises OSError."""
+    """Replace the content of the file, for its owner alone. Raises OSError."""
     with os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
         file.write(content)
 
 
 def replace_private(path: Path, content: bytes, sync: bool = True) -> None:
-    """Replace a small file whole or not at all, for its owner alone; with ``sync`` also when the
-    power fails.
+    """Replace a small file whole or not at all, for its owner alone.
 
-    Raises OSError.
+    With ``sync`` this holds for a power failure too. Raises OSError.
     """
     private_folder(path.parent)
     beside = path.with_name(f"{path.name}.tmp")
@@ -91,13 +92,13 @@ def replace_private(path: Path, content: bytes, sync: bool = True) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Close a file, or a folder with all that is in it, to others.
+    """Close a file, or a folder with all its content, to others.
 
-    What is not there, or not ours, stays as it is.
+    A missing path and files of another owner stay as they are.
     """
     if path.is_symlink() or not path.exists():
         return
-    with suppress(PermissionError, FileNotFoundError):  # somebody else's; or just deleted
+    with suppress(PermissionError, FileNotFoundError):  # of another owner, or just deleted
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & OTHERS:
             path.chmod(mode & ~OTHERS)
@@ -109,5 +110,5 @@ def tighten(path: Path) -> None:
 def _close_to_others(handle: int) -> None:
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and found.st_mode & OTHERS:
-        with suppress(PermissionError):  # somebody else's file, which we may write to
+        with suppress(PermissionError):  # a file of another owner that this user may write to
             os.fchmod(handle, stat.S_IMODE(found.st_mode) & ~OTHERS)

@@ -1,25 +1,25 @@
-"""When a stage does its work: it tells its supervisor, once, over a pipe that it inherits.
+"""A stage reports to its supervisor once, over an inherited pipe, that it does its work.
 
-For an agent that is when its partitions are assigned, their states restored and the registry read;
-for the feed when it answers; for the sink when its partitions are assigned. A stage that nobody
-listens to tells nobody.
+An agent reports when its partitions are assigned, their states are restored and the registry is
+read. The feed reports when it answers, the sink when its partitions are assigned. A stage without
+such a pipe reports nothing.
 """
 
 from __future__ import annotations
 
 import os
 
-READY_FD = "RPM_READY_FD"  # the file descriptor to write to; the supervisor sets it, no person does
+READY_FD = "RPM_READY_FD"  # the file descriptor to write to, which the supervisor sets
 LOOK_SECONDS = 0.05
 
 
 def tell_ready() -> None:
-    """Tell the supervisor that this stage does its work now; the second time it does nothing."""
+    """Report to the supervisor that this stage does its work now. A second call does nothing."""
     given = os.environ.pop(READY_FD, None)
     if given is None:
         return
     try:
         os.write(int(given), b"\n")
         os.close(int(given))
-    except (OSError, ValueError):  # nobody listens any more
+    except (OSError, ValueError):  # the other end is closed
         return

@@ -1,4 +1,4 @@
-"""Settings: environment variables ``RPM_*`` or a ``.env`` file; command-line options win."""
+"""Settings from environment variables ``RPM_*`` or a ``.env`` file. Command-line options win."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Every setting of every stage, with its default. Nothing here is read by the pure core."""
+    """Every setting of every stage, with its default. The pure core reads none of them."""
 
     model_config = SettingsConfigDict(
         env_prefix="RPM_", env_file=".env", extra="ignore", frozen=True
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
         description="how the service speaks to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
     kafka_ca: Path | None = Field(
-        None, description="file with the authority's certificate, PEM; none: the system's"
+        None, description="file with the authority's certificate, PEM; default: the system's"
     )
     kafka_certificate: Path | None = Field(
         None, description="file with a client certificate and its chain, PEM"
@@ -44,8 +44,8 @@ class Settings(BaseSettings):
         ),
     )
     kafka_user: str | None = Field(None, description="user on Kafka")
-    kafka_password: SecretStr | None = Field(None, description="its password")
-    kafka_password_file: Path | None = Field(None, description="a file with its password instead")
+    kafka_password: SecretStr | None = Field(None, description="password of the user")
+    kafka_password_file: Path | None = Field(None, description="a file with the password instead")
     kafka_token_url: str | None = Field(
         None, description="where OAUTHBEARER gets a token for user and password"
     )
@@ -59,8 +59,8 @@ class Settings(BaseSettings):
     instance: str | None = Field(
         None,
         description=(
-            "name of this worker in its consumer group: one that comes back under it waits for no"
-            " session to expire (the supervisor sets it)"
+            "name of this worker in its consumer group; a restarted worker of the same name need"
+            " not wait until its session expires (the supervisor sets it)"
         ),
     )
     data_dir: Path = Field(

@@ -1,3 +1,1 @@
-"""People and devices that do not exist: stories, faults, and the payloads that the devices would
-send.
-"""
+"""Simulated people and devices: stories, faults and the payloads that the devices would send."""

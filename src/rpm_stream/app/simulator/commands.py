@@ -1,4 +1,4 @@
-"""What the commands of ``rpm-stream gateway`` do, behind their options."""
+"""What the commands ``rpm-stream gateway simulate``, ``replay`` and ``encode`` do."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, 
 from rpm_stream.app.simulator.stories import STORIES
 from rpm_stream.records import Frame
 
-SHOW_EVERY = 50  # frames between two moves of the progress bar
-WARD = "ward"  # the story that mixes the others
+SHOW_EVERY = 50  # frames between two updates of the progress bar
+WARD = "ward"  # name of the story that mixes the others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What to simulate; see ``rpm-stream gateway simulate --help``.
+    """What to simulate (see ``rpm-stream gateway simulate --help``).
 
-    ``story`` is one of the package, ``WARD``, or a scenario folder: that has its own people and,
-    with ``start`` None, its own time.
+    ``story`` is a story of the package, ``WARD`` or a scenario folder. A folder has its own people
+    and, with ``start`` None, its own times.
     """
 
     story: str
@@ -52,7 +52,10 @@ class Simulation:
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
-    """Where to and how fast: ``gateway_id`` names the spool, ``speed`` 0 is as fast as it goes."""
+    """Where to send frames, and how fast.
+
+    ``gateway_id`` names the spool. A ``speed`` of 0 is as fast as possible.
+    """
 
     bootstrap: str
     spool_dir: Path
@@ -61,9 +64,9 @@ class Sending:
 
 
 def prepared(simulation: Simulation) -> tuple[list[RegistryEntry], Iterator[Frame]]:
-    """The registry entries of a simulation's people, and their frames.
+    """Return the registry entries of a simulation's people, and their frames.
 
-    ``UsageError`` for a story that is none.
+    Raises ``UsageError`` for an unknown story.
     """
     entries, frames = (
         _recorded(simulation) if _is_folder(simulation.story) else _simulated(simulation)
@@ -82,7 +85,7 @@ def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]
     else:
         name = next((name for name in STORIES if name == wanted.story), None)
         if name is None:
-            raise UsageError(f"--story: no folder, and none of {', '.join((*STORIES, WARD))}")
+            raise UsageError(f"--story: neither a folder nor one of {', '.join((*STORIES, WARD))}")
         people = cohort(name, wanted.patients, wanted.hours)
     return all_registry(people), all_frames(people, start, wanted.seed)
 
@@ -104,7 +107,7 @@ def _recorded(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]
 
 
 def print_frames(frames: Iterable[Frame], speed: float) -> None:
-    """Frames as JSON Lines on stdout, at a pace."""
+    """Print frames as JSON Lines on stdout at their pace."""
 
     async def write(batch: list[Frame]) -> None:
         sys.stdout.buffer.write(b"".join(encode_frame(frame) + b"\n" for frame in batch))
@@ -114,25 +117,25 @@ def print_frames(frames: Iterable[Frame], speed: float) -> None:
 
 
 def send_simulation(simulation: Simulation, sending: Sending) -> None:
-    """Play a simulation to the broker: its registry first, then its frames at their pace."""
+    """Send a simulation to the broker: first its registry, then its frames at their pace."""
     entries, frames = prepared(simulation)
     with progress_bar() as progress:
         asyncio.run(_send(sending, entries, frames, progress))
 
 
 def send_file(file: str, registry: Path | None, sending: Sending) -> None:
-    """Send a file of frames, after the entries of a registry file."""
+    """Send the entries of a registry file, then a file of frames."""
     entries = [] if registry is None else list(read_registry(registry))
     with progress_bar() as progress:
         frames = frame_lines(file, progress)
-        first = list(islice(frames, 1))  # a missing or wrong file is told before anything is sent
+        first = list(islice(frames, 1))  # a wrong file fails here, before anything is sent
         asyncio.run(_send(sending, entries, chain(first, frames), progress))
 
 
 async def _send(
     sending: Sending, entries: Sequence[RegistryEntry], frames: Iterable[Frame], progress: Progress
 ) -> None:
-    # The client says itself, once, what aiokafka would report for each attempt.
+    # The client logs once what aiokafka would log for each attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kafka = security().arguments()
     await check_broker(sending.bootstrap)
@@ -147,14 +150,15 @@ async def _send(
         ) as gateway:
             count = await play(gateway, frames, sending.speed, _shown(gateway, progress))
             await gateway.drain()
-    except OSError as error:  # the spool: full, in use, or not to be written
+    except OSError as error:  # the spool is full, in use or cannot be written
         raise UsageError(str(error)) from error
     sys.stderr.write(f"{count} frames sent\n")
 
 
 def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
-    """Moves a line of the progress bar: how many frames, up to which time of theirs, how many
-    wait for the broker.
+    """Return a function that updates the progress bar with each frame.
+
+    The bar shows the number of frames, the time of the last one and how many wait in the spool.
     """
     task = progress.add_task("sending", total=None)
     count = 0
@@ -174,8 +178,9 @@ def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
 def encode_files(
     files: Sequence[str], registry: Path | None, patients: int | None, written: Written
 ) -> None:
-    """CSV files, written as ``written`` says, as frames on stdout, and the registry that they
-    need.
+    """Write CSV files as frames on stdout, and the registry that they need.
+
+    ``written`` describes the format of the CSV.
     """
     encoder = Encoder()
     with progress_bar() as progress:
@@ -191,7 +196,7 @@ def encode_files(
 
 
 def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
-    """The rows of the first so many people."""
+    """Yield the rows of the first ``patients`` people."""
     kept: set[str] = set()
     for row in rows:
         if len(kept) < patients:
@@ -201,7 +206,7 @@ def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
 
 
 def write_registry(path: Path, entries: Iterable[RegistryEntry]) -> None:
-    """Registry entries as JSON Lines. ``UsageError`` where the file cannot be written."""
+    """Write registry entries as JSON Lines. Raises ``UsageError`` if that is not possible."""
     try:
         write_private(path, b"".join(encode_registry(entry) + b"\n" for entry in entries))
     except OSError as error:

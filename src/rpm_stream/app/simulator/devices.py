@@ -1,6 +1,6 @@
-"""What one device says at one moment of a story, in the octets of its characteristic. Pure.
+"""The payloads of each simulated device at one moment of a story. Pure.
 
-To add a device: a kind in ``stories``, a function here that yields the entries of each of its
+To add a device, add a kind in ``stories``, a function here that yields the entries of each of its
 uplinks, and its line in ``KINDS``.
 """
 
@@ -17,20 +17,19 @@ from rpm_stream.app.simulator.stories import Course, Story, StoryDevice, StoryDe
 from rpm_stream.records import Measurement, Notification, Record
 
 PER_FRAME = 30  # seconds of a strap in one uplink
-WARMEST_HOUR = 16  # local hour of the daily wave's top
+WARMEST_HOUR = 16  # local hour at which the daily wave is highest
 MEASURED = 0x0100  # PLX measurement status bit 8: fully qualified data
 EAR = 3
 FIRST_USER = 1
-# a glucose sensor's samples, and how many of them go in one uplink
-SAMPLE_MINUTES = 5
-SAMPLES = 3
-QUARTER = timedelta(minutes=15)  # what 2AAA counts a zone in
+SAMPLE_MINUTES = 5  # between two samples of a glucose sensor
+SAMPLES = 3  # of a glucose sensor in one uplink
+QUARTER = timedelta(minutes=15)  # unit of the time zone in 2AAA
 
 
 class SimulatedPatient(Record, frozen=True, kw_only=True):
-    """Who plays a story, and from which hour of it on.
+    """A person with a story, and the hour of it at which the simulation begins.
 
-    ``patient`` also begins the names of the devices.
+    The names of the devices begin with ``patient``.
     """
 
     patient: str
@@ -42,7 +41,7 @@ class SimulatedPatient(Record, frozen=True, kw_only=True):
 
 
 class Scene:
-    """One patient's story in time: what a vital is at a moment, for one stream of chance."""
+    """One patient's story in time: gives a vital at a moment, with one stream of random numbers."""
 
     def __init__(
         self, story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random
@@ -55,19 +54,19 @@ class Scene:
             (0, 0) if story.utc_offset == "Z" else map(int, story.utc_offset[1:].split(":"))
         )
         self._zone = timezone(sign * timedelta(hours=hours, minutes=minutes))
-        # What makes this patient a person: the same for all devices, so from the patient's name
-        # alone.
+        # The patient's own level. It is the same for all devices, so it depends on the patient's
+        # name alone.
         self._own = {
             vital: random.Random(f"{patient.patient}/{vital}").gauss(0, course.spread)
             for vital, course in story.courses.items()
         }
 
     def local(self, at: datetime) -> datetime:
-        """The device's own clock."""
+        """Return the time on the device's own clock."""
         return at.astimezone(self._zone)
 
     def number(self, vital: str, at: datetime) -> float:
-        """The vital at a moment, with noise, inside the course's bounds."""
+        """Return the vital at a moment, with noise, within the course's bounds."""
         course = self._courses[vital]
         hour = (at - self.began) / timedelta(hours=1)
         local = self.local(at)
@@ -76,7 +75,7 @@ class Scene:
         return min(max(level + self.chance.gauss(0, course.noise), course.low), course.high)
 
     def text(self, vital: str, at: datetime) -> str:
-        """The vital as the device writes it: its digits, its grid."""
+        """Return the vital as the device shows it, on its grid and with its number of decimals."""
         course = self._courses[vital]
         number = self.number(vital, at)
         if course.step is not None:
@@ -85,8 +84,9 @@ class Scene:
 
 
 def _between(course: Course, hour: float) -> float:
-    """The straight line between the anchors around ``hour``; flat before the first and behind
-    the last.
+    """Return the value on the line between the anchors around ``hour``.
+
+    Before the first anchor and after the last one the line is flat.
     """
     before = course.anchors[0]
     for anchor in course.anchors:
@@ -118,7 +118,7 @@ def _oximeter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]
 
 
 def _strap(scene: Scene, device: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    """1 Hz, with the beats of each second as RR intervals; an uplink every 30 seconds."""
+    """Yield 1 Hz values with the beats of each second as RR intervals, 30 seconds an uplink."""
     level = scene.number("heart_rate", at)
     beat = 0.0
     notifications: list[Notification] = []
@@ -147,7 +147,7 @@ def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     said = gatt.BloodPressure(
         systolic=str(systolic),
         diastolic=str(diastolic),
-        mean_arterial=str(round((systolic + 2 * diastolic) / 3)),  # the usual estimate of a cuff
+        mean_arterial=str(round((systolic + 2 * diastolic) / 3)),  # the estimate that cuffs use
         time=scene.local(at),
         pulse_rate=scene.text("heart_rate", at),
         user=FIRST_USER,
@@ -169,7 +169,7 @@ def _scale(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
 
 
 def _meter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    minute = int((at - scene.began) / timedelta(minutes=1))  # grows as a running number does
+    minute = int((at - scene.began) / timedelta(minutes=1))  # grows like a sequence number
     said = gatt.Glucose(
         sequence=minute % 65536, base_time=scene.local(at), value=scene.text("glucose", at)
     )
@@ -177,8 +177,9 @@ def _meter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
 
 
 def _glucose_sensor(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    """The phone connects and reads when the session began (hour 0 of the story), then the
-    samples since last time.
+    """Yield one uplink: the start of the session, then the samples since the last uplink.
+
+    The session starts at hour 0 of the story. The phone reads it when it connects.
     """
     began = scene.local(scene.began)
     zone = (began.utcoffset() or timedelta(0)) // QUARTER

@@ -1,11 +1,10 @@
-"""The faults of the real world, to switch on: what happens to uplinks between a device and the
-broker. Pure, seeded.
+"""Faults between a device and the broker, which can be switched on. Pure and seeded.
 
-Each fault is a function from frames to frames, in the order of receipt, and has its own stream of
-chance: switching one on moves no other. ``inject`` composes them in the order of the journey:
-device, radio, gateway, network.
+Each fault is a function from frames to frames, in the order of receipt. It has its own stream of
+random numbers, so switching one fault on does not change another. ``inject`` composes the faults in
+the order of the way to the broker: device, radio, gateway, network.
 
-What the service must make of each is in ``tests/app/gateway/test_fault_effects.py``.
+The expected effects on the service are in ``tests/app/gateway/test_fault_effects.py``.
 """
 
 from __future__ import annotations
@@ -24,23 +23,29 @@ from rpm_stream.app.simulator.payload_faults import clock_shifted, corrupted, un
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Frame, Record
 
-FARTHEST = 8  # frames by which one is late
-# how long a device is held back or silent: longer than a walk, shorter than a night
+FARTHEST = 8  # the most frames by which one is late
+# Minutes for which a device is held back or silent: longer than a walk, shorter than a night.
 SPELL_MINUTES = (120, 480)
-# how far a clock is off: beyond what is tolerated (5 minutes), to a wrong time zone
+# Minutes by which a clock is off: from more than is tolerated (5) to a wrong time zone.
 SKEW_MINUTES = (6, 300)
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Faults(Record, frozen=True, kw_only=True):
-    """How likely each fault is, 0 to 1: for each frame, ``skew`` for each device; ``late``,
-    ``silent`` begin a spell.
+    """The probability of each fault, 0 to 1.
 
-    duplicate: sent twice. reorder: up to ``FARTHEST`` frames later. corrupt: one entry cut short.
-    unit_flip: one entry in a wrong unit. late: the device's frames wait for hours and come at once.
-    drop: never arrives, ``seq`` has a gap. silent: the device measures nothing for hours, ``seq``
-    has no gap. skew: the device's clock is off.
+    It is the probability for each frame. For ``skew`` it is the probability for each device. For
+    ``late`` and ``silent`` it is the probability that a spell begins with a frame.
+
+    - duplicate: a frame is sent twice.
+    - reorder: a frame comes up to ``FARTHEST`` frames later.
+    - corrupt: one entry is cut short.
+    - late: the device's frames wait for hours and come all at once.
+    - skew: the device's clock is off.
+    - drop: a frame never arrives, so ``seq`` has a gap.
+    - silent: the device measures nothing for hours, so ``seq`` has no gap.
+    - unit_flip: one entry has a wrong unit.
     """
 
     duplicate: Probability = 0.0
@@ -54,7 +59,7 @@ class Faults(Record, frozen=True, kw_only=True):
 
 
 def inject(frames: Iterable[Frame], faults: Faults, seed: int) -> Iterator[Frame]:
-    """``frames`` with faults. The same frames and seed give the same faults."""
+    """Yield ``frames`` with faults. The same frames and seed give the same faults."""
     found = iter(frames)
     if faults.silent:
         found = silenced(found, faults.silent, _chance("silent", seed))
@@ -70,9 +75,9 @@ def inject(frames: Iterable[Frame], faults: Faults, seed: int) -> Iterator[Frame
 
 
 def silenced(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """Spells in which a device measures nothing.
+    """Add spells in which a device measures nothing.
 
-    Its gateway counts on without a gap: there was nothing to send.
+    There was nothing to send, so its gateway counts on without a gap.
     """
     ends: dict[str, datetime] = {}
     missing: dict[tuple[str, str, str | int], int] = defaultdict(int)
@@ -89,7 +94,7 @@ def silenced(frames: Iterable[Frame], probability: float, chance: random.Random)
 
 
 def skewed(frames: Iterable[Frame], probability: float, seed: int) -> Iterator[Frame]:
-    """Devices whose clock is off by minutes to hours, ahead or behind, all the time."""
+    """Shift the clocks of some devices by minutes to hours, ahead or behind, all the time."""
     shifts: dict[str, timedelta] = {}
     for frame in frames:
         if frame.device not in shifts:
@@ -103,24 +108,23 @@ def skewed(frames: Iterable[Frame], probability: float, seed: int) -> Iterator[F
 
 
 def mixed_up(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """One entry of a frame in a wrong unit."""
+    """Put one entry of some frames into a wrong unit."""
     knowledge = shipped()
     for frame in frames:
         yield unit_flipped(frame, chance, knowledge) if chance.random() < probability else frame
 
 
 def dropped(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """Uplinks that never arrive: the next one of the device shows by its ``seq`` what is
-    missing.
-    """
+    """Leave out some frames. The ``seq`` of the device's next frame shows the gap."""
     return (frame for frame in frames if chance.random() >= probability)
 
 
 def held_back(
     frames: Iterable[Frame], probability: float, chance: random.Random
 ) -> Iterator[Frame]:
-    """Spells in which a device's frames wait in their gateway; then all are received at once, in
-    their order.
+    """Add spells in which a device's frames wait in their gateway.
+
+    At the end of a spell the frames are received all at once, in order.
     """
     waiting: dict[str, tuple[datetime, list[Frame]]] = {}
     for frame in frames:
@@ -145,12 +149,12 @@ def _released(until: datetime, held: list[Frame]) -> Iterator[Frame]:
 
 
 def received(frame: Frame) -> datetime:
-    """When a frame reaches the broker, as far as it says."""
+    """Return the time at which a frame reaches the broker, as far as the frame has it."""
     return frame.received_at or frame.sent_at
 
 
 def _delivered(frames: Iterable[Frame], faults: Faults, chance: random.Random) -> Iterator[Frame]:
-    """The network: octets cut short, frames twice and out of order."""
+    """Apply the faults of the network: payloads cut short, frames duplicated and reordered."""
     late: list[tuple[int, int, Frame]] = []  # (place at which it is due, running number, frame)
     number = 0
     for place, intact in enumerate(frames):

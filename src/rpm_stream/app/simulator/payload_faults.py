@@ -1,8 +1,8 @@
-"""Faults inside a frame: octets cut short, a device's clock off, a unit mixed up. Pure; a frame
-without a place for the fault stays as it is.
+"""Faults inside a frame: bytes cut off, a device's clock off, a wrong unit. Pure.
 
-``LAYOUTS`` says where a payload has its unit and its time. A bit that flips on the air is not
-simulated: Bluetooth's own checksum drops it.
+A frame that has no place for a fault stays unchanged. ``LAYOUTS`` defines where a payload has its
+unit and its time. Bits that flip during transmission are not simulated, because Bluetooth's own
+checksum drops such packets.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from rpm_stream.ingest.gatt.decoders import short_form
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Frame, Measurement, Notification
 
-DATE_TIME = 7  # octets: year (two), month, day, hours, minutes, seconds
-SMALLEST = 2  # decimals that a number in another unit keeps, as the screens of devices do
+DATE_TIME = 7  # bytes: year (two), month, day, hours, minutes, seconds
+SMALLEST = 2  # decimals of a number that was converted into another unit, as devices show it
 
 
 class PayloadLayout(NamedTuple):
-    """Bits of the flags (octet 0) for the unit and for a time, and where the time begins; a
-    ``time_bit`` of None with a place: always there. Source: GATT Specification Supplement.
+    """Where a payload has its unit and its time.
+
+    ``unit_bit`` and ``time_bit`` are bits of the flags (byte 0). ``time_at`` is the place where the
+    time begins. A ``time_bit`` of None with a place means that the time is always there. Source:
+    GATT Specification Supplement.
     """
 
     unit_bit: int | None = None
@@ -52,22 +55,24 @@ Measured: TypeAlias = Callable[[Measurement], Measurement]
 
 
 def corrupted(frame: Frame, chance: random.Random) -> Frame:
-    """``frame`` with one entry spoilt: a payload without its last octet (a transfer cut short),
-    a unit lost.
+    """Return ``frame`` with one entry damaged.
+
+    A payload loses its last byte (a transfer cut short), and a measurement loses its unit.
     """
     return _one_entry(frame, chance, (_cut_short, _without_unit))
 
 
 def unit_flipped(frame: Frame, chance: random.Random, knowledge: Knowledge) -> Frame:
-    """``frame`` with one entry in a wrong unit: a payload's unit bit turned over, so that its
-    number is read in the other unit; or an app's number converted and its unit label left (98.6 as
-    Cel).
+    """Return ``frame`` with one entry in a wrong unit.
+
+    In a payload the unit bit is inverted, so that its number is read in the other unit. In an app's
+    measurement the number is converted and the unit stays (98.6 as Cel).
     """
     return _one_entry(frame, chance, (_unit_bit_turned, lambda said: _converted(said, knowledge)))
 
 
 def clock_shifted(frame: Frame, shift: timedelta) -> Frame:
-    """``frame`` from a device whose own clock is off by ``shift``: ahead where positive."""
+    """Return ``frame`` from a device whose own clock is off by ``shift``, ahead if positive."""
     if not frame.notifications:
         return frame
     notifications = [_with_time_shifted(entry, shift) for entry in frame.notifications]
@@ -102,8 +107,9 @@ def _layout(entry: Notification) -> PayloadLayout:
 
 
 def _octets(entry: Notification) -> bytearray:
-    """The payload; empty where its text is no hexadecimal (a recorded fault, which stays as it
-    is).
+    """Return the payload, or nothing if its text is not hexadecimal.
+
+    Such a text is a recorded fault, which stays unchanged.
     """
     try:
         return bytearray.fromhex(entry.payload)
@@ -121,8 +127,9 @@ def _unit_bit_turned(entry: Notification) -> Notification:
 
 
 def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
-    """The number in the first other unit of the vital that gives another number, under the old
-    unit's label.
+    """Return the number in another unit of the vital, but with the old unit.
+
+    It is the first unit in which the number differs.
     """
     vital = knowledge.vitals.get(entry.vital)
     if (
@@ -150,9 +157,9 @@ def _with_time_shifted(entry: Notification, shift: timedelta) -> Notification:
         return entry
     told = octets[at : at + DATE_TIME]
     try:
-        moment = datetime(int.from_bytes(told[:2], "little"), *told[2:])  # local, no zone
+        moment = datetime(int.from_bytes(told[:2], "little"), *told[2:])  # local, without a zone
         octets[at : at + DATE_TIME] = date_time(moment + shift)
     except (ValueError, OverflowError):
-        # a clock that was never set (year 0) is not off, it is unknown
+        # A clock that was never set (year 0) is not off. Its time is unknown.
         return entry
     return msgspec.structs.replace(entry, payload=octets.hex())

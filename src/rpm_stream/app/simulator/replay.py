@@ -1,14 +1,13 @@
-"""Frames to the broker at a pace, and the registry: what ``gateway replay`` and ``gateway
-simulate`` do.
+"""Sends frames to the broker at a pace, and registry entries.
 
-A ward for a demo, in three lines::
+The commands are ``gateway replay`` and ``gateway simulate``. A ward for a demo takes three lines::
 
     plan = WardPlan(start=start, patients=20, speed=60)
     await register(bootstrap, all_registry(plan.people()))
     await run_ward(gateway, plan)
 
-The frames carry their own ``received_at``: at another speed than 1 the service must run on recorded
-time (``RPM_TIME=recorded``), or it takes the frames for ones from the future.
+The frames carry their own ``received_at``. At any speed but 1 the service must run on recorded time
+(``RPM_TIME=recorded``). Otherwise it takes them for frames from the future.
 """
 
 from __future__ import annotations
@@ -43,13 +42,14 @@ Send = Callable[[list[Frame]], Awaitable[None]]
 
 
 def _nothing(_: Frame) -> None:
-    """Nobody watches."""
+    """Do nothing with a frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WardPlan:
-    """A ward to play: how many people, from when, how fast (1 = real time, 0 = as fast as it
-    goes), for how long.
+    """A ward to play: how many people, from when, how fast and for how long.
+
+    A ``speed`` of 1 is real time and 0 is as fast as possible.
     """
 
     start: datetime
@@ -60,18 +60,18 @@ class WardPlan:
     faults: Faults = field(default_factory=Faults)
 
     def people(self) -> list[SimulatedPatient]:
-        """The patients of this ward."""
+        """Return the patients of this ward."""
         return ward(self.patients, self.hours)
 
     def frames(self) -> Iterable[Frame]:
-        """Their frames, faults included, in the order of delivery."""
+        """Return their frames, with faults, in the order of delivery."""
         return inject(all_frames(self.people(), self.start, self.seed), self.faults, self.seed)
 
 
 async def run_ward(gateway: Gateway, plan: WardPlan, on_frame: OnFrame = _nothing) -> int:
-    """Play a ward through ``gateway``; returns the number of frames.
+    """Play a ward through ``gateway`` and return the number of frames.
 
-    Cancel it to stop. Register its people before.
+    Register its people first. Cancel the call to stop.
     """
     return await play(gateway, plan.frames(), plan.speed, on_frame)
 
@@ -79,10 +79,10 @@ async def run_ward(gateway: Gateway, plan: WardPlan, on_frame: OnFrame = _nothin
 async def play(
     gateway: Gateway, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
 ) -> int:
-    """Send ``frames`` in order through ``gateway``, ``speed`` times as fast as they were received.
+    """Send ``frames`` in order, ``speed`` times as fast as they were received.
 
-    That is by ``received_at``, or else ``sent_at``; 0 sends as fast as it goes. Returns the number
-    of frames, when all are safe in the spool.
+    The time of a frame is its ``received_at``, or else its ``sent_at``. A speed of 0 is as fast as
+    possible. Returns the number of frames once all are safe in the spool.
     """
 
     async def send(batch: list[Frame]) -> None:
@@ -96,8 +96,9 @@ async def play(
 async def deliver(
     send: Send, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
 ) -> int:
-    """Give ``frames`` to ``send`` in order, each when it is due, several at a time where they
-    are; the count.
+    """Pass ``frames`` to ``send`` in order when they are due, and return their number.
+
+    Frames that are due at the same time are passed together.
     """
     count = 0
     batch: list[Frame] = []
@@ -118,7 +119,7 @@ async def deliver(
 
 
 class _Pace:
-    """How long until a frame is due; the first is due at once."""
+    """Computes how long until a frame is due. The first frame is due at once."""
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
@@ -126,7 +127,7 @@ class _Pace:
         self._began = asyncio.get_running_loop().time()
 
     def wait(self, frame: Frame) -> float:
-        """Seconds, 0 or less where the frame is due."""
+        """Return the seconds to wait, 0 or less for a frame that is due."""
         if self._speed == 0:
             return 0.0
         at = frame.received_at or frame.sent_at

@@ -1,8 +1,8 @@
-"""A scenario folder, as a gateway would have sent it: its registry, and its frames or its CSV in
-GATT octets.
+"""Reads a scenario folder as frames that a gateway would have sent, with its registry.
 
-The folder is a story of ``tests/scenarios`` or made alike: ``registry.jsonl`` (optional), and
-``input.csv``, ``frames.jsonl`` or both. Frames keep the times that were recorded.
+The folder is a story of ``tests/scenarios`` or has the same layout: ``registry.jsonl`` (optional),
+and ``input.csv``, ``frames.jsonl`` or both. A CSV becomes GATT payloads. Frames keep their recorded
+times.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _frames = msgspec.json.Decoder(Frame)
 
 
 class Scenario(NamedTuple):
-    """What to register first, what to send, in order, and how many lines are no gateway's to
-    send.
+    """A scenario: what to register first, and what to send, in order.
+
+    ``others`` is the number of lines that a gateway cannot send.
     """
 
     entries: list[RegistryEntry]
@@ -35,16 +36,16 @@ class Scenario(NamedTuple):
 
 
 def read_scenario(folder: Path) -> Scenario:
-    """The scenario of a folder. ``UsageError`` names the file and line that is none.
+    """Read the scenario of a folder. Raises ``UsageError`` with the file and line of an error.
 
-    What else stands among the frames (an action of the feed, a message of rpm.readings, a line that
-    shall be refused whole) is no gateway's to send: it is counted in ``others``.
+    A line among the frames that a gateway cannot send is counted in ``others``. Examples are an
+    action of the feed, a message of rpm.readings, and a line that shall be refused as a whole.
     """
     table = folder / "input.csv"
     recorded = folder / "frames.jsonl"
     registry = folder / "registry.jsonl"
     if not table.exists() and not recorded.exists():
-        raise UsageError(f"{folder}: no scenario: neither input.csv nor frames.jsonl is there")
+        raise UsageError(f"{folder}: no scenario: it has neither input.csv nor frames.jsonl")
     encoder = Encoder()
     with progress_bar() as progress:
         found = (
@@ -63,7 +64,7 @@ def read_scenario(folder: Path) -> Scenario:
 
 
 def _frame(line: bytes) -> Frame | None:
-    """A line as a frame; None where a gateway's client could not have sent it."""
+    """Return a line as a frame, None if a gateway's client could not have sent it."""
     try:
         return _frames.decode(line) if "frame" in _lines.decode(line) else None
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -71,6 +72,6 @@ def _frame(line: bytes) -> Frame | None:
 
 
 def _unnamed(worn: list[DeviceEntry], entries: list[RegistryEntry]) -> list[DeviceEntry]:
-    """The devices of a CSV that the folder's own registry does not name."""
+    """Return the devices of a CSV that the folder's own registry does not name."""
     named = {entry.device for entry in entries if isinstance(entry, DeviceEntry)}
     return [entry for entry in worn if entry.device not in named]

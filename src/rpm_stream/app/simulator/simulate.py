@@ -1,9 +1,8 @@
-"""People at home who do not exist: a story becomes the frames that their devices would have sent,
-in real GATT octets.
+"""Simulated people at home: a story becomes the frames that their devices would have sent.
 
-Pure: the same story, patient, start and seed give the same frames. ``received_at`` is in each
-frame, so that a service that runs on recorded time sees the story's own time, however fast it is
-played.
+The payloads are real GATT bytes. This module is pure: the same story, patient, start and seed give
+the same frames. Each frame has ``received_at``. A service that runs on recorded time therefore sees
+the story's own time, however fast it is played.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ MODELS: dict[StoryDeviceKind, str] = {
 
 
 class _Uplink(NamedTuple):
-    """What one device hands to the gateway at one time."""
+    """The entries that one device gives to the gateway at one time."""
 
     received_at: datetime
     device: str
@@ -53,9 +52,7 @@ class _Uplink(NamedTuple):
 
 
 def frames(story: Story, patient: SimulatedPatient, start: datetime, seed: int) -> Iterator[Frame]:
-    """One patient's frames in the order of ``received_at``, from ``start`` to the end of the
-    story.
-    """
+    """Yield one patient's frames by ``received_at``, from ``start`` to the end of the story."""
     start = start.astimezone(UTC).replace(microsecond=0)
     gateway = f"{patient.patient}.hub"
     boot = int(start.timestamp())
@@ -88,12 +85,12 @@ def _uplinks(
     chance: random.Random,
     device: StoryDevice,
 ) -> Iterator[_Uplink]:
-    """What one device says, in time."""
+    """Yield the uplinks of one device in the order of time."""
     scene = Scene(story, patient, start, chance)
     left = timedelta(hours=story.hours - patient.enter_hour)
     length = left if patient.hours is None else min(left, timedelta(hours=patient.hours))
     every = timedelta(minutes=device.every_minutes)
-    # Nobody measures on the full hour with everybody else.
+    # A random part, so that people do not all measure at the same second.
     at = start + timedelta(minutes=device.offset_minutes, seconds=chance.randrange(120))
     while at < start + length:
         for entries in KINDS[device.kind](scene, device, at):
@@ -109,7 +106,7 @@ def _device_id(patient: SimulatedPatient, device: StoryDevice) -> str:
 
 
 def registry(story: Story, patient: SimulatedPatient) -> list[RegistryEntry]:
-    """The patient, and each device with its wearer (for all time: a simulated device has one)."""
+    """Return the patient's entry, and one for each device, which this patient always wears."""
     wearer = (Assignment(patient=patient.patient),)
     models = {_device_id(patient, device): MODELS[device.kind] for device in story.devices}
     return [
@@ -131,14 +128,15 @@ def registry(story: Story, patient: SimulatedPatient) -> list[RegistryEntry]:
 
 
 def ward(patients: int, hours: float | None = None) -> list[SimulatedPatient]:
-    """So many people, mixed stories, each at another hour of it; the first becomes red within
-    the first hours.
+    """Return ``patients`` people with mixed stories, each at another hour of the story.
+
+    The first one gets a red alert within the first hours.
     """
     return _people(load_ward(), patients, hours)
 
 
 def cohort(story: StoryName, patients: int, hours: float | None = None) -> list[SimulatedPatient]:
-    """So many people in the same story, all from its beginning."""
+    """Return ``patients`` people with the same story, all from its beginning."""
     beds = [msgspec.structs.replace(bed, story=story, enter_hour=0.0) for bed in load_ward()]
     return _people(beds, patients, hours)
 
@@ -159,11 +157,11 @@ def _people(beds: Iterable[Bed], patients: int, hours: float | None) -> list[Sim
 
 
 def all_frames(people: Iterable[SimulatedPatient], start: datetime, seed: int) -> Iterator[Frame]:
-    """The frames of many patients in the order of ``received_at``."""
+    """Yield the frames of many patients in the order of ``received_at``."""
     streams = [frames(load(person.story), person, start, seed) for person in people]
     return heapq.merge(*streams, key=lambda frame: (frame.received_at, frame.frame))
 
 
 def all_registry(people: Iterable[SimulatedPatient]) -> list[RegistryEntry]:
-    """The registry entries of many patients."""
+    """Return the registry entries of many patients."""
     return [entry for person in people for entry in registry(load(person.story), person)]

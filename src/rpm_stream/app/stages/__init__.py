@@ -1,1 +1,1 @@
-"""The stages as processes: the only place that knows all of them."""
+"""The stages as processes. Only this package knows all of them."""

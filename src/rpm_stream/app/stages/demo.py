@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 def free_ports(wanted: int, count: int) -> int:
-    """``wanted`` if so many ports from there are free, else the first such run above it."""
+    """Return the first port, from ``wanted`` on, of a run of ``count`` free ports."""
     for first in range(wanted, wanted + 500):
         try:
             for port in range(first, first + count):
@@ -43,7 +43,7 @@ def free_ports(wanted: int, count: int) -> int:
         except OSError:
             continue
         return first
-    return wanted  # the stage will say which one is taken
+    return wanted  # the stage will report which port is taken
 
 
 async def run_demo(patients: int, speed: float, port: int) -> int:
@@ -70,12 +70,12 @@ async def run_demo(patients: int, speed: float, port: int) -> int:
         playing.cancel()
         [ended] = await asyncio.gather(playing, return_exceptions=True)
         if isinstance(ended, Exception):
-            log.error("the simulated ward ended; the service goes on", error=type(ended).__name__)
+            log.error("demo.ward_ended", error=type(ended).__name__)
         return await service
 
 
 async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> None:
-    """The ward, until it is cancelled; when its stories are told, the service goes on."""
+    """Run the ward until it is cancelled. When its stories end, the service goes on."""
     async with Gateway(
         bootstrap, "demo", spool_dir=folder / "spool", options=AT_FULL_SPEED
     ) as gateway:
@@ -99,7 +99,7 @@ def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) 
 
 
 def _tell(environment: dict[str, str], patients: int, speed: float) -> None:
-    """What to open, and what to look at."""
+    """Print the address of the feed and suggestions of what to look at."""
     metrics = int(environment["RPM_METRICS_PORT"])
     lines = (
         f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   token:"

@@ -1,9 +1,7 @@
-"""How often the supervisor had to start something again. It is asked for by the supervisor's own
-process.
+"""Counts how often the supervisor started a stage again, in the supervisor's own process.
 
-A stage that dies before Prometheus has looked at it leaves no trace of its own: neither its start
-nor its end was ever seen. The supervisor lives on, so that a crash loop shows however short each
-life is.
+A stage that dies before Prometheus has read its metrics leaves none of its own. The supervisor
+lives on, so a crash loop shows, however short each life is.
 """
 
 from __future__ import annotations
@@ -19,13 +17,13 @@ from rpm_stream.app.runtime.metrics_server import listen
 from rpm_stream.app.runtime.settings import Settings
 
 KAFKA = "kafka"  # the embedded one
-PORTS_AFTER = 100  # so far behind the stage's own port is that of its supervisor
+PORTS_AFTER = 100  # distance from the stage's port to the port of its supervisor
 KILLED = "killed"
 OTHER = "other"
 KNOWN = tuple(map(str, (0, 1, 2, EXIT_STATE, EXIT_AWAY, EXIT_CRASHED, EXIT_STUCK)))
 EXITS = (*KNOWN, KILLED, OTHER)
 
-REGISTRY = CollectorRegistry()  # nothing that a stage counts
+REGISTRY = CollectorRegistry()  # without the metrics of the stages
 ProcessCollector(registry=REGISTRY)
 RESTARTS = Counter(
     "rpm_stage_restarts",
@@ -43,7 +41,7 @@ log = structlog.get_logger()
 
 
 def exit_of(status: int) -> str:
-    """The label of an exit status, one of ``EXITS``.
+    """Return the label of an exit status, one of ``EXITS``.
 
     >>> exit_of(65), exit_of(-9), exit_of(3)
     ('65', 'killed', 'other')
@@ -54,7 +52,7 @@ def exit_of(status: int) -> str:
 
 
 def begin(names: Sequence[str]) -> None:
-    """Count from 0 for each: what appears with its first restart has not increased."""
+    """Start all counts at 0. A series that first appears with a restart shows no increase."""
     for name in names:
         RUNNING.labels(name).set(0)
         for each in EXITS:
@@ -64,8 +62,8 @@ def begin(names: Sequence[str]) -> None:
 def serve(settings: Settings, names: Sequence[str]) -> None:
     """Listen for Prometheus on the port of the first stage's supervisor.
 
-    A port in use does not keep the stages from running: it is logged, and Prometheus has an alert
-    for what it misses.
+    A port in use does not keep the stages from running. It is logged, and Prometheus has an alert
+    for the missing metrics.
     """
     begin(names)
     if not settings.metrics_port:
@@ -74,4 +72,4 @@ def serve(settings: Settings, names: Sequence[str]) -> None:
     try:
         listen(port, settings.metrics_host, REGISTRY)
     except OSError as error:
-        log.error("restarts are not shown", port=port, error=error.strerror)
+        log.error("service.restarts_not_shown", port=port, error=error.strerror)

@@ -1,4 +1,4 @@
-"""Starting things together: a worker's stages, or the whole service on one machine."""
+"""Starts things together: a worker's stages, or the whole service on one machine."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from rpm_stream.app.stages.supervisor import (
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-STARTING_SECONDS = 30.0  # after so long it is said what is waited for
+STARTING_SECONDS = 30.0  # after so long the stage that is waited for is printed
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that Ctrl-C and SIGTERM set."""
+    """Return an event that Ctrl-C and SIGTERM set."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -46,10 +46,10 @@ def stop_on_signals() -> asyncio.Event:
 def stages_of(
     names: Sequence[str], environment: Mapping[str, str], broker: Broker | None = None
 ) -> list[Stage]:
-    """The supervised children for these stages; each comes back under its own name in its consumer
-    group.
+    """Return the supervised children for these stages.
 
-    With a secure ``broker`` each signs in as its own user.
+    A restarted stage keeps its name in its consumer group. With a secure ``broker`` each stage
+    signs in as its own user.
     """
     environment = {"RPM_INSTANCE": uuid4().hex[:12], **environment}
     return [
@@ -65,9 +65,9 @@ def _user_settings(broker: Broker | None, user: str) -> dict[str, str]:
 
 
 async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run stages against any Kafka until a signal.
+    """Run stages against any Kafka until a signal, and return the exit status.
 
-    Returns the exit status. Raises UsageError before any starts.
+    Raises UsageError before any starts.
     """
     settings = Settings()
     if bootstrap := environment.get("RPM_BOOTSTRAP"):
@@ -75,13 +75,15 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
     configure_log(settings.log_level)
     stop = stop_on_signals()
     restarts.serve(settings, names)
-    await check(settings, frozenset(names))  # here, so that it is said once and not by each stage
+    # here, so that a fault is reported once and not by each stage
+    await check(settings, frozenset(names))
     return await supervise(stages_of(names, environment), stop)
 
 
 async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
-    """Start the embedded Kafka again when it ends, until ``stop``; sets ``stop`` and raises
-    UsageError if it cannot.
+    """Start the embedded Kafka again whenever it ends, until ``stop``.
+
+    Sets ``stop`` and raises UsageError if it cannot.
     """
     pause = FIRST_PAUSE
     began = steady()
@@ -91,7 +93,7 @@ async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
             pause = (
                 FIRST_PAUSE if steady() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
             )
-            log.warning("Kafka ended, starting it again", log=str(broker.log), pause_seconds=pause)
+            log.warning("service.kafka_ended", log=str(broker.log), pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
                 return
@@ -106,7 +108,10 @@ async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
 
 
 async def supervise_all(stages: Sequence[Stage], broker: Broker, stop: asyncio.Event) -> int:
-    """Keep the stages and their embedded Kafka running until ``stop``. Returns the exit status."""
+    """Keep the stages and their embedded Kafka running until ``stop``.
+
+    Returns the exit status.
+    """
     keeping = asyncio.create_task(keep_broker(broker, stop))
     status = await supervise(stages, stop)
     await keeping
@@ -114,14 +119,15 @@ async def supervise_all(stages: Sequence[Stage], broker: Broker, stop: asyncio.E
 
 
 async def run_up(port: int, fresh: bool, secure: bool = False) -> int:
-    """Embedded Kafka, topics, all stages, until a signal. Returns the exit status."""
+    """Run embedded Kafka, topics and all stages until a signal. Returns the exit status."""
     settings = Settings()
     configure_log(settings.log_level)
     stop = stop_on_signals()
     with await asyncio.to_thread(
         Broker(settings.data_dir, port, fresh, secure).__enter__
     ) as broker:
-        os.environ.update(_user_settings(broker, "operator"))  # for what this process does itself
+        # for the requests of this process itself
+        os.environ.update(_user_settings(broker, "operator"))
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
         await check(settings.model_copy(update={"bootstrap": broker.bootstrap}), frozenset(names))
@@ -147,8 +153,9 @@ def _addresses(settings: Settings, bootstrap: str) -> str:
 
 
 async def _tell_when_ready(stages: Sequence[Stage], where: str) -> None:
-    """Say it once every stage does its work; not before, as what was sent then would seem to be
-    lost.
+    """Print a line once every stage does its work.
+
+    It is not printed before, because data sent before would seem to be lost.
     """
     for stage in stages:
         while not stage.ready.is_set():

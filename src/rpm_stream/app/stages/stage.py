@@ -1,6 +1,4 @@
-"""One stage in this process: the agent, sink or feed that ``rpm-stream worker`` starts as a
-child.
-"""
+"""One stage in this process: an agent, the sink or the feed, a child of ``rpm-stream worker``."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
-    """The tables that the settings name. Raises UsageError."""
+    """Return the tables that the settings name. Raises UsageError."""
     try:
         return load(settings.knowledge)
     except KnowledgeError as error:
@@ -39,18 +37,19 @@ def knowledge_of(settings: Settings) -> Knowledge:
 
 
 async def check(settings: Settings, stages: frozenset[str] = ALL) -> tuple[Knowledge, Layout]:
-    """The tables and how the topics lie.
+    """Return the tables and the layout of the topics.
 
-    Raises UsageError for what no stage of ``stages`` could start with.
+    Raises UsageError for a fault that keeps a stage of ``stages`` from starting.
     """
     knowledge = knowledge_of(settings)
-    await partition_counts(settings.bootstrap)  # says which topics are missing
+    await partition_counts(settings.bootstrap)  # raises with the names of missing topics
     return knowledge, await layout_of(settings.bootstrap, stages)
 
 
 def _begin(settings: Settings, stage: str) -> None:
-    """From here on the libraries may be heard: what they meet now passes, or ends this process
-    to be started again.
+    """Start the metrics, and let the libraries log.
+
+    A failure in them now passes, or ends this process, which is then started again.
     """
     metrics.serve(settings, stage)
     configure_log(settings.log_level, libraries=settings.log_level)
@@ -59,9 +58,9 @@ def _begin(settings: Settings, stage: str) -> None:
 def _app(
     stage: str, settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock
 ) -> tuple[BatchApp, str]:
-    """The stage's application, and the topic whose partitions its state follows.
+    """Return the stage's application, and the topic whose partitions its state follows.
 
-    Loads no more than the stage needs.
+    Imports only the modules of the stage.
     """
     counts = layout.counts
     if stage == "ingest":
@@ -102,16 +101,16 @@ def run_agent(settings: Settings, stage: str) -> None:
 
 
 async def _first_look(broker_time: BrokerTime, stage: str) -> None:
-    """Begin on the broker's time; where it does not say what that is, on this host's: nobody
-    goes unjudged for it.
+    """Begin on the broker's time, or on this host's where the broker does not give it.
+
+    No patient goes unjudged for want of the broker's time.
     """
     await broker_time.try_to_begin()
     if not broker_time.known.is_set():
         log.error(
-            "Kafka does not say what time it is: this host's clock has to do, and is not compared;"
-            " it is asked again. Where it checks rights, a stage needs Describe, Create and Write"
-            " on rpm-clock",
+            "clock.broker_time_unknown",
             stage=stage,
+            hint="where Kafka checks rights, a stage needs Describe, Create and Write on rpm-clock",
         )
 
 
@@ -158,7 +157,7 @@ async def _watching(settings: Settings, stage: str, layout: Layout) -> None:
 async def _watched(
     settings: Settings, stage: str, layout: Layout, serving: Coroutine[Any, Any, None]
 ) -> None:
-    """Serve, and end when the topics change under it."""
+    """Serve, and end when the topics change."""
     watching = asyncio.create_task(_watching(settings, stage, layout))
     try:
         await serving

@@ -1,4 +1,4 @@
-"""Stages as child processes: started together, started again when they end, stopped together."""
+"""Stages as child processes: started together, restarted when they end, stopped together."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ log = structlog.get_logger()
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
-STEADY_SECONDS = 60.0  # after so long a run the pause begins anew
-# at the first start a setting is wrong and starting again would not help; later it was right once
+STEADY_SECONDS = 60.0  # after a run of this length the pause starts at FIRST_PAUSE
+# At the first start it means a wrong setting, and a restart would not help. Later the setting was
+# right once.
 WRONG_USE = 2
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def _end_with(parent: int) -> None:
-    """In the child: be told to end when the parent is gone, even by SIGKILL (Linux)."""
-    os.setpgrp()  # Ctrl-C reaches the supervisor alone, which stops us in order
+    """In the child, request a signal for when the parent is gone, even by SIGKILL (Linux)."""
+    os.setpgrp()  # Ctrl-C reaches the supervisor alone, which stops the child in order
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it went before we asked
+        if os.getppid() != parent:  # it was gone before the request
             os._exit(1)
 
 
@@ -43,12 +44,13 @@ class Stage:
         self._command = command
         self._environment = environment
         self.process: asyncio.subprocess.Process | None = None
-        self.ready = asyncio.Event()  # the child has told that it does its work
-        self._starts = 0  # counted at each start and each end
+        self.ready = asyncio.Event()  # the child has reported that it does its work
+        self._starts = 0  # grows at each start and each end
 
     async def keep(self, stop: asyncio.Event) -> int:
-        """Run until ``stop``; the exit status of a stage that cannot be started again with
-        sense, else 0.
+        """Run the child until ``stop``, and return 0.
+
+        Returns the exit status of a child that cannot be restarted with success.
         """
         pause = FIRST_PAUSE
         first = True
@@ -69,7 +71,7 @@ class Stage:
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
             restarts.RESTARTS.labels(self.name, restarts.exit_of(status)).inc()
             log.warning(
-                "stage ended, starting it again",
+                "service.stage_ended",
                 stage=self.name,
                 exit_status=status,
                 pause_seconds=pause,
@@ -81,7 +83,7 @@ class Stage:
         return 0
 
     async def _started(self) -> asyncio.subprocess.Process:
-        """The child; ``ready`` is set when it says so over its pipe."""
+        """Start and return the child. ``ready`` is set when it reports over its pipe."""
         hearing, telling = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -100,8 +102,9 @@ class Stage:
         return process
 
     def _heard(self, hearing: int, start: int) -> None:
-        """The child has told, or has ended without a word; one that has ended meanwhile is not
-        ready any more.
+        """Note the report of the child, or the end of its pipe without one.
+
+        A child that has ended meanwhile is no longer ready.
         """
         if os.read(hearing, 1) and start == self._starts:
             self.ready.set()
@@ -109,7 +112,7 @@ class Stage:
         os.close(hearing)
 
     async def stop(self) -> None:
-        """End it: SIGTERM, after a while SIGKILL."""
+        """End the child with SIGTERM, and after a while with SIGKILL."""
         process = self.process
         if process is None or process.returncode is not None:
             return
@@ -122,12 +125,12 @@ class Stage:
 
 
 def stage_command(stage: str) -> list[str]:
-    """The command of one stage with this interpreter."""
+    """Return the command of one stage with this interpreter."""
     return [sys.executable, "-m", "rpm_stream", "stage", stage]
 
 
 async def supervise(stages: Sequence[Stage], stop: asyncio.Event) -> int:
-    """Keep all stages running until ``stop``; a stage that is wrongly used ends them all.
+    """Keep all stages running until ``stop``. A wrongly used stage ends them all.
 
     Returns the exit status.
     """

@@ -1,1 +1,1 @@
-"""CSV files: rows, columns, times."""
+"""CSV files: rows, columns and times."""

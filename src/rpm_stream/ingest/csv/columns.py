@@ -1,9 +1,8 @@
-"""Which column of somebody else's CSV file is what:
-``patient=pid,measured_at=time,heart_rate=hr:/min``.
+"""Map the columns of a CSV file: ``patient=pid,measured_at=time,heart_rate=hr:/min``.
 
-A name on the left is a column of ours (patient, measured_at, vital, value, unit, device), or a
-vital: then the file is wide, one column a vital, and its unit stands after the last colon. What is
-not named has our name.
+A name on the left is a column of this service (patient, measured_at, vital, value, unit, device) or
+a vital. With vitals the file is wide: it has one column for each vital, and the unit is the part
+after the last colon. A column that the map does not name has the service's own name.
 """
 
 from __future__ import annotations
@@ -28,22 +27,23 @@ class Wide(Record, frozen=True, kw_only=True):
 
 
 class ColumnMap(Record, frozen=True, kw_only=True):
-    """Our columns -> the file's; ``wide`` where vitals have columns of their own instead of
-    vital, value and unit.
+    """A map from the service's columns to the file's.
+
+    ``wide`` is set if vitals have columns of their own instead of vital, value and unit.
     """
 
     own: dict[str, str]
     wide: tuple[Wide, ...] = ()
 
     def needed(self) -> tuple[str, ...]:
-        """The file's columns that must be there, in our order."""
+        """Return the file's columns that must be there, in the service's order."""
         names = WHO_AND_WHEN if self.wide else WHO_AND_WHEN + LONG
         return tuple(self.own.get(name, name) for name in names) + tuple(
             each.column for each in self.wide
         )
 
     def device(self) -> str:
-        """The file's column of the device; it may be missing unless it was named."""
+        """Return the file's column of the device, which may be missing unless the map names it."""
         return self.own.get(OPTIONAL, OPTIONAL)
 
 
@@ -51,8 +51,9 @@ AS_IT_STANDS = ColumnMap(own={})
 
 
 def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
-    """The map that ``text`` says. Raises DecodeError (bad_schema, unknown_vital, unknown_unit)
-    naming what is wrong.
+    """Return the map that ``text`` describes.
+
+    Raises DecodeError (bad_schema, unknown_vital, unknown_unit) naming what is wrong.
 
     >>> from rpm_stream.knowledge import shipped
     >>> parse_columns("patient=pid,heart_rate=hr:/min", shipped()).needed()

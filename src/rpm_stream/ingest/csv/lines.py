@@ -1,9 +1,9 @@
-"""The records of a CSV file as RFC 4180 has them: a quoted field may hold commas, quotation marks
-and line breaks.
+"""Read the records of a CSV file by RFC 4180.
 
-What a file says stays what it says: where quotation marks do not pair, nobody knows which lines are
-text and which are rows, so none of them is read until they pair again. Each such line is told by
-its number. A record is bounded, so a mark that is never closed costs no memory.
+A quoted field may hold commas, quotation marks and line breaks. If quotation marks do not pair, it
+is unknown which lines are text and which are rows. Then no line is read until they pair again, and
+each such line is reported by its number. A record is bounded, so a mark that is never closed costs
+no memory.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import NamedTuple, Protocol
 
 from rpm_stream.records import Reason, Record
 
-LONGEST_LINE = 65_536  # characters of a line that are kept; longer than any record may be
+LONGEST_LINE = 65_536  # kept characters of a line; longer than any record may be
 QUOTE = '"'
-_OPENING = re.compile(r'(?:\A|[,\r\n]) *"')  # a mark at the begin of a field
+_OPENING = re.compile(r'(?:\A|[,\r\n]) *"')  # a mark at the beginning of a field
 NOT_CLOSED = "a quotation mark is not closed, or stands inside a field without being doubled"
 
 
 class CsvRecord(Record, frozen=True, kw_only=True):
-    """The fields of one record, the line that it begins in (the header is line 1), and its text
-    without its end.
+    """The fields of one record, its first line, and its text without the line end.
+
+    The header is line 1.
     """
 
     line: int
@@ -32,7 +33,10 @@ class CsvRecord(Record, frozen=True, kw_only=True):
 
 
 class BadRecord(Record, frozen=True, kw_only=True):
-    """Lines that are no record; ``line`` is the first."""
+    """Lines that are no record.
+
+    ``line`` is the first of them.
+    """
 
     line: int
     text: str
@@ -41,26 +45,28 @@ class BadRecord(Record, frozen=True, kw_only=True):
 
 
 class Extent(NamedTuple):
-    """What a record may be: ``most`` characters, ``width`` fields (0: not known yet)."""
+    """The allowed size of a record: ``most`` characters and ``width`` fields (0: not known yet)."""
 
     most: int
     width: int
 
 
 class Text(Protocol):
-    """A text file that can be read in pieces; its line ends are as written."""
+    """A text file that can be read in pieces, with its line ends as written."""
 
     def readline(self, size: int = -1, /) -> str:
-        """A line with its end, or so many characters of it; "" at the end of the file."""
+        """Return a line with its end, or at most ``size`` characters of it.
+
+        Returns "" at the end of the file.
+        """
         ...
 
 
 def lines_of(text: Text) -> Iterator[str]:
-    """The lines of a file, each cut after ``LONGEST_LINE`` characters: no line is too long for the
-    memory.
+    """Yield the lines of a file, each cut after ``LONGEST_LINE`` characters to bound the memory.
 
-    Of what is cut off one thing matters, whether it opens or closes a quoted field: then the line
-    ends in a mark.
+    A line that was cut ends in "…". If the part that was cut off opens or closes a quoted field, a
+    quotation mark is before that.
     """
     while line := text.readline(LONGEST_LINE):
         marks = 0
@@ -72,10 +78,9 @@ def lines_of(text: Text) -> Iterator[str]:
 
 
 def records(lines: Iterable[str], most: int) -> Iterator[CsvRecord | BadRecord]:
-    """The records of ``lines`` (each with its end), at most ``most`` characters each; empty lines
-    are none.
+    """Yield the records of ``lines`` (each with its end), at most ``most`` characters each.
 
-    The first is the header, and says how many fields the others should have.
+    Empty lines are skipped. The first record is the header and gives the number of fields.
     """
     numbered = enumerate(lines, start=1)
     width = 0
@@ -96,12 +101,13 @@ def records(lines: Iterable[str], most: int) -> Iterator[CsvRecord | BadRecord]:
 def _quoted(
     number: int, line: str, numbered: Iterator[tuple[int, str]], extent: Extent
 ) -> Iterator[CsvRecord | BadRecord]:
-    """The record that begins with ``line``, which has a quotation mark; takes the lines that
-    belong to it.
+    """Yield the record that begins with ``line``, which has a quotation mark.
+
+    Takes the further lines that belong to it from ``numbered``.
     """
     most = extent.most
     taken = [line]
-    ended = False  # the record would go on after what was taken
+    ended = False  # true if the record would go on after the taken lines
 
     def feed() -> Iterator[str]:
         nonlocal ended
@@ -134,8 +140,9 @@ def _quoted(
 
 
 def _is_open(text: str) -> bool:
-    """Whether a quoted field is open at the end of ``text``: its marks pair, also where some are
-    not doubled.
+    """Return whether a quoted field is open at the end of ``text``.
+
+    Marks are counted in pairs, also where some are not doubled.
     """
     first = _OPENING.search(text)
     return first is not None and text.count(QUOTE, first.end() - 1) % 2 == 1
@@ -150,7 +157,7 @@ def _unpaired(number: int, text: str) -> BadRecord:
 
 
 def _parsed(lines: Iterable[str], skip_blanks: bool = False) -> list[str] | None:
-    """The fields of the record that ``lines`` begin with; None where it is none."""
+    """Return the fields of the first record in ``lines``, or None if it is none."""
     try:
         return next(csv.reader(lines, strict=True, skipinitialspace=skip_blanks), None)
     except csv.Error:
@@ -158,11 +165,11 @@ def _parsed(lines: Iterable[str], skip_blanks: bool = False) -> list[str] | None
 
 
 def _means_one_thing(fields: list[str], taken: list[str], width: int) -> bool:
-    """Whether no mark stands where another program may see a field begin or end.
+    """Return whether all programs read the same fields.
 
-    To some a mark after blanks opens a quoted field, to RFC 4180 it does not: the next line would
-    be text, or a row. A mark inside a field without marks (5'11") is one of its characters as long
-    as the record has its ``width``.
+    Some programs open a quoted field at a mark after spaces, and RFC 4180 does not. The next line
+    would then be text or a row. A mark inside a field without marks (5'11") is one of its
+    characters, as long as the record has its ``width``.
     """
     if width and len(fields) != width and _is_open("".join(taken)):
         return False

@@ -1,11 +1,11 @@
-"""Recorded data as CSV -> frames: ``patient,measured_at,vital,value,unit[,device]`` (CONTRACT 9).
+"""Recorded data as CSV to frames: ``patient,measured_at,vital,value,unit[,device]`` (CONTRACT 9).
 
-Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A row that
-is none is told by the number of the line that it begins in (``csv_lines`` says what a row is).
+Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A bad row
+is reported with the number of the line that it begins in (lines.py defines a row).
 
-With a column map (``csv_columns``) the columns have other names, further ones are let be, and a
-wide file has one column a vital: each of its lines gives as many rows as it has values, none for an
-empty one.
+With a column map (columns.py) the columns have other names, and further ones are ignored. A wide
+file has one column for each vital. Each of its lines gives as many rows as it has values, and an
+empty value gives none.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from rpm_stream.records import Reason, Record
 from rpm_stream.text import is_clean
 
 COLUMNS = WHO_AND_WHEN + LONG
-MOST_ROWS = 1000  # entries a frame (CONTRACT 1)
-MOST_NAME = 128  # characters of a patient or device (records.Name)
-MOST_ROW = 1000  # characters; six octets each at worst in JSON, of which a frame takes 256 KiB
-MOST_LINE = 20_000  # of a file with a column map, which may have many columns that are not read
-MOST_FRAME = 30_000  # characters of the rows of one frame, for the same reason
+MOST_ROWS = 1000  # entries in a frame (CONTRACT 1)
+MOST_NAME = 128  # characters in a patient or device (records.Name)
+MOST_ROW = 1000  # characters; at worst six bytes each in JSON, of which a frame takes 256 KiB
+# the same in a file with a column map, which may have many columns that are not read
+MOST_LINE = 20_000
+MOST_FRAME = 30_000  # characters in the rows of one frame, for the same reason
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One data row with its line number (the header is line 1) and its length in characters.
+    """One data row with its line number and its length in characters.
 
-    ``measured_at`` is an RFC 3339 time; ``utc_offset`` that of the zone which the file's times are
-    in, where one was named.
+    The header is line 1. ``measured_at`` is an RFC 3339 time. ``utc_offset`` is that of the file's
+    time zone, if one was given.
     """
 
     line: int
@@ -57,7 +58,7 @@ class Row(Record, frozen=True, kw_only=True):
 
 
 class CsvFrame(Record, frozen=True, kw_only=True):
-    """A frame as bytes of rpm.frames, its device, and whose rows it holds."""
+    """A frame as bytes of rpm.frames, its device, and the patient of its rows."""
 
     lines: tuple[int, ...]
     device: str
@@ -66,8 +67,9 @@ class CsvFrame(Record, frozen=True, kw_only=True):
 
 
 class BadRow(Record, frozen=True, kw_only=True):
-    """A row that is no measurement of anybody at any time; ``at`` is its measured_at where that
-    can be read.
+    """A row that is no measurement of a person at a time.
+
+    ``at`` is its measured_at, if that can be read.
     """
 
     line: int
@@ -79,9 +81,10 @@ class BadRow(Record, frozen=True, kw_only=True):
 
 
 class Columns(Record, frozen=True, kw_only=True):
-    """Where each column stands: patient, time, and what follows; ``device`` may be missing.
-    ``wide``: the vitals of the places from the third on; empty where those are vital, value and
-    unit.
+    """The places of the columns: patient, time, and then the others.
+
+    ``device`` may be missing. ``wide`` has the vitals of the places from the third on, or is empty
+    if those are vital, value and unit.
     """
 
     count: int
@@ -91,7 +94,10 @@ class Columns(Record, frozen=True, kw_only=True):
 
 
 def check_header(header: list[str], mapped: ColumnMap | None = None) -> Columns:
-    """The columns, in whatever order. Raises DecodeError (bad_schema) naming what is wrong."""
+    """Return the columns, which may have any order.
+
+    Raises DecodeError (bad_schema) naming what is wrong.
+    """
     names = [name.strip() for name in header]
     if mapped is not None:
         return _mapped(names, mapped)
@@ -112,7 +118,10 @@ def check_header(header: list[str], mapped: ColumnMap | None = None) -> Columns:
 
 
 def _mapped(names: list[str], mapped: ColumnMap) -> Columns:
-    """The columns that the map names; the file may have more, and those may even repeat."""
+    """Return the columns that the map names.
+
+    The file may have more columns, and those may repeat.
+    """
     needed = [*mapped.needed(), *([mapped.device()] if OPTIONAL in mapped.own else [])]
     if missing := [name for name in needed if name not in names]:
         raise DecodeError("bad_schema", f"the header lacks {', '.join(missing)} of the column map")
@@ -134,10 +143,9 @@ def _placed(names: list[str], mapped: ColumnMap) -> Columns:
 def rows(
     lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalClock = RFC_3339
 ) -> Iterator[Row | BadRow]:
-    """The rows of a CSV file, each of ``lines`` with its end; ``mapped`` names columns, ``clock``
-    reads times.
+    """Yield the rows of a CSV file, whose ``lines`` each have their end.
 
-    Raises DecodeError for a wrong header.
+    ``mapped`` names the columns, and ``clock`` reads times. Raises DecodeError for a wrong header.
     """
     found = records(lines, MOST_ROW if mapped is None else MOST_LINE)
     header = next(found, None)
@@ -158,7 +166,6 @@ def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
 
 
 def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
-    """The rows of one record."""
     number = record.line
     fields = record.fields
     try:
@@ -178,9 +185,9 @@ def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row
 
 
 def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
-    """The row of one record; of a wide file one for each vital that has a value there.
+    """Yield the row of one record, or in a wide file one for each vital with a value.
 
-    Whose and when it is holds for all of them: where that is wrong, it is told once.
+    Patient and time are the same for all of them, so an error in these is reported once.
     """
     patient, written, *rest = (record.fields[place] for place in columns.places)
     device = (
@@ -223,8 +230,9 @@ def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[R
 
 
 def _fault(patient: str, device: str) -> str | None:
-    """What keeps a row from a frame; values and units are judged later, with every other
-    source's.
+    """Return why a row cannot be in a frame, or None.
+
+    Values and units are judged later, with those of every other source.
     """
     if not patient:
         return "no patient"
@@ -240,7 +248,7 @@ def _outside(at: datetime) -> str | None:
 
 
 def frames(found: Iterable[Row | BadRow], first: int = 0) -> Iterator[CsvFrame | BadRow]:
-    """Frames in the order of the rows, numbered from ``first``."""
+    """Yield frames in the order of the rows, numbered from ``first``."""
     number = first
     for key, group in groupby(found, key=lambda row: _whose(row) if isinstance(row, Row) else None):
         if key is None:

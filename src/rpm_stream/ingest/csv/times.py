@@ -1,9 +1,9 @@
-"""The times of a CSV file: RFC 3339 with an offset, or local times of a zone in a form, both of
-which the user names.
+"""The times of a CSV file: RFC 3339 with an offset, or local times of a zone in a form.
 
-Nothing is guessed: not the order of day and month, not the century, not the zone. A local time that
-a zone does not have (its clocks go forward) or has twice (they go back) is refused, and says so;
-with an offset it is taken from a file of any form, so such rows can be mended one by one.
+The user names zone and form. Nothing is guessed: not the order of day and month, not the century,
+not the zone. A local time that a zone does not have (clocks go forward) or has twice (clocks go
+back) is refused with that reason. Times with an offset are accepted in a file of any form, so such
+rows can be corrected one by one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Record, Time
 
-# What a form is made of. ``m`` is the minute where an hour stands before it with nothing but marks
-# between, else the month. One letter: one or two digits; two letters: two digits.
+# The parts of a form. ``m`` is the minute if the field before it is an hour with only marks
+# between, else the month. One letter is one or two digits, two letters are two digits.
 _FIELD = re.compile(r"yyyy|mm?|dd?|hh?|ss?|AM")
 _DIGITS = {"yyyy": "[0-9]{4}", 1: "[0-9]{1,2}", 2: "[0-9]{2}"}
 _MARKS = frozenset(" .,-/:T_")
@@ -33,8 +33,9 @@ _ISO = re.compile(
 
 
 class WrittenTime(Record, frozen=True, kw_only=True):
-    """A time in a file: as RFC 3339 text, as a time, and the offset of the zone that was named
-    (None: none was).
+    """A time in a file: as RFC 3339 text, as a time, and with the offset of its zone.
+
+    The offset is None if no zone was given.
     """
 
     text: str
@@ -43,11 +44,11 @@ class WrittenTime(Record, frozen=True, kw_only=True):
 
 
 class LocalClock(Record, frozen=True, kw_only=True):
-    """How a file writes its times. ``zone``: that of times without an offset; None: every time has
-    one.
+    """How a file writes its times.
 
-    ``form``: a pattern with the groups year month day hour minute and perhaps second, part, half;
-    ``said``: its words.
+    ``zone`` is that of times without an offset. None means that every time has one. ``form`` is a
+    pattern with the groups year month day hour minute and perhaps second, part, half. ``said`` is
+    its text for people.
     """
 
     zone: tzinfo | None = None
@@ -55,9 +56,9 @@ class LocalClock(Record, frozen=True, kw_only=True):
     said: str = "yyyy-mm-dd hh:mm:ss"
 
     def read(self, text: str) -> WrittenTime:
-        """The moment that ``text`` names.
+        """Return the moment that ``text`` names.
 
-        Raises DecodeError (bad_schema) saying why it names none.
+        Raises DecodeError (bad_schema) with the reason if there is none.
         """
         try:
             return WrittenTime(text=text, at=msgspec.convert(text, Time))
@@ -78,9 +79,9 @@ RFC_3339 = LocalClock()
 
 
 def _local(parts: dict[str, str | None]) -> datetime:
-    """The local time of the groups of a form.
+    """Return the local time of the groups of a form.
 
-    Raises DecodeError for a 30th of February, or 13 AM.
+    Raises DecodeError for a 30th of February or 13 AM.
     """
     number = {name: int(parts.get(name) or 0) for name in (*_NEEDED, "second")}
     if half := parts.get("half"):
@@ -89,16 +90,16 @@ def _local(parts: dict[str, str | None]) -> datetime:
         number["hour"] = number["hour"] % 12 + (12 if half.upper() == "PM" else 0)
     micro = int((parts.get("part") or "0").ljust(6, "0"))
     try:
-        year, month, day, hour, minute, second = number.values()  # in the order of _NEEDED
+        year, month, day, hour, minute, second = number.values()  # the order is that of _NEEDED
         return datetime(year, month, day, hour, minute, second, micro)
     except ValueError:
         raise DecodeError("bad_schema", "measured_at: there is no such day or time") from None
 
 
 def _in_zone(local: datetime, zone: tzinfo) -> WrittenTime:
-    """The one moment that a local time is.
+    """Return the one moment of a local time.
 
-    Raises DecodeError where the zone has none or two of them.
+    Raises DecodeError if the zone has none or two such moments.
     """
     try:
         first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
@@ -124,7 +125,9 @@ def _in_zone(local: datetime, zone: tzinfo) -> WrittenTime:
 
 
 def parse_form(text: str) -> re.Pattern[str]:
-    """The pattern of a form. Raises DecodeError (bad_schema) naming what is wrong.
+    """Return the pattern of a form.
+
+    Raises DecodeError (bad_schema) naming what is wrong.
 
     >>> parse_form("m/d/yyyy h:mm AM").fullmatch("3/9/2026 1:05 pm")["minute"]
     '05'
@@ -132,14 +135,14 @@ def parse_form(text: str) -> re.Pattern[str]:
     pattern = ""
     place = 0
     named: list[str] = []
-    short = False  # the last field has one or two digits, and no mark after it yet
+    short = False  # true while the last field has one or two digits and no mark follows it yet
     while place < len(text):
         found = _FIELD.match(text, place)
         if found is not None:
             word = found[0]
             name = _NAMES.get(word[0]) or ("minute" if named[-1:] == ["hour"] else "month")
             if name in named:
-                raise DecodeError("bad_schema", f"the {name} stands there twice")
+                raise DecodeError("bad_schema", f"the {name} is given twice")
             if short and name != "half":
                 raise DecodeError(
                     "bad_schema",

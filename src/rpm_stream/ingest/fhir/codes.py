@@ -1,9 +1,8 @@
-"""What others call things: LOINC and MDC codes -> vitals, spellings of units, placeholders; from
-the knowledge tables.
+"""Names that others use, from the knowledge tables: LOINC and MDC codes, units, placeholders.
 
-Terms that say more than a vital's name (a capillary sample, the site of a thermometer) come from
-the device codes of ``health_codes``; the panel of a blood pressure, which shares its MDC code with
-the cuff's pressure, is no vital.
+Terms that mean more than a vital's name (a capillary sample, the site of a thermometer) come from
+the device codes in ingest/gatt/health_codes.py. The panel of a blood pressure shares its MDC code
+with the cuff's pressure and is no vital.
 """
 
 from __future__ import annotations
@@ -24,18 +23,21 @@ MDC = "urn:iso:std:iso:11073:10101"
 NAMES = {LOINC: "LOINC", MDC: "MDC"}
 PANELS = frozenset({(LOINC, "85354-9"), (MDC, "150020")})  # R4 bp profile; HL7 PHD
 CONTROL = (MDC, str(CONTROL_SOLUTION))
-# What may be repeated in an error text: any other text could be a name.
-# as records.DecimalText; use fullmatch
+# Text that an error may repeat, as any other text could be a name. The form is that of
+# records.DecimalText, for use with fullmatch.
 PLAIN = re.compile(r"-?[0-9]{1,24}(?:\.[0-9]{1,24})?", re.ASCII)
 _PRINTABLE = re.compile(r"[0-9]{1,7}(-[0-9])?", re.ASCII)
 MOST_NAMED = 4
 
 
 class Codes(Record, frozen=True, kw_only=True):
-    """``vitals``: (system, code) -> what it may mean, the likeliest first. ``units``: the unit of
-    each vital's bounds; ``unit_of_code``: the unit that a code implies where that is another.
-    ``meters``: vitals whose meters show LO or HI. ``spellings``: another way to write a unit -> its
-    UCUM code. ``placeholders``: (vital or ``any``, text or number) -> why an app's value is none.
+    """The codes and spellings of others.
+
+    ``vitals`` maps (system, code) to the possible vitals, the likeliest first. ``units`` has the
+    unit of each vital's bounds. ``unit_of_code`` has the unit that a code implies, if it is another
+    one. ``meters`` has the vitals whose meters show LO or HI. ``spellings`` maps another spelling
+    of a unit to its UCUM code. ``placeholders`` maps (vital or ``any``, text or number) to the
+    reason why an app's value is none.
     """
 
     vitals: dict[tuple[str, str], tuple[str, ...]]
@@ -46,10 +48,10 @@ class Codes(Record, frozen=True, kw_only=True):
     placeholders: dict[tuple[str, str | Decimal], Absent]
 
     def find(self, concept: Concept) -> tuple[str, ...]:
-        """The vitals that every known code of ``concept`` allows; empty when none is known or they
-        contradict.
+        """Return the vitals that every known code of ``concept`` allows.
 
-        LOINC 8867-4 alone is a heart rate; beside MDC 149514 it is a pulse.
+        The result is empty if no code is known or the codes contradict each other. LOINC 8867-4
+        alone is a heart rate, and beside MDC 149514 it is a pulse.
         """
         known = [self.vitals[key] for key in concept.pairs() if key in self.vitals]
         return (
@@ -59,22 +61,21 @@ class Codes(Record, frozen=True, kw_only=True):
         )
 
     def placeholder(self, vital: str, text: str) -> Absent | None:
-        """Why ``text`` is no value of ``vital``; None where it stands for itself."""
+        """Return why ``text`` is no value of ``vital``, or None if it is no placeholder."""
         if not self.placeholders:
             return None
         said = _written(text)
         return self.placeholders.get((vital, said)) or self.placeholders.get((ANY, said))
 
     def knows(self, concept: Concept) -> bool:
-        """Whether any code of ``concept`` is in the table."""
+        """Return whether any code of ``concept`` is in the table."""
         return any(key in self.vitals for key in concept.pairs())
 
     def agree(self, vital: str, concept: Concept, unit: str) -> bool:
-        """Whether ``unit`` is one that every LOINC code of ``concept`` allows: moles or mass, where
-        a vital has both.
+        """Return whether every LOINC code of ``concept`` allows ``unit``.
 
-        A number of mass under a code of moles was taken from one of two fields; nobody knows which
-        of them is right.
+        This matters for a vital that has codes of moles and of mass. If the code is one of moles
+        and the unit one of mass, one of the two fields is wrong, and it is unknown which.
         """
         implied = {
             self.unit_of_code.get(key)
@@ -87,15 +88,16 @@ class Codes(Record, frozen=True, kw_only=True):
         return all(unit == each if each is not None else unit not in molar for each in implied)
 
     def unit(self, vital: str, concept: Concept) -> str:
-        """The unit of a value that is absent: the one that the code implies, else the vital's
-        first.
+        """Return the unit of an absent value.
+
+        It is the one that the code implies, else the vital's first.
         """
         implied = (self.unit_of_code[key] for key in concept.pairs() if key in self.unit_of_code)
         return next(implied, self.units[vital])
 
 
 def codes_of(knowledge: Knowledge) -> Codes:
-    """The table of ``knowledge``; built once, at the start."""
+    """Return the codes of ``knowledge``, to be built once at the start."""
     vitals: dict[tuple[str, str], tuple[str, ...]] = {}
     unit_of_code: dict[tuple[str, str], str] = {}
 
@@ -132,12 +134,12 @@ def codes_of(knowledge: Knowledge) -> Codes:
 
 
 def _written(text: str) -> str | Decimal:
-    """A placeholder as it is compared: a number by its size, any other text as it stands."""
+    """Return a placeholder for comparing: a number by its value, any other text unchanged."""
     return Decimal(text) if PLAIN.fullmatch(text) else text
 
 
 def named(keys: Iterable[tuple[str, str]]) -> str:
-    """The codes in words for an error text: LOINC and MDC by name, others only counted.
+    """Return the codes for an error text: LOINC and MDC by name, others only counted.
 
     >>> named([("http://loinc.org", "3151-8"), ("http://snomed.info/sct", "86290005")])
     'LOINC 3151-8 and 1 other code'

@@ -1,8 +1,8 @@
-"""A FHIR R4 Observation -> its time, whom it names, and its values (``fhir_values``).
+"""Decode a FHIR R4 Observation: its time, its subject and its values (values.py).
 
-Whose the values are is the registry's to say: the subject is only handed on, to be compared. What
-states nothing about a person at a time is refused: wrong status, no time with a zone, an extension
-that changes the meaning.
+The registry decides whose the values are. The subject is only passed on for comparison. An
+Observation that states nothing about a person at a time is refused: wrong status, no time with a
+zone, an extension that changes the meaning.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NO_STATEMENT = {
     "cancelled": "it was cancelled",
     "registered": "it has no result yet",
 }
-# Flags of our own devices that a status or label says. Source: HL7 PHD guide.
+# Flags for a status or a label, the same as for the service's own devices. Source: HL7 PHD guide.
 FLAG_OF_STATUS = {"preliminary": ("early_estimate",)}
 TEST_LABEL = "HTEST"
 _INSTANT = re.compile(
@@ -39,9 +39,11 @@ _REFERENCE = re.compile(
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One Observation: ``at`` its effective time (UTC), ``utc_offset`` as written there,
-    ``subject`` every id by which it names its patient (may be none), ``content`` its values in
-    words of one form, which identify it beside its time.
+    """One Observation.
+
+    ``at`` is its effective time in UTC, and ``utc_offset`` the offset as written there. ``subject``
+    has every id of its patient and may be empty. ``content`` has its values in a uniform text,
+    which identifies the Observation beside its time.
     """
 
     at: datetime
@@ -56,10 +58,10 @@ _observations = msgspec.json.Decoder(Observation)
 
 
 def decode_observation(resource: bytes, codes: Codes) -> Observed:
-    """The Observation in the JSON text ``resource``.
+    """Return the Observation in the JSON text ``resource``.
 
-    Raises DecodeError: ``bad_schema`` (no Observation that states something at a time),
-    ``unknown_vital`` (naming the codes), ``unknown_unit``; and msgspec's ValidationError where a
+    Raises DecodeError with ``bad_schema`` (no Observation that states something at a time),
+    ``unknown_vital`` (naming the codes) or ``unknown_unit``. Raises msgspec's ValidationError if a
     field has the wrong shape.
     """
     if _kinds.decode(resource).resourceType != "Observation":
@@ -100,9 +102,11 @@ def _text(value: Decoded) -> str:
 
 
 def _check(found: Observation) -> None:
-    """Refuse what states nothing about anybody, what must not be read without knowing its
-    extension, and names that hold a control character: such a subject would name nobody, and such
-    an id would make one value two.
+    """Raise DecodeError for an Observation that must not be used.
+
+    It may state nothing about a person, or have an unknown extension that changes its meaning. Its
+    names may hold a control character. Such a subject would match no patient, and such an id would
+    make two values of one.
     """
     if not all(is_clean(text) for text in _names(found) if text is not None):
         raise DecodeError(
@@ -119,7 +123,7 @@ def _check(found: Observation) -> None:
 
 
 def _names(found: Observation) -> Iterator[str | None]:
-    """The texts that name the Observation and its subject."""
+    """Yield the texts that name the Observation and its subject."""
     subject = found.subject or Subject()
     yield from (found.id, subject.reference)
     for each in (*(found.identifier or ()), subject.identifier or Identifier()):
@@ -127,7 +131,7 @@ def _names(found: Observation) -> Iterator[str | None]:
 
 
 def _time(found: Observation) -> tuple[datetime, str]:
-    """Effective time in UTC and the offset that it is written with; of a period its end."""
+    """Return the effective time in UTC and its offset as written, for a period its end."""
     period = found.effectivePeriod
     given = {
         "effectiveDateTime": found.effectiveDateTime,
@@ -156,9 +160,9 @@ def _time(found: Observation) -> tuple[datetime, str]:
 
 
 def _identity(found: Observation) -> str:
-    """What the record system calls it.
+    """Return the record system's name of the Observation.
 
-    Its content joins it in the key: a corrected value must not pass for a copy.
+    The key also has its content, because a corrected value must not count as a copy.
     """
     for one in found.identifier or ():
         if one.value:
@@ -167,9 +171,9 @@ def _identity(found: Observation) -> str:
 
 
 def _subject(subject: Subject | None) -> tuple[str, ...]:
-    """The ids by which the subject is named.
+    """Return the ids that name the subject.
 
-    A contained or temporary reference, or a mere display, names nobody.
+    A contained or temporary reference, or a display text alone, gives none.
     """
     if subject is None:
         return ()
@@ -184,8 +188,9 @@ def _subject(subject: Subject | None) -> tuple[str, ...]:
 
 
 def _shared_flags(found: Observation) -> tuple[str, ...]:
-    """Flags that the whole Observation says: its measurement status, and HL7's label of test
-    data.
+    """Return the flags of the whole Observation.
+
+    They come from its measurement status and from HL7's label of test data.
     """
     flags = list(statuses(found))
     labels = (found.meta.security if found.meta is not None else None) or ()

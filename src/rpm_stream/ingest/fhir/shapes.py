@@ -1,5 +1,6 @@
-"""The shapes of a FHIR R4 Observation as far as they are read: FHIR's own names, no behaviour,
-all else let be.
+"""The parts of a FHIR R4 Observation that are read, with FHIR's own names and no behaviour.
+
+All other fields are ignored.
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ import msgspec
 
 
 class Coding(msgspec.Struct, frozen=True):
-    """A FHIR Coding as far as it counts here."""
+    """The used part of a FHIR Coding."""
 
     system: str | None = None
     code: str | None = None
 
 
 class Concept(msgspec.Struct, frozen=True):
-    """A FHIR CodeableConcept; its text is for people and no code."""
+    """A FHIR CodeableConcept without its text, which is for people and is no code."""
 
     coding: tuple[Coding, ...] | None = None
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(system, code) of every coding that has both."""
+        """Return (system, code) of every coding that has both."""
         return [(one.system, one.code) for one in self.coding or () if one.system and one.code]
 
 
 class Quantity(msgspec.Struct, frozen=True):
-    """A Quantity; ``value`` is the number's own text, so that no digit is lost."""
+    """A FHIR Quantity.
+
+    ``value`` is the number's own text, so that no digit is lost.
+    """
 
     value: msgspec.Raw = msgspec.Raw(b"")
     comparator: str | None = None
@@ -36,7 +40,7 @@ class Quantity(msgspec.Struct, frozen=True):
 
 
 class Valued(msgspec.Struct, frozen=True):
-    """What an Observation and its components have in common."""
+    """The common fields of an Observation and its components."""
 
     code: Concept
     valueQuantity: Quantity | None = None
@@ -46,38 +50,38 @@ class Valued(msgspec.Struct, frozen=True):
     modifierExtension: tuple[Any, ...] | None = None
 
     def marks(self) -> list[tuple[str, str]]:
-        """(system, code) of every interpretation."""
+        """Return (system, code) of every interpretation."""
         return [key for concept in self.interpretation or () for key in concept.pairs()]
 
 
 class Identifier(msgspec.Struct, frozen=True):
-    """What another system calls a thing."""
+    """Another system's name for a thing."""
 
     system: str | None = None
     value: str | None = None
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A Reference to whom it is about."""
+    """A Reference to the subject."""
 
     reference: str | None = None
     identifier: Identifier | None = None
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A Period; a value counts from its end."""
+    """A FHIR Period, of which the end is the time of a value."""
 
     end: str | None = None
 
 
 class Meta(msgspec.Struct, frozen=True):
-    """Labels of a resource."""
+    """The labels of a resource."""
 
     security: tuple[dict[str, Any], ...] | None = None
 
 
 class Observation(Valued, frozen=True, kw_only=True):
-    """An Observation."""
+    """A FHIR Observation."""
 
     id: str | None = None
     meta: Meta | None = None
@@ -91,6 +95,6 @@ class Observation(Valued, frozen=True, kw_only=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """Which resource it is, before anything else is asked of it."""
+    """The type of a resource, read before anything else."""
 
     resourceType: str | None = None

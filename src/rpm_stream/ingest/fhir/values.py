@@ -1,9 +1,8 @@
-"""The values of a FHIR Observation and of its components, in order, digits and UCUM unit as
-written.
+"""Decode the values of a FHIR Observation and its components, with digits and UCUM unit as written.
 
-Never a guess: a quantity without UCUM code is refused, whatever its text says. A component that
-holds a quantity of an unknown code becomes a value of an unknown vital, which normalise refuses by
-that name while the others are taken; a component without a quantity (a body position, a count) is
+Nothing is guessed. A quantity without UCUM code is refused, whatever its text is. A component with
+a quantity of an unknown code becomes a value of an unknown vital, which normalise refuses by that
+name while the others are accepted. A component without a quantity (a body position, a count) is
 context.
 """
 
@@ -33,15 +32,15 @@ ABSENT: dict[str, Absent] = {
     "negative-infinity": "negative-infinity",
     "error": "error",
     "not-performed": "not-performed",
-}  # every other reason of FHIR is "unknown" here
-# What says that a value lies beyond the scale, besides a meter's display: comparators,
+}  # every other reason of FHIR becomes "unknown" here
+# Signs, besides a meter's display, that a value is beyond the scale: comparators,
 # v3-ObservationInterpretation.
 COMPARATORS = {"<": LOW, "<=": LOW, ">": HIGH, ">=": HIGH}
 OFF_SCALE = {"<": LOW, ">": HIGH}
 LOW_OR_HIGH = {**OFF_SCALE, "L": LOW, "LL": LOW, "LU": LOW, "H": HIGH, "HH": HIGH, "HU": HIGH}
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?([0-9]+))?", re.ASCII)
-# Measurement status -> flags of our own devices. Source: HL7 PHD guide.
+# Measurement status -> flags of the service's own devices. Source: HL7 PHD guide.
 FLAG_OF_MEASUREMENT = {
     "questionable": "questionable",
     "invalid": "invalid",
@@ -52,7 +51,7 @@ FLAG_OF_MEASUREMENT = {
 
 
 def statuses(source: Valued) -> tuple[str, ...]:
-    """The flags that a measurement status stands for."""
+    """Return the flags for a measurement status."""
     return tuple(
         FLAG_OF_MEASUREMENT[code]
         for system, code in source.marks()
@@ -61,10 +60,10 @@ def statuses(source: Valued) -> tuple[str, ...]:
 
 
 def values_of(found: Observation, codes: Codes) -> Iterator[Decoded]:
-    """The value of the Observation, then those of its components, in order.
+    """Yield the value of the Observation, then those of its components, in order.
 
-    Raises DecodeError: ``unknown_vital`` naming the codes, ``unknown_unit``, ``bad_schema`` for
-    what is no value.
+    Raises DecodeError with ``unknown_vital`` (naming the codes), ``unknown_unit`` or ``bad_schema``
+    for what is no value.
     """
     components = [each for each in found.component or () if not _is_statistic(each.code)]
     states = (
@@ -91,14 +90,14 @@ def values_of(found: Observation, codes: Codes) -> Iterator[Decoded]:
 
 
 def _is_statistic(concept: Concept) -> bool:
-    """Whether a component only describes a summary (number, lowest, highest): not a value of one
-    moment.
+    """Return whether a component only describes a summary (number, lowest, highest).
+
+    Such a component is not a value of one moment.
     """
     return any(system == STATISTICS for system, _ in concept.pairs())
 
 
 def _value(source: Valued, codes: Codes) -> Decoded:
-    """One value of a known code."""
     vitals = codes.find(source.code)
     if not vitals:
         raise DecodeError("bad_schema", f"{named(source.code.pairs())} are different vitals")
@@ -133,8 +132,10 @@ def _is_number(quantity: Quantity) -> bool:
 
 
 def _without_number(source: Valued, said: Decoded) -> Decoded:
-    """A value that is absent: beyond the meter's scale where display or interpretation says so,
-    else for its reason.
+    """Return an absent value.
+
+    It is beyond the meter's scale if the display or the interpretation shows that. Otherwise it has
+    the reason of the source.
     """
     display = DISPLAYS.get((source.valueString or "").strip().lower())
     if source.dataAbsentReason is None and display is None:
@@ -158,11 +159,11 @@ def _without_number(source: Valued, said: Decoded) -> Decoded:
 
 
 def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
-    """A number; with a comparator it is the end of the meter's scale, and a meter that can show LO
-    or HI shows it.
+    """Return a value with a number.
 
-    Of any other vital the number stays the value, flagged: the nearest that is known to be true,
-    judged as it is.
+    With a comparator the number is the end of the meter's scale. For a meter that can show LO or HI
+    the value becomes absent, as the meter shows it. For any other vital the number stays the value,
+    with a flag. It is the nearest number that is known to be true, and is judged as it is.
     """
     comparator = source.valueQuantity.comparator if source.valueQuantity is not None else None
     if comparator is None:
@@ -181,8 +182,9 @@ def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
 
 
 def _unit(quantity: Quantity, vital: str, codes: Codes) -> tuple[str, str | None]:
-    """The UCUM code, and how it was sent where that is another spelling; the text in ``unit`` is
-    for people alone.
+    """Return the UCUM code, and the sent text if that is another spelling.
+
+    The text in ``unit`` is only for people.
     """
     if quantity.code is None or quantity.system != UCUM:
         raise DecodeError(
@@ -195,8 +197,9 @@ def _unit(quantity: Quantity, vital: str, codes: Codes) -> tuple[str, str | None
 
 
 def _number(raw: msgspec.Raw) -> str:
-    """A JSON number as plain decimal text with the same digits ("72.0" stays, "1.20e2" becomes
-    "120").
+    """Return a JSON number as plain decimal text with the same digits.
+
+    "72.0" stays and "1.20e2" becomes "120".
 
     >>> _number(msgspec.Raw(b"72.0")), _number(msgspec.Raw(b"1.20e2"))
     ('72.0', '120')

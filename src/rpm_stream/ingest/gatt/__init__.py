@@ -1,1 +1,1 @@
-"""GATT characteristics: a decoder a file, listed in ``decoders.py``."""
+"""GATT characteristics: a decoder in each file, listed in ``decoders.py``."""

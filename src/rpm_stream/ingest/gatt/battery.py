@@ -1,6 +1,6 @@
-"""Battery Level (2A19): one octet, 0 to 100 %; 101 to 255 are reserved.
+"""Battery Level (2A19).
 
-Source: GATT Specification Supplement.
+One octet, 0 to 100 %. 101 to 255 are reserved. Source: GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rpm_stream.records import Payload
 
 
 def decode_battery(data: bytes) -> Payload:
-    """2A19: battery (%)."""
+    """Decode 2A19: battery (%)."""
     cursor = Cursor(data)
     level = cursor.u8()
     cursor.finish()

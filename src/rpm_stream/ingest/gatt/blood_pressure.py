@@ -1,10 +1,9 @@
-"""Blood Pressure Measurement (2A35) and Intermediate Cuff Pressure (2A36): one layout, two
-meanings.
+"""Blood Pressure Measurement (2A35) and Intermediate Cuff Pressure (2A36), in one layout.
 
 flags u8, three SFLOATs in mm[Hg] or kPa (bit 0), Date Time (bit 1), pulse SFLOAT (bit 2), user u8
-(bit 3), status u16 (bit 4); bits 5-7 RFU. In 2A36 the first SFLOAT is the pressure in the cuff
-while it moves and the other two mean nothing (NaN by the specification, 0 from some servers): it is
-never a blood pressure. Source: GATT Specification Supplement and Blood Pressure Service.
+(bit 3), status u16 (bit 4). Bits 5-7 are RFU. In 2A36 the first SFLOAT is the pressure in the cuff
+while it moves, and never a blood pressure. The other two mean nothing (NaN by the specification, 0
+from some servers). Source: GATT Specification Supplement and Blood Pressure Service.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _TAIL: dict[BloodPressureField, tuple[int, int]] = {
 
 _SINGLE_BITS: Bits = {0: "body_movement", 1: "cuff_too_loose", 2: "irregular_pulse"}
 _POSITION: Bits = {5: "improper_position"}
-_PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number; 0 (within range) has no name
+_PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number, and 0 (within range) has no name
     0x08: "pulse_range_above",
     0x10: "pulse_range_below",
     0x18: "pulse_range_reserved",
@@ -41,17 +40,17 @@ _PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number; 0 (within range) has
 
 
 def pressure_unit(flags: int) -> str:
-    """UCUM unit of the pressures, by bit 0 of the flags."""
+    """Return the UCUM unit of the pressures, by bit 0 of the flags."""
     return "kPa" if flags & _KILOPASCAL else "mm[Hg]"
 
 
 def cuff_pressure(cursor: Cursor, unit: str) -> list[Value]:
-    """The pressure in the cuff while it moves."""
+    """Read the pressure in the cuff while it moves."""
     return [value("cuff_pressure", unit, sfloat(cursor.u16()))]
 
 
 def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
-    """Systolic, diastolic and mean arterial pressure."""
+    """Read systolic, diastolic and mean arterial pressure."""
     return [
         value(vital, unit, sfloat(cursor.u16()))
         for vital in ("systolic", "diastolic", "mean_arterial")
@@ -59,12 +58,18 @@ def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
 
 
 def decode_blood_pressure(data: bytes) -> Payload:
-    """2A35: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
+    """Decode 2A35: systolic, diastolic, mean_arterial (mm[Hg] or kPa).
+
+    Also pulse_rate (/min) if sent.
+    """
     return _decode(data, three_pressures)
 
 
 def decode_cuff_pressure(data: bytes) -> Payload:
-    """2A36: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent; never a systolic pressure."""
+    """Decode 2A36: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent.
+
+    The result never has a systolic pressure.
+    """
     return _decode(data, _cuff_and_nothing)
 
 
@@ -75,10 +80,10 @@ def _cuff_and_nothing(cursor: Cursor, unit: str) -> list[Value]:
 
 
 def specified(data: bytes, tail: Tail) -> bytes:
-    """The payload of a model with another ``tail`` as the specification has it. Raises DecodeError
-    where it is cut.
+    """Return the payload of a model with another ``tail`` in the specified form.
 
-    Octets beyond the tail stay behind it, so that decoding refuses them.
+    Octets after the tail stay there, so that decoding refuses them. Raises DecodeError if the
+    payload is cut.
     """
     cursor = Cursor(data)
     flags = cursor.u8()
@@ -94,8 +99,9 @@ def specified(data: bytes, tail: Tail) -> bytes:
 
 
 def read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
-    """Reads pulse, user and status where the flags say so: three fields that all four layouts
-    have in common.
+    """Read pulse, user and status if their flags are set.
+
+    These three fields are common to all four layouts.
     """
     if flags & _PULSE:
         values.append(value("pulse_rate", "/min", sfloat(cursor.u16())))
@@ -106,9 +112,7 @@ def read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> 
 
 
 def _note_status(notes: Notes, status: int) -> None:
-    """Notes the measurement status u16: ``status`` and, in the order of the bits,
-    ``status_flags``.
-    """
+    """Note the measurement status u16 in ``status`` and, in bit order, ``status_flags``."""
     pulse_range = _PULSE_RANGES.get(status & _PULSE_RANGE)
     found = (
         names(_SINGLE_BITS, status)

@@ -2,9 +2,9 @@
 
 flags u16, body fat u16 0.1 % (0xFFFF unsuccessful), Date Time (bit 1), user u8 (2), basal
 metabolism u16 kJ (3), muscle 0.1 % (4), then masses in 0.005 kg or 0.01 lb (bit 0): muscle (5),
-fat-free (6), soft lean (7), water (8); impedance 0.1 Ohm (9), weight (10), height (11); bit 12 =
-more packets follow; 13-15 RFU. Source: GATT Specification Supplement (which contradicts itself on
-the impedance: 0.1 Ohm is what vendors send).
+fat-free (6), soft lean (7), water (8). Then impedance 0.1 Ohm (9), weight (10), height (11). Bit 12
+means that more packets follow. Bits 13-15 are RFU. Source: GATT Specification Supplement (which
+contradicts itself on the impedance: 0.1 Ohm is what vendors send).
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ _MASSES = (
 
 
 def decode_body_composition(data: bytes) -> Payload:
-    """2A9C: body_fat (%), then impedance (Ohm), weight (kg or [lb_av]), height (m or [in_i]) as
-    sent.
+    """Decode 2A9C: body_fat (%), impedance (Ohm), weight (kg or [lb_av]), height (m or [in_i]).
 
-    Attributes: ``bmr_kj``, ``muscle_pct``, the masses with their unit in the name
-    (``muscle_mass_kg`` or ``_lb``), ``more_packets`` when the measurement continues in the next
-    payload.
+    All but body_fat are only there if sent. Attributes: ``bmr_kj``, ``muscle_pct``, the masses with
+    their unit in the name (``muscle_mass_kg`` or ``_lb``), and ``more_packets`` if the measurement
+    continues in the next payload.
     """
     cursor = Cursor(data)
     flags = cursor.u16()

@@ -3,9 +3,11 @@
 Each record: size u8 (counts itself and the CRC, at least 6), flags u8, glucose SFLOAT mg/dL, time
 offset u16 min since the session start, status octet (bit 7), calibration/temperature octet (bit 6),
 warning octet (bit 5), trend SFLOAT mg/dL/min (bit 0), quality SFLOAT % (bit 1), E2E-CRC u16. Bits
-2-4 RFU. Whether there is a CRC follows from the size. Source: GATT Specification Supplement,
-confirmed on a captured Roche frame; nRF5-SDK servers send the three octets in the reverse order,
-which no payload can tell: a device model's row of devices.toml does.
+2-4 are RFU. The size shows whether there is a CRC. Source: GATT Specification Supplement, confirmed
+on a captured Roche frame.
+
+nRF5-SDK servers send the three octets in the reverse order, which is not visible in a payload. A
+device model's row of devices.toml has the order.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _CALIBRATION = 0x40
 _STATUS = 0x80
 _RFU = 0x1C
 _SMALLEST = 6
-# flag, place
+# name: (flag, place in the 24 bits)
 _OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": (_WARNING, 16)}
 
 Order: TypeAlias = tuple[str, str, str]
@@ -58,9 +60,10 @@ ANNUNCIATION: Bits = {
 
 
 def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:
-    """2AA7: one glucose_interstitial (mg/dL) a record; key = the minutes since the session start.
+    """Decode 2AA7: one glucose_interstitial (mg/dL) for each record.
 
-    ``order``: the annunciation octets in the order in which the model sends them.
+    The key is the minutes since the session start. ``order`` has the annunciation octets in the
+    order in which the model sends them.
     """
     readings: list[Decoded] = []
     at = 0
@@ -72,8 +75,9 @@ def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:
 
 
 def _record(rest: bytes) -> bytes:
-    """The first record of ``rest``, as long as its size octet says (never 0: the loop always
-    advances).
+    """Return the first record of ``rest``, with the length in its size octet.
+
+    The length is never 0, so the loop always advances.
     """
     size = Cursor(rest).u8()
     if size < _SMALLEST:
@@ -107,8 +111,9 @@ def _decode_record(record: bytes, part: int, order: Order) -> tuple[Decoded, ...
 
 
 def _note_annunciation(notes: Notes, cursor: Cursor, flags: int, order: Order) -> None:
-    """The octets that were sent, each at its place in the 24 bits; an octet that was not sent is
-    0.
+    """Note the octets that were sent, each at its place in the 24 bits.
+
+    An octet that was not sent is 0.
     """
     if not flags & (_STATUS | _CALIBRATION | _WARNING):
         return

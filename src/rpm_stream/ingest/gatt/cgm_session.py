@@ -1,9 +1,9 @@
-"""What surrounds CGM measurements: Feature (2AA8), Status (2AA9), Session Start (2AAA), Session Run
-Time (2AAB).
+"""The context of CGM measurements: feature, status, session start and session run time.
 
-None holds a reading. All but the feature may end with an E2E-CRC or not, as the device's feature
-says; a decoder that sees one payload takes two further octets for it. Source: GATT Specification
-Supplement and CGM Service.
+The characteristics are Feature (2AA8), Status (2AA9), Session Start (2AAA) and Session Run Time
+(2AAB). None of them holds a reading. All except the feature may end with an E2E-CRC, depending on
+the device's feature. A decoder that sees one payload accepts two more octets as the CRC. Source:
+GATT Specification Supplement and CGM Service.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ SUMMER_TIMES: dict[int, int | None] = {0: 0, 2: 30, 4: 60, 8: 120, 255: None}
 
 
 def decode_feature(data: bytes) -> Payload:
-    """2AA8: ``features`` (number), ``feature_flags``, ``type``, ``location``, ``crc``.
+    """Decode 2AA8: ``features`` (number), ``feature_flags``, ``type``, ``location``, ``crc``.
 
-    The CRC octets are always there; they are checked only when bit 12 says that the device supports
+    The CRC octets are always there. They are checked only if bit 12 shows that the device supports
     the CRC.
     """
     cursor = Cursor(data)
@@ -73,8 +73,9 @@ def decode_feature(data: bytes) -> Payload:
 
 
 def decode_status(data: bytes) -> Payload:
-    """2AA9: ``time_offset_min`` since the session start, ``status`` (24 bits), ``status_flags``,
-    ``crc`` if sent.
+    """Decode 2AA9: ``time_offset_min``, ``status`` (24 bits), ``status_flags``, ``crc`` if sent.
+
+    The offset counts from the session start.
     """
     cursor = Cursor(data)
     offset = cursor.u16()
@@ -88,11 +89,10 @@ def decode_status(data: bytes) -> Payload:
 
 
 def decode_session_start(data: bytes) -> Payload:
-    """2AAA: ``start`` (six elements, local), ``tz_min`` (standard offset), ``dst_min``, ``crc`` if
-    sent.
+    """Decode 2AAA: ``start``, ``tz_min`` (standard offset), ``dst_min``, ``crc`` if sent.
 
-    The zone octet counts quarters of an hour (-48 to 56); unknown (-128, or 255 for summer time) is
-    null.
+    ``start`` has six elements in local time. The zone octet counts quarters of an hour (-48 to 56).
+    An unknown zone (-128, or 255 for summer time) is null.
     """
     cursor = Cursor(data)
     start = read_fields(cursor)
@@ -109,7 +109,10 @@ def decode_session_start(data: bytes) -> Payload:
 
 
 def decode_run_time(data: bytes) -> Payload:
-    """2AAB: ``run_time_h``, the hours that the session is expected to last, ``crc`` if sent."""
+    """Decode 2AAB: ``run_time_h``, ``crc`` if sent.
+
+    The run time is how many hours the session is expected to last.
+    """
     cursor = Cursor(data)
     return _with_crc(data, cursor, {"run_time_h": cursor.u16()})
 

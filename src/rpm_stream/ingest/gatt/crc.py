@@ -21,7 +21,7 @@ _TABLE: tuple[int, ...] = tuple(_row(octet) for octet in range(256))
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/MCRF4XX of ``data``.
+    """Return the CRC-16/MCRF4XX of ``data``.
 
     >>> hex(crc16(b"123456789"))
     '0x6f91'
@@ -33,8 +33,9 @@ def crc16(data: bytes) -> int:
 
 
 def checked_crc(data: bytes) -> int:
-    """The CRC that ends ``data`` (at least 2 octets), checked over all before it; else
-    ``crc_mismatch``.
+    """Return the CRC that ends ``data`` (at least 2 octets), checked over all before it.
+
+    Raises ``crc_mismatch`` if it does not fit.
     """
     stored = int.from_bytes(data[-2:], "little")
     if crc16(data[:-2]) != stored:
@@ -43,8 +44,9 @@ def checked_crc(data: bytes) -> int:
 
 
 def trailing_crc(data: bytes, cursor: Cursor) -> int | None:
-    """The optional CRC at the end of a CGM payload whose fields ``cursor`` has read; ``None`` if
-    not sent.
+    """Return the optional CRC at the end of a CGM payload, or ``None`` if not sent.
+
+    ``cursor`` has read all other fields.
     """
     if cursor.left == 0:
         return None

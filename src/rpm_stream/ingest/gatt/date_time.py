@@ -1,8 +1,8 @@
 """Date Time (2A08): seven octets of local time without a zone.
 
 year u16 (0 unknown, else 1582-9999), month u8 (0 unknown), day u8 (0 unknown), hours, minutes,
-seconds u8. The zone is attached later (the payload's, else the registry's, else the gateway's),
-never here.
+seconds u8. The zone is added later (the payload's, else the registry's, else the gateway's), never
+here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.records import Payload
 
 Fields: TypeAlias = list[int | None]
-"""[year, month, day, hours, minutes, seconds]; ``None`` for an unknown year, month or day."""
+"""[year, month, day, hours, minutes, seconds], with ``None`` for an unknown year, month or day."""
 
 _LAYOUT = struct.Struct("<HBBBBB")
-_LEAP_YEAR = 2000  # of a date without a year, 29 February may be right
+_LEAP_YEAR = 2000  # 29 February may be right in a date without a year
 
 
 def read_fields(cursor: Cursor) -> Fields:
-    """Reads and checks the seven octets, the day against the calendar; else ``reserved_value``."""
+    """Read and check the seven octets, the day against the calendar.
+
+    Raises ``reserved_value`` if one is out of range.
+    """
     year, month, day, hour, minute, second = _LAYOUT.unpack(cursor.take(7))
     if (year != 0 and not 1582 <= year <= 9999) or month > 12:
         raise DecodeError("reserved_value", "year or month out of range")
@@ -37,7 +40,7 @@ def read_fields(cursor: Cursor) -> Fields:
 
 
 def local_time(fields: Fields) -> datetime | None:
-    """The naive local time, or ``None`` when year, month or day is unknown."""
+    """Return the naive local time, or ``None`` if year, month or day is unknown."""
     year, month, day, hour, minute, second = fields
     if year is None or month is None or day is None:
         return None
@@ -45,7 +48,7 @@ def local_time(fields: Fields) -> datetime | None:
 
 
 def decode_date_time(data: bytes) -> Payload:
-    """2A08 by itself: no reading; attribute ``date_time``, the six elements."""
+    """Decode 2A08 by itself: no reading, and six elements in attribute ``date_time``."""
     cursor = Cursor(data)
     fields = read_fields(cursor)
     cursor.finish()

@@ -1,8 +1,9 @@
-"""ingest: bytes in, readings out. ``decode`` is the one door, ``DECODERS`` the one list.
+"""The table of GATT decoders: ``decode`` is the one entry point, ``DECODERS`` the one list.
 
-To add a characteristic: one module with a function ``bytes -> Payload`` that raises ``DecodeError``
-and nothing else, and its line in ``DECODERS``. What must not be here: identity, device clocks,
-plausibility (normalise), any state. Units and digits stay as the sensor sent them.
+To add a characteristic, write one module with a function ``bytes -> Payload`` that raises
+``DecodeError`` and nothing else, and add its line in ``DECODERS``. These do not belong here:
+identity, device clocks, plausibility (normalise), and any state. Units and digits stay as the
+sensor sent them.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ DECODERS: dict[str, Callable[[bytes], Payload]] = {
     "2BDD": decode_stored_observation,  # provisional
 }
 
-# Either form of the Bluetooth base UUID; ASCII, so that no exotic letter is folded into a hex
+# Either form of the Bluetooth base UUID. ASCII, so that no unusual letter is folded into a hex
 # digit.
 _NAME = re.compile(
     r"([0-9A-F]{4})|0000([0-9A-F]{4})-0000-1000-8000-00805F9B34FB", re.ASCII | re.IGNORECASE
@@ -83,10 +84,11 @@ _NAME = re.compile(
 _UUID_LIKE = re.compile(r"(0[xX])?[0-9A-Fa-f-]{1,36}", re.ASCII)
 
 
-@lru_cache(maxsize=1024)  # a handful of names, each thousands of times
+@lru_cache(maxsize=1024)  # a few names, each thousands of times
 def short_form(characteristic: str) -> str | None:
-    """The four upper-case hex digits of ``characteristic`` (4 digits or the 128-bit form, any
-    case), or ``None``.
+    """Return the four upper-case hex digits of ``characteristic``, or ``None``.
+
+    ``characteristic`` has 4 digits or the 128-bit form, in any case.
 
     >>> short_form("00002a37-0000-1000-8000-00805f9b34fb"), short_form("heart rate")
     ('2A37', None)
@@ -96,18 +98,19 @@ def short_form(characteristic: str) -> str | None:
 
 
 def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -> Payload:
-    """What one notification says.
+    """Return the content of one notification.
 
-    ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device
-    model that departs from the specification (``quirks``). Raises ``DecodeError`` for everything
-    bad, an unknown characteristic included, and never another exception, whatever the bytes.
+    ``characteristic`` has 4 hex digits or the 128-bit form, in any case. ``decoders`` are those of
+    a device model that departs from the specification (quirks.py). Raises ``DecodeError`` for
+    everything bad, including an unknown characteristic, and never another exception, whatever the
+    bytes.
     """
     decoder = decoders.get(characteristic)
     if decoder is None:
         short = short_form(characteristic)
         decoder = decoders.get(short) if short is not None else None
         if decoder is None:
-            # What looks like no UUID is not repeated: it may hold anything.
+            # A name that does not look like a UUID is not repeated, as it may hold anything.
             name = as_sent(characteristic) if _UUID_LIKE.fullmatch(characteristic) else "this name"
             raise DecodeError("unknown_characteristic", f"no decoder for {name}")
     return decoder(payload)

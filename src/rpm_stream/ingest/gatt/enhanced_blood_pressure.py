@@ -1,9 +1,10 @@
 """Enhanced Blood Pressure Measurement (2B34) and Enhanced Intermediate Cuff Pressure (2B35).
 
-As 2A35 and 2A36, but times are seconds since an epoch (bit 6: 1 = 2000-01-01, 0 = 1900-01-01),
-there is a second, user-facing time (bit 5), and 2B35 carries one SFLOAT only. Bit 7 is RFU. The
-time stamp is the sensor's base time, possibly UTC; the user-facing time includes zone and summer
-time. Only the latter is local when both are sent. Single source: GATT Specification Supplement.
+They are like 2A35 and 2A36 with three differences. Times are seconds since an epoch (bit 6: 1 =
+2000-01-01, 0 = 1900-01-01). There is a second, user-facing time (bit 5). 2B35 carries one SFLOAT
+only. Bit 7 is RFU. The time stamp is the sensor's base time, possibly UTC. The user-facing time
+includes zone and summer time. Only the latter is local if both are sent. Single source: GATT
+Specification Supplement.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ _RFU = 0x80
 
 
 def decode_enhanced_blood_pressure(data: bytes) -> Payload:
-    """2B34: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
+    """Decode 2B34: systolic, diastolic, mean_arterial (mm[Hg] or kPa).
+
+    Also pulse_rate (/min) if sent.
+    """
     return _decode(data, three_pressures)
 
 
 def decode_enhanced_cuff_pressure(data: bytes) -> Payload:
-    """2B35: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent."""
+    """Decode 2B35: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent."""
     return _decode(data, cuff_pressure)
 
 
@@ -54,8 +58,9 @@ def _decode(data: bytes, pressures: Callable[[Cursor, str], list[Value]]) -> Pay
 
 
 def _noted(notes: Notes, name: str, epoch: datetime, seconds: int) -> datetime:
-    """The time ``seconds`` (32 bits: at most 136 years) after ``epoch``, noted as six elements
-    under ``name``.
+    """Return the time ``seconds`` after ``epoch``, and note it as six elements under ``name``.
+
+    ``seconds`` has 32 bits, which is at most 136 years.
     """
     time = epoch + timedelta(seconds=seconds)
     notes.attributes[name] = [time.year, time.month, time.day, time.hour, time.minute, time.second]

@@ -1,10 +1,10 @@
 """Glucose Measurement (2A18).
 
 flags u8, sequence u16, base time Date Time, time offset s16 min (bit 0), concentration SFLOAT with
-type and location u8 (bit 1), status u16 (bit 3), bit 4 = context follows, 5-7 RFU. Bit 2:
-concentration in kg/L (0) or mol/L (1); the wire is SI although descriptions say "mg/dL | mmol/L".
-Decimal shifts, so no digit is lost: kg/L x 100 000 = mg/dL, mol/L x 1000 = mmol/L. Source: GATT
-Specification Supplement and Glucose Service.
+type and location u8 (bit 1), status u16 (bit 3). Bit 4 means that a context follows, and bits 5-7
+are RFU. Bit 2: concentration in kg/L (0) or mol/L (1). The wire is SI although descriptions have
+"mg/dL | mmol/L". The conversions only shift the decimal point, so no digit is lost: kg/L x 100 000
+= mg/dL, mol/L x 1000 = mmol/L. Source: GATT Specification Supplement and Glucose Service.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ STATUS: Bits = {
 
 
 def decode_glucose(data: bytes) -> Payload:
-    """2A18: glucose (mg/dL or mmol/L) if sent.
+    """Decode 2A18: glucose (mg/dL or mmol/L) if sent.
 
-    Device time = base time + offset; key = sequence and base time.
+    Device time is base time plus offset. The key is made of sequence and base time.
     """
     cursor = Cursor(data)
     flags = cursor.u8()

@@ -1,4 +1,4 @@
-"""Glucose Measurement Context (2A34): no reading; it joins a 2A18 of the same sequence number.
+"""Glucose Measurement Context (2A34): no reading, joins a 2A18 of the same sequence number.
 
 flags u8, sequence u16, extended flags u8 (bit 7), carbohydrate id u8 + SFLOAT kg (bit 0), meal u8
 (bit 1), tester (low nibble) and health (high) u8 (bit 2), exercise u16 s + intensity u8 % (bit 3),
@@ -54,10 +54,10 @@ MEDICATIONS: dict[int, str] = {1: "rapid", 2: "short", 3: "intermediate", 4: "lo
 
 
 def decode_glucose_context(data: bytes, meals: Mapping[int, str] = MEALS) -> Payload:
-    """2A34: attributes ``sequence`` and, as sent, carbohydrate, meal, tester, health, exercise,
-    medication, HbA1c.
+    """Decode 2A34: attribute ``sequence``, and the other fields if sent.
 
-    ``meals``: the meal codes, of which some models have more.
+    These are carbohydrate, meal, tester, health, exercise, medication and HbA1c. ``meals`` has the
+    meal codes, of which some models have more.
     """
     cursor = Cursor(data)
     flags = cursor.u8()

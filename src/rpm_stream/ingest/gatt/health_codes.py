@@ -1,8 +1,7 @@
-"""IEEE 11073 (MDC) codes of the Generic Health Sensor: which term is which vital, which unit is
-which UCUM unit.
+"""IEEE 11073 (MDC) codes of the Generic Health Sensor, with their vitals and UCUM units.
 
-Terms and units as in the HL7 PHD guide and in the Philips client, the only published GHS
-implementation. Skin temperature (150388) is no body temperature and stays out. Marked [m]: from
+Terms and units are those of the HL7 PHD guide and of the Philips client, the only published GHS
+implementation. Skin temperature (150388) is no body temperature and is left out. Marked [m]: from
 memory, not seen in a second source.
 """
 

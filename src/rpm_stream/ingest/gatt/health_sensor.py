@@ -1,12 +1,14 @@
 """Generic Health Sensor: Live (2B8B) and Stored (2BDD) Health Observations. PROVISIONAL.
 
-One organisation's pre-release implementation is the only published one; expect the layout to move.
+One organisation's pre-release implementation is the only published one, so the layout may change.
 Segment octet (bit 0 first, bit 1 last, bits 7-2 counter), for 2BDD the record id u32, then class
 u8, length u16 (class and length included), flags u16, the fields that the flags promise, the value.
-All numbers are FLOATs. Vitals come of numeric observations and numeric components; what the other
-classes say stands in attributes. A bundle holds whole observations: what one does not say itself
-(type, time, patient) it takes from the bundle. A message in several segments cannot be put together
-from one notification: ``truncated``; ``segments`` joins them.
+All numbers are FLOATs.
+
+Vitals come from numeric observations and numeric components. The content of the other classes goes
+into attributes. A bundle holds whole observations. An observation without its own type, time or
+patient takes them from the bundle. A message in several segments cannot be joined from one
+notification and is ``truncated``. segments.py joins them.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _BUNDLE = 0xFF
 _HEADER = 3  # class and length, which the length counts
 _OF_BUNDLE = ("type", "timestamp", "device_time_utc", "patient", "record_id", "segment")
 
-# The names of the pulse oximeter where the meaning is the same.
+# The pulse oximeter's names, where the meaning is the same.
 STATUS: Bits = {
     0: "invalid",
     1: "questionable",
@@ -48,8 +50,9 @@ STATUS: Bits = {
 
 
 def decode_live_observation(data: bytes) -> Payload:
-    """2B8B: the vitals of an observation or of a bundle; what has no vital gives attributes
-    only.
+    """Decode 2B8B: the vitals of an observation or of a bundle.
+
+    An observation without a vital gives attributes only.
     """
     cursor = Cursor(data)
     notes = Notes()
@@ -58,8 +61,9 @@ def decode_live_observation(data: bytes) -> Payload:
 
 
 def decode_stored_observation(data: bytes) -> Payload:
-    """2BDD: as 2B8B with attribute ``record_id``; with a time stamp both are the key (the
-    segment counter varies).
+    """Decode 2BDD: as 2B8B, with attribute ``record_id``.
+
+    With a time stamp both are the key, because the segment counter varies.
     """
     cursor = Cursor(data)
     notes = Notes()
@@ -75,7 +79,7 @@ def _decode(notes: Notes, cursor: Cursor) -> Payload:
 
 
 def _observation(notes: Notes, cursor: Cursor, first_part: int) -> list[Decoded]:
-    """The readings of one observation: class, length, and as many octets as the length says."""
+    """Return the readings of one observation: class, length, and as many octets as the length."""
     kind = notes.attributes["class"] = cursor.u8()
     length = cursor.u16()
     if length < _HEADER or length - _HEADER > cursor.left:
@@ -88,8 +92,7 @@ def _observation(notes: Notes, cursor: Cursor, first_part: int) -> list[Decoded]
         readings = _body(notes, kind, body, first_part)
         body.finish()
     except DecodeError as error:
-        # A body that does not fit its own length inside of a longer message: it is the length that
-        # is wrong.
+        # The body does not fit its length, inside of a longer message, so the length is wrong.
         if tail and error.reason in ("truncated", "trailing_bytes"):
             raise DecodeError(
                 "bad_size", f"length {length} does not fit the observation"
@@ -150,7 +153,7 @@ def _read_fields(notes: Notes, body: Cursor, flags: int) -> None:
 
 
 def _forget_time(notes: Notes) -> None:
-    """An own time stamp stands in place of all that the bundle's said."""
+    """Remove all time facts of the bundle, because the observation has its own time stamp."""
     notes.device_time = None
     notes.attributes.pop("device_time_utc", None)
     if "not_current_timeline" in notes.flags:
@@ -169,8 +172,9 @@ def _numeric(notes: Notes, code: int, body: Cursor) -> Value:
 
 
 def _compound(notes: Notes, body: Cursor, first_part: int) -> list[Decoded]:
-    """Components, each with its MDC type: a number is a reading, the rest stands in attribute
-    ``components``.
+    """Read the components, each with its MDC type.
+
+    A number becomes a reading. The rest goes into attribute ``components``.
     """
     numbers: list[tuple[int, Notes, Value]] = []
     others: list[dict[str, Any]] = []
@@ -194,9 +198,9 @@ def _compound(notes: Notes, body: Cursor, first_part: int) -> list[Decoded]:
 
 
 def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
-    """Whole observations behind a count u8.
+    """Read whole observations after a count u8.
 
-    Those without a vital stand in ``members``, of the first reading only.
+    Those without a vital go into ``members`` of the first reading only.
     """
     readings: list[Decoded] = []
     others: list[dict[str, Any]] = []
@@ -222,8 +226,9 @@ def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
 
 
 def _heir(notes: Notes) -> Notes:
-    """Notes of something inside of ``notes``: its flags, time and key, which the inner one may
-    overrule.
+    """Return notes for something inside of ``notes``.
+
+    They start with its flags, time and key, which the inner one may replace.
     """
     heir = Notes()
     heir.flags = list(notes.flags)

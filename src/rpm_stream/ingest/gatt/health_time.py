@@ -1,5 +1,4 @@
-"""The elapsed-time stamp of the Generic Health Sensor: 9 octets. Provisional, as all of that
-service.
+"""The elapsed-time stamp of the Generic Health Sensor: 9 octets. PROVISIONAL, as all of it.
 
 flags u8 (bit 0 tick counter, bit 1 UTC, bits 3-2 resolution, bit 4 zone present, bit 5 current
 timeline), counter u48 since 2000-01-01, source of synchronisation u8, zone s8 in quarters of an
@@ -19,18 +18,19 @@ _TICKS = 0x01
 _UTC = 0x02
 _ZONE = 0x10
 _CURRENT = 0x20
-_MICROSECONDS = (1_000_000, 100_000, 1_000, 100)  # a count, by bits 3-2: 1 s, 0.1 s, 1 ms, 0.1 ms
+# microseconds of a count, by bits 3-2: 1 s, 0.1 s, 1 ms, 0.1 ms
+_MICROSECONDS = (1_000_000, 100_000, 1_000, 100)
 _EPOCH = datetime(2000, 1, 1)
 _ZONE_UNKNOWN = -128
 _QUARTER_MIN = 15
 
 
 def note_timestamp(notes: Notes, cursor: Cursor) -> None:
-    """Reads the stamp into attribute ``timestamp``; sets the device time where it can be trusted.
+    """Read the stamp into attribute ``timestamp``, and set the device time if it can be trusted.
 
-    On the current timeline: ``device_time`` when local time is known, attribute ``device_time_utc``
-    when UTC is. A stamp off the current timeline (the clock was set anew since) is flagged
-    ``not_current_timeline``.
+    On the current timeline it sets ``device_time`` if local time is known, and attribute
+    ``device_time_utc`` if UTC is. A stamp off the current timeline (the clock was set since) gets
+    the flag ``not_current_timeline``.
     """
     flags = cursor.u8()
     counter = cursor.u48()

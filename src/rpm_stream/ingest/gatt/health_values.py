@@ -1,8 +1,7 @@
-"""The values of the Generic Health Sensor that are no single number: how each class writes its
-value. PROVISIONAL.
+"""Values of the Generic Health Sensor that are no single number, by class. PROVISIONAL.
 
-Layouts as the one published implementation writes them; numbers of components are read in
-``health_sensor``.
+The layouts are those of the one published implementation. Numbers of components are read in
+health_sensor.py.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.health_codes import UNIT_PARTITION, UNITS
 from rpm_stream.ingest.gatt.medfloat import float32_text
 
-# GATT format types of a type-length-value: (octets, signed). Assigned Numbers, characteristic
-# presentation format.
+# GATT format types of a type-length-value: (octets, signed). Source: Assigned Numbers,
+# characteristic presentation format.
 _WHOLE_NUMBERS: dict[int, tuple[int, bool]] = {
     0x04: (1, False),
     0x06: (2, False),
@@ -33,7 +32,10 @@ _UTF8 = 0x19
 
 
 def read_unit(body: Cursor) -> str:
-    """The UCUM unit of the low 16 bits of an MDC unit code; else ``unknown_unit``."""
+    """Return the UCUM unit of the low 16 bits of an MDC unit code.
+
+    Raises ``unknown_unit`` if there is none.
+    """
     unit = UNITS.get(UNIT_PARTITION + body.u16())
     if unit is None:
         raise DecodeError("unknown_unit", "no UCUM unit for this MDC unit")
@@ -41,13 +43,15 @@ def read_unit(body: Cursor) -> str:
 
 
 def read_codes(body: Cursor) -> list[int]:
-    """A count u8 and as many u32: MDC codes or object ids."""
+    """Read a count u8 and as many u32: MDC codes or object ids."""
     return [body.u32() for _ in range(body.u8())]
 
 
 def read_samples(body: Cursor) -> dict[str, Any]:
-    """Unit, scale, offset, period (FLOATs), samples a period u8, octets a sample u8, count u32,
-    the samples (hex).
+    """Read a waveform.
+
+    Its fields are unit, scale, offset, period (FLOATs), samples in a period u8, octets in a sample
+    u8, count u32, and the samples (hex).
     """
     samples: dict[str, Any] = {"unit": read_unit(body)}
     for name in ("scale", "offset", "period_s"):
@@ -60,9 +64,9 @@ def read_samples(body: Cursor) -> dict[str, Any]:
 
 
 def read_tlvs(body: Cursor) -> list[dict[str, Any]]:
-    """A count u8 and as many of type u32 (MDC), length u16, format u8 (GATT), value.
+    """Read a count u8 and as many of type u32 (MDC), length u16, format u8 (GATT), value.
 
-    A value of a format that is no whole number and no text stays hexadecimal.
+    A value stays hexadecimal if its format is neither a whole number nor a text.
     """
     return [_tlv(body) for _ in range(body.u8())]
 
@@ -101,13 +105,13 @@ def _utf8(octets: bytes) -> str:
 
 
 def _read_state(body: Cursor) -> dict[str, str]:
-    """A size u8, then three fields of bits of that size, hexadecimal as sent."""
+    """Read a size u8, then three bit fields of that size, hexadecimal as sent."""
     size = body.u8()
     return {name: body.take(size).hex() for name in ("supported", "state_or_event", "bits")}
 
 
 SAMPLES = 4
-VALUES: dict[int, Callable[[Cursor], Any]] = {  # class of an observation, or kind of a component
+VALUES: dict[int, Callable[[Cursor], Any]] = {  # by class of an observation or kind of a component
     2: _read_discrete,
     3: _read_text,
     SAMPLES: read_samples,

@@ -1,8 +1,8 @@
 """Heart Rate Measurement (2A37).
 
 flags u8, heart rate u8 or u16 in /min (bit 0), energy u16 in kJ since reset (bit 3), RR intervals
-u16 in 1/1024 s, oldest first (bit 4). Bit 1 (contact) means something only with bit 2 (contact
-supported); bits 5-7 are RFU. Source: GATT Specification Supplement and Heart Rate Service.
+u16 in 1/1024 s, oldest first (bit 4). Bit 1 (contact) is only valid with bit 2 (contact supported).
+Bits 5-7 are RFU. Source: GATT Specification Supplement and Heart Rate Service.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _CONTACT_STATES: dict[int, tuple[bool, bool | None]] = {
 
 
 def decode_heart_rate(data: bytes, intervals_in_ms: bool = False) -> Payload:
-    """heart_rate (/min), energy_expended (kJ) if sent, then each rr_interval (ms, 3 decimals).
+    """Decode 2A37: heart_rate (/min), energy_expended (kJ) if sent, then each rr_interval (ms).
 
-    ``intervals_in_ms``: the model sends its intervals in milliseconds, which then stay as they are.
+    Intervals have 3 decimals. With ``intervals_in_ms`` the model sends its intervals in
+    milliseconds, which then stay as they are.
     """
     size = len(data)
     flags = data[0] if size else 0
@@ -58,7 +59,7 @@ def decode_heart_rate(data: bytes, intervals_in_ms: bool = False) -> Payload:
 
 
 def _rate(rate: int) -> Value:
-    # Sensors send 0 when they lose the skin: no reading, not an asystole.
+    # Sensors send 0 when they lose the skin. This is no reading, and not an asystole.
     return (
         Value("heart_rate", "/min", str(rate))
         if rate

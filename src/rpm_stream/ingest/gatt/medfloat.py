@@ -1,10 +1,10 @@
 """IEEE 11073 medfloats: SFLOAT (16 bits) and FLOAT (32 bits), as text with the sensor's digits.
 
 value = mantissa x 10^exponent, both two's complement (SFLOAT: exponent bits 15-12, mantissa bits
-11-0; FLOAT: exponent the top octet, mantissa the low 24 bits). The exponent is the device's stated
-precision, so 0xF2D0 is "72.0" and not "72". Five mantissas with exponent 0 are no numbers (GATT
-Specification Supplement; IEEE 11073-20601): with any other exponent the same mantissas are ordinary
-numbers.
+11-0, FLOAT: exponent the top octet, mantissa the low 24 bits). The exponent is the device's
+declared precision, so 0xF2D0 is "72.0" and not "72". Five mantissas with exponent 0 are no numbers
+(GATT Specification Supplement, IEEE 11073-20601). With any other exponent the same mantissas are
+ordinary numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from rpm_stream.records import Absent
 
 Measured: TypeAlias = tuple[str | None, Absent | None]
-"""(plain decimal text, None) or (None, the reason why there is no value)."""
+"""(plain decimal text, None), or (None, the reason why there is no value)."""
 
 SFLOAT_SPECIALS: dict[int, str] = {
     0x07FF: "NaN",
@@ -41,8 +41,9 @@ ABSENT: dict[str, Absent] = {
 
 
 def plain(mantissa: int, exponent: int) -> str:
-    """``mantissa`` x 10^``exponent`` as plain decimal text; a negative exponent keeps all its
-    digits.
+    """Return ``mantissa`` x 10^``exponent`` as plain decimal text.
+
+    A negative exponent keeps all its digits.
 
     >>> plain(720, -1), plain(12, 1), plain(-5, -2), plain(0, -1)
     ('72.0', '120', '-0.05', '0.0')
@@ -55,8 +56,9 @@ def plain(mantissa: int, exponent: int) -> str:
 
 
 def sfloat_text(raw: int, shift: int = 0) -> str:
-    """The text of SFLOAT ``raw`` (0 to 65535) x 10^``shift``, or the special's name ("NaN",
-    "+INF" ...).
+    """Return the text of SFLOAT ``raw`` (0 to 65535) x 10^``shift``.
+
+    A special value has its name ("NaN", "+INF" ...).
     """
     special = SFLOAT_SPECIALS.get(raw)
     if special is not None:
@@ -64,11 +66,11 @@ def sfloat_text(raw: int, shift: int = 0) -> str:
     return plain(_signed(raw & 0x0FFF, 12), _signed(raw >> 12, 4) + shift)
 
 
-# A monitor repeats a few dozen values: the memory of the last texts makes a sample cost 0.1 us
-# instead of 1 us.
+# A monitor repeats a few dozen values. The cache of texts makes a sample cost 0.1 us instead of 1
+# us.
 @lru_cache(maxsize=8192)
 def sfloat(raw: int, shift: int = 0) -> Measured:
-    """SFLOAT ``raw`` (0 to 65535) x 10^``shift``.
+    """Return SFLOAT ``raw`` (0 to 65535) x 10^``shift`` as (text, absent).
 
     >>> sfloat(0xF2D0), sfloat(0x07FF), sfloat(0xC038, 3)
     (('72.0', None), (None, 'not-a-number'), ('5.6', None))
@@ -77,7 +79,7 @@ def sfloat(raw: int, shift: int = 0) -> Measured:
 
 
 def float32_text(raw: int) -> str:
-    """The text of FLOAT ``raw`` (0 to 2^32 - 1), or the special's name."""
+    """Return the text of FLOAT ``raw`` (0 to 2^32 - 1), or the special value's name."""
     special = FLOAT_SPECIALS.get(raw)
     if special is not None:
         return special
@@ -85,7 +87,7 @@ def float32_text(raw: int) -> str:
 
 
 def float32(raw: int) -> Measured:
-    """FLOAT ``raw`` (0 to 2^32 - 1).
+    """Return FLOAT ``raw`` (0 to 2^32 - 1) as (text, absent).
 
     >>> float32(0xFF000183), float32(0x007FFFFE)
     (('38.7', None), (None, 'positive-infinity'))
@@ -99,5 +101,5 @@ def _measured(text: str) -> Measured:
 
 
 def _signed(number: int, bits: int) -> int:
-    """The two's complement of so many bits as a signed number."""
+    """Return the two's complement of so many bits as a signed number."""
     return number - (1 << bits) if number >> (bits - 1) else number

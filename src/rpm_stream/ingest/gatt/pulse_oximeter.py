@@ -1,11 +1,14 @@
 """PLX Spot-Check (2A5E) and PLX Continuous (2A5F) Measurement.
 
 Spot-check: flags u8, SpO2 % and pulse rate /min as SFLOATs, Date Time (bit 0), measurement status
-u16 (bit 1), device and sensor status u24 (bit 2), pulse amplitude index SFLOAT % (bit 3), bit 4 =
-clock not set, 5-7 RFU. Continuous: flags u8, SpO2 and pulse rate (normal), the fast pair (bit 0),
-the slow pair (bit 1), measurement status (bit 2), device status (bit 3), pulse amplitude index (bit
-4), 5-7 RFU. Source: Pulse Oximeter Service. Vendors' "no finger" values (127 %, 511 /min) are
-decoded as the numbers that they are; plausibility is not here.
+u16 (bit 1), device and sensor status u24 (bit 2), pulse amplitude index SFLOAT % (bit 3). Bit 4
+means that the clock is not set, and bits 5-7 are RFU.
+
+Continuous: flags u8, SpO2 and pulse rate (normal), the fast pair (bit 0), the slow pair (bit 1),
+measurement status (bit 2), device status (bit 3), pulse amplitude index (bit 4). Bits 5-7 are RFU.
+
+Source: Pulse Oximeter Service. Vendors' "no finger" values (127 %, 511 /min) are decoded as the
+numbers that they are, because plausibility is checked later.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _SPOT_DATE = 0x01
 _SPOT_CLOCK_NOT_SET = 0x10
 _FAST = 0x01
 _SLOW = 0x02
-# the number of the first of the three flags of what both payloads end with
+# the bit number of the first of the three flags for the fields at the end of both payloads
 _SPOT_TAIL = 1
 _TAIL = 2
 _RFU = 0xE0
@@ -59,7 +62,7 @@ DEVICE_STATUS: Bits = {
 
 
 def decode_spot_check(data: bytes) -> Payload:
-    """2A5E: oxygen_saturation (%), pulse_rate (/min), perfusion_index (%) if sent."""
+    """Decode 2A5E: oxygen_saturation (%), pulse_rate (/min), perfusion_index (%) if sent."""
     cursor = Cursor(data)
     flags = cursor.u8()
     values = _pair(cursor)
@@ -75,9 +78,9 @@ def decode_spot_check(data: bytes) -> Payload:
 
 
 def decode_continuous(data: bytes) -> Payload:
-    """2A5F: oxygen_saturation (%), pulse_rate (/min), perfusion_index (%) if sent.
+    """Decode 2A5F: oxygen_saturation (%), pulse_rate (/min), perfusion_index (%) if sent.
 
-    The fast and slow averages go to attributes ``spo2_fast``, ``pulse_fast``, ``spo2_slow``,
+    The fast and slow averages go into attributes ``spo2_fast``, ``pulse_fast``, ``spo2_slow``,
     ``pulse_slow``.
     """
     cursor = Cursor(data)
@@ -103,9 +106,7 @@ def _pair(cursor: Cursor) -> list[Value]:
 
 
 def _read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
-    """Reads to the end: measurement status (bit 0), device status (bit 1), pulse amplitude index
-    (bit 2).
-    """
+    """Read to the end: measurement status (bit 0), device status (1), pulse amplitude index (2)."""
     if flags & 0x01:
         notes.bits("measurement_status", "measurement_flags", cursor.u16(), MEASUREMENT_STATUS)
     if flags & 0x02:

@@ -1,9 +1,8 @@
-"""Devices that depart from the specification: their row of devices.toml, applied around the
-decoders.
+"""Devices that depart from the specification: apply their row of devices.toml around the decoders.
 
-What a row says is either undone in the octets before they are decoded, given to the decoder, or
-applied to what it read. Without a row nothing here runs. Part numbers stay as they are, so that ids
-do not depend on the row.
+A fact of the row is undone in the octets before they are decoded, given to the decoder, or applied
+to what it read. Without a row nothing here runs. Part numbers stay as they are, so that ids do not
+depend on the row.
 """
 
 from __future__ import annotations
@@ -26,16 +25,17 @@ from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.records import Decoded, Payload
 
 Read: TypeAlias = Callable[[str, bytes], Payload]
-"""``decode`` as one device model needs it: characteristic and octets in, payload out, or a
-``DecodeError``.
+"""``decode`` for one device model.
+
+It takes characteristic and octets, and returns the payload or raises ``DecodeError``.
 """
 
-# attributes that are no measured number
+# attributes that are not measured
 _NOT_MEASURED = frozenset({"user_id", "timestamp", "more_packets", "rfu"})
 
 
 def reader(row: DeviceModel) -> Read:
-    """``decode`` for the devices of one row."""
+    """Return ``decode`` for the devices of one row."""
     return partial(_read, row, _decoders(row))
 
 
@@ -75,7 +75,7 @@ def _read(row: DeviceModel, decoders: Decoders, characteristic: str, octets: byt
 
 
 def _zeroed(payload: Payload) -> bool:
-    """Whether there is nothing but zeros in all that was measured."""
+    """Return whether all measured values and attributes are zero."""
     if not payload.readings or any(
         each.value is None or Decimal(each.value) for each in payload.readings
     ):
@@ -85,12 +85,12 @@ def _zeroed(payload: Payload) -> bool:
 
 
 def _says_nothing(attribute: Any) -> bool:
-    """Zero, as a number or a text of digits; no flag set; nothing given."""
+    """Return whether an attribute is zero (number or digits), has no flag set, or is not given."""
     return not (attribute.strip("0.") if isinstance(attribute, str) else attribute)
 
 
 def _corrected(row: DeviceModel, decoded: Decoded) -> Decoded:
-    """The value, or its absence where it is a placeholder."""
+    """Return the value, made absent if it is a placeholder."""
     for each in row.placeholders:
         if (
             decoded.vital == each.vital

@@ -1,9 +1,8 @@
-"""Record Access Control Point (2A52): what was asked of a device's memory, and its answer; never a
-reading.
+"""Record Access Control Point (2A52): a request to a device's memory, or its answer.
 
-op code u8, operator u8, operand. A count (op 5 or 8) carries a u16, a response (op 6) the op code
-that it answers and a result code; the operand of a request (its filter) stays hexadecimal. Source:
-GATT Specification Supplement.
+It never holds a reading. op code u8, operator u8, operand. A count (op 5 or 8) carries a u16. A
+response (op 6) carries the op code that it answers and a result code. The operand of a request (its
+filter) stays hexadecimal. Source: GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -49,13 +48,14 @@ RESULTS: dict[int, str] = {
 _NULL = 0
 _COUNTS = (5, 8)
 _RESPONSE = 6
-# these need an operand, the others have none
+# operators that need an operand; the others have none
 _FILTERED = ("less_or_equal", "greater_or_equal", "within")
 
 
 def decode_record_access(data: bytes) -> Payload:
-    """2A52: attributes ``operation``, ``operator`` and, by operation, ``count``, ``request`` and
-    ``result``, or ``operand``.
+    """Decode 2A52: attributes ``operation``, ``operator`` and the fields of the operation.
+
+    These are ``count``, or ``request`` and ``result``, or ``operand``.
     """
     cursor = Cursor(data)
     operation = cursor.u8()

@@ -1,7 +1,8 @@
 """RSC Measurement (2A53): running speed and cadence.
 
 flags u8, speed u16 in 1/256 m/s, cadence u8 in /min, stride u16 cm (bit 0), distance u32 in 0.1 m
-(bit 1), bit 2 = running (else walking), bits 3-7 RFU. Source: GATT Specification Supplement.
+(bit 1). Bit 2 means running (else walking), and bits 3-7 are RFU. Source: GATT Specification
+Supplement.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _STEP_E8 = 390625  # 1/256 = 0.00390625 exactly: 390625 x 10^-8
 
 
 def decode_running_speed(data: bytes) -> Payload:
-    """2A53: speed (m/s, exact, without idle zeros), cadence (/min)."""
+    """Decode 2A53: speed (m/s, exact, without trailing zeros), cadence (/min)."""
     cursor = Cursor(data)
     flags = cursor.u8()
     speed = plain(cursor.u16() * _STEP_E8, -8).rstrip("0").rstrip(".")

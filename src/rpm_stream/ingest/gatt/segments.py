@@ -1,9 +1,8 @@
-"""Messages in several segments (Generic Health Sensor): put together again, in whatever order
-frames arrive.
+"""Join messages in several segments (Generic Health Sensor), in whatever order frames arrive.
 
 Segment octet: bit 0 first, bit 1 last, bits 7-2 a rolling counter. Segments wait until their
-message is whole; what waits is bounded by octets, number and age, and what is dropped is named,
-never lost silently.
+message is whole. The waiting segments are bounded by octets, number and age. Dropped segments are
+reported, never lost silently.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from rpm_stream.ingest.errors import DecodeError
 # of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
 MOST_OCTETS = 4096
 MOST_SEGMENTS = 64  # the counter has six bits
-# between segments, by the gateway's clock; a message takes seconds. Design choice.
+# between segments, by the gateway's clock, as a message takes seconds. Design choice.
 WAITS_FOR = timedelta(minutes=5)
 
 _FIRST = 0x01
@@ -30,7 +29,7 @@ _WHOLE = 0x03
 class Segment(msgspec.Struct, array_like=True, frozen=True):
     """One notification that holds a part of a message.
 
-    ``again``: it came in a frame that was read before.
+    ``again`` means that it came in a frame that was read before.
     """
 
     characteristic: str
@@ -44,13 +43,14 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
         return self.octets[0] >> 2
 
     def has(self, edge: int) -> bool:
-        """Whether it is the first or the last of its message."""
+        """Return whether it is the first or the last of its message."""
         return bool(self.octets[0] & edge)
 
 
 class Whole(NamedTuple):
-    """A message as if it had come in one segment, at the time of its last: so in whatever order
-    they arrived.
+    """A message as if it had come in one segment, at the time of its last segment.
+
+    So it is the same in whatever order they arrived.
     """
 
     at: datetime
@@ -58,12 +58,12 @@ class Whole(NamedTuple):
 
 
 def is_segment(characteristic: str, octets: bytes) -> bool:
-    """Whether the payload is one of several segments, so that it says nothing by itself."""
+    """Return whether the payload is one of several segments and has no meaning by itself."""
     return characteristic in SEGMENTED and len(octets) > 1 and octets[0] & _WHOLE != _WHOLE
 
 
 def counter_of_whole(segment: int) -> int:
-    """The rolling number of a message that came in one segment.
+    """Return the rolling number of a message that came in one segment.
 
     Raises DecodeError for one of several.
     """
@@ -73,11 +73,11 @@ def counter_of_whole(segment: int) -> int:
 
 
 def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segment]]:
-    """Add ``new`` to those that wait (changed in place): the whole message if that completes one,
-    and what was lost.
+    """Add ``new`` to the ``waiting`` segments, which change in place.
 
-    A segment that waits already is let be. Segments of re-sent frames have a pool of their own:
-    they may complete a message that was refused before, and disturb nothing that is new.
+    Returns the whole message if it is now complete, and the lost segments. A segment that is
+    already waiting is ignored. Segments of re-sent frames have a pool of their own. They may
+    complete a message that was refused before, and do not disturb new ones.
     """
     lost = [each for each in waiting if each.again == new.again and _overtaken(each, new)]
     waiting[:] = [each for each in waiting if each not in lost]
@@ -98,8 +98,9 @@ def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segme
 
 
 def _overtaken(one: Segment, new: Segment) -> bool:
-    """Whether the message of ``one`` can never become whole: it waited too long, or the counter
-    has gone round.
+    """Return whether the message of ``one`` can never become whole.
+
+    It has waited too long, or the counter has gone round.
     """
     if new.at - one.at > WAITS_FOR:
         return True
@@ -108,12 +109,15 @@ def _overtaken(one: Segment, new: Segment) -> bool:
 
 
 def _told(lost: list[Segment]) -> list[Segment]:
-    # of a re-sent frame, the first sending was accounted
+    # segments of a re-sent frame were accounted at the first sending
     return [each for each in lost if not each.again]
 
 
 def _chain(waiting: list[Segment], new: Segment) -> list[Segment]:
-    """The message that ``new`` belongs to, first to last; empty while one of them is missing."""
+    """Return the message that ``new`` belongs to, first to last.
+
+    The list is empty while a segment is missing.
+    """
     by_counter = {
         each.counter: each
         for each in waiting

@@ -1,10 +1,9 @@
-"""Step Counter Activity Summary Data (2B40) of the Physical Activity Monitor. PROVISIONAL: one
-unverified source.
+"""Step Counter Activity Summary Data (2B40). PROVISIONAL: one unverified source.
 
-segmentation header u8 (bit 0 first, bit 1 last, bits 7-2 counter), flags u8 (which fields follow),
-session u16, sub-session u16, relative time u32 s, sequence u32, then the promised fields. The
-source does not tell their sizes: they are kept as octets and give no reading, for a count that was
-guessed is no count. Steps come of a phone's app.
+It belongs to the Physical Activity Monitor. segmentation header u8 (bit 0 first, bit 1 last, bits
+7-2 counter), flags u8 (which fields follow), session u16, sub-session u16, relative time u32 s,
+sequence u32, then the promised fields. The source does not have their sizes. They are kept as
+octets and give no reading, because a guessed count is no count. Steps come from a phone's app.
 """
 
 from __future__ import annotations
@@ -27,8 +26,10 @@ FIELDS: Bits = {
 
 
 def decode_step_counter(data: bytes) -> Payload:
-    """2B40: attributes ``session``, ``sub_session``, ``relative_time_s``, ``sequence``, ``fields``
-    (names) and their octets in ``fields_hex``.
+    """Decode 2B40: session, time and sequence as attributes, and the promised fields as octets.
+
+    Attributes: ``session``, ``sub_session``, ``relative_time_s``, ``sequence``, ``fields`` (names)
+    and their octets in ``fields_hex``.
     """
     cursor = Cursor(data)
     counter = counter_of_whole(cursor.u8())

@@ -1,7 +1,7 @@
-"""Temperature Measurement (2A1C) and Intermediate Temperature (2A1E): one layout.
+"""Temperature Measurement (2A1C) and Intermediate Temperature (2A1E), in one layout.
 
-flags u8, temperature FLOAT in Cel or [degF] (bit 0), Date Time (bit 1), type u8 (bit 2); bits 3-7
-RFU. Source: GATT Specification Supplement and Health Thermometer Service.
+flags u8, temperature FLOAT in Cel or [degF] (bit 0), Date Time (bit 1), type u8 (bit 2). Bits 3-7
+are RFU. Source: GATT Specification Supplement and Health Thermometer Service.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ TYPES: dict[int, str] = {
 
 
 def decode_temperature(data: bytes) -> Payload:
-    """2A1C: body_temperature (Cel or [degF])."""
+    """Decode 2A1C: body_temperature (Cel or [degF])."""
     return _decode(data, Notes())
 
 
 def decode_intermediate_temperature(data: bytes) -> Payload:
-    """2A1E: body_temperature flagged ``intermediate``: the probe is still warming up to the
-    patient's temperature.
+    """Decode 2A1E: body_temperature with the flag ``intermediate``.
+
+    The probe is still warming up to the patient's temperature.
     """
     notes = Notes()
     notes.flags.append("intermediate")

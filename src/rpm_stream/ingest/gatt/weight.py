@@ -1,8 +1,8 @@
 """Weight Measurement (2A9D).
 
 flags u8, weight u16 in 0.005 kg or 0.01 lb (bit 0), Date Time (bit 1), user u8 (bit 2), BMI u16 0.1
-kg/m2 with height u16 in 0.001 m or 0.1 in (bit 3), bits 4-7 RFU. A weight of 0xFFFF is "measurement
-unsuccessful". Source: GATT Specification Supplement and Weight Scale Service.
+kg/m2 with height u16 in 0.001 m or 0.1 in (bit 3). Bits 4-7 are RFU. A weight of 0xFFFF is
+"measurement unsuccessful". Source: GATT Specification Supplement and Weight Scale Service.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ UNSUCCESSFUL = 0xFFFF
 
 
 def mass_text(raw: int, imperial: bool) -> str:
-    """A mass: ``raw`` steps of 0.01 lb or 0.005 kg (3 decimals: a step of 5 g)."""
+    """Return a mass of ``raw`` steps of 0.01 lb or 0.005 kg (3 decimals: a step of 5 g)."""
     return plain(raw, -2) if imperial else plain(raw * 5, -3)
 
 
 def weight_value(raw: int, imperial: bool) -> Value:
-    """The weight in kg or [lb_av]; 0xFFFF is an absent reading."""
+    """Return the weight in kg or [lb_av], absent for 0xFFFF."""
     unit = "[lb_av]" if imperial else "kg"
     if raw == UNSUCCESSFUL:
         return Value("weight", unit, None, "error")
@@ -36,7 +36,7 @@ def weight_value(raw: int, imperial: bool) -> Value:
 
 
 def height_value(raw: int, imperial: bool) -> Value:
-    """The height: ``raw`` steps of 0.1 in or 0.001 m."""
+    """Return the height of ``raw`` steps of 0.1 in or 0.001 m."""
     return (
         Value("height", "[in_i]", plain(raw, -1))
         if imperial
@@ -45,10 +45,10 @@ def height_value(raw: int, imperial: bool) -> Value:
 
 
 def decode_weight(data: bytes, below_zero: int = 0) -> Payload:
-    """2A9D: weight (kg or [lb_av]), then bmi (kg/m2) and height (m or [in_i]) if sent.
+    """Decode 2A9D: weight (kg or [lb_av]), then bmi (kg/m2) and height (m or [in_i]) if sent.
 
-    ``below_zero``: the flag, reserved in the specification, by which some models say that the
-    weight is negative.
+    ``below_zero`` is the flag, reserved in the specification, with which some models mark a
+    negative weight.
     """
     cursor = Cursor(data)
     flags = cursor.u8()

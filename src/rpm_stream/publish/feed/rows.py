@@ -1,9 +1,9 @@
-"""An alert as a clinician reads it: the order of the list, and the plain words of a row.
+"""An alert as a clinician reads it: the order of the list, and the text of a row.
 
-What lives here: ranking, sections, a reader's filter, the words of marks and rules (an alert's life
-in words is in timeline.py, its newest values in latest.py). What must not: a clock (``now`` is
-given), colours, a socket. ``listed`` leaves out what is resolved and nothing else; a reader's
-``Filter`` and the sections that are shown apart never touch a high alert (law 3).
+This module has the ranking, the sections, a reader's filter, and the text of marks and rules. The
+text of an alert's life is in timeline.py, that of its newest values in latest.py. It has no clock
+(``now`` is given), no colours and no socket. ``listed`` leaves out resolved alerts and nothing
+else. A reader's ``Filter`` and the separate sections never affect a high alert (law 3).
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ RESOLVED_SHOWN_FOR = timedelta(hours=24)
 
 NO_VITALS: Mapping[str, Vital] = MappingProxyType({})
 
-# Where in the list an alert stands: what needs somebody now; what sleeps; what is lower and back
-# inside its limits.
+# The part of the list that an alert is in: those that need attention now, the snoozed ones, and
+# lower ones whose values are back inside their limits.
 Section = Literal["now", "snoozed", "back"]
 
-# How each mark of an alert reads on the page: (field of Alert, word, what it means).
+# The text of each mark of an alert: (field of Alert, word, meaning).
 MARKS: tuple[tuple[str, str, str], ...] = (
     ("historical", "Values are back", "Newer measurements are back inside their limits."),
     ("stale", "No new data", "Nothing newer was measured; the situation may have changed."),
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
-# of values; of all others
+# for alerts about values, and for all others
 BACK = "All values are back inside their limits"
 NOTHING_LEFT = "What it told of is over"
 OVER = ("Over, not seen", "{back}; it stays until somebody has looked at it.")
 OVER_SEEN = ("Over", "{back}. Looked at by {names}.")
 
-# How a rule's name begins, what kind of rule that is, and whose setting it is (law 12).
+# How a rule's name begins, and the text of its kind, with whose setting it is (law 12).
 RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("limit.patient.", "A limit set for this patient"),
     ("limit.panel.", "A limit set for a panel of patients"),
@@ -77,13 +77,13 @@ class Mark(Record, frozen=True, kw_only=True):
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the
-    row was made.
+    """One line of the feed.
 
-    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone.
-    ``over``: all values are back, and the alert waits for somebody who looks at it. ``seen_by``:
-    who has, since it last opened or rose. ``now``: the newest value of each of its vitals, the one
-    that matters most first.
+    Times are UTC. ``*_words`` give the same times relative to the moment when the row was made.
+    ``snoozed_side`` is the side of the limits that a snooze covers, if it covers only one. ``over``
+    means that all values are back and the alert waits until a person looks at it. ``seen_by`` has
+    the people who have looked since it last opened or rose. ``now`` has the newest value of each of
+    its vitals, the most important first.
     """
 
     id: str
@@ -122,7 +122,7 @@ class Row(Record, frozen=True, kw_only=True):
 class Filter(Record, frozen=True, kw_only=True):
     """What a reader wants to see.
 
-    ``patient`` is a part of the name or number, ``person`` who has taken it on.
+    ``patient`` is a part of the name or number. ``person`` is who has taken the alert on.
     """
 
     priorities: frozenset[Priority] = frozenset(PRIORITIES)
@@ -133,35 +133,35 @@ class Filter(Record, frozen=True, kw_only=True):
 
 
 def patient_ref(patient: str, key: bytes) -> str:
-    """The opaque name of a patient for URLs and logs: 16 hex digits, the same as long as ``key`` (a
-    secret) is.
+    """Return the opaque name of a patient for URLs and logs: 16 hex digits.
 
-    Keyed, because a bare hash of a hospital number is undone by trying all numbers.
+    It stays the same as long as ``key`` (a secret) does. A plain hash of a hospital number could be
+    reversed by trying all numbers.
     """
     return hmac.digest(key, patient.encode(errors="surrogatepass"), "sha256").hex()[:16]
 
 
 def listed(alert: Alert) -> bool:
-    """Whether the alert needs somebody: all but the resolved."""
+    """Return whether the alert needs attention, which is so until it is resolved."""
     return alert.state != "resolved"
 
 
 def recently_resolved(alert: Alert, now: datetime) -> bool:
-    """Resolved, and not longer ago than ``RESOLVED_SHOWN_FOR`` before ``now``."""
+    """Return whether the alert was resolved within ``RESOLVED_SHOWN_FOR`` before ``now``."""
     return alert.state == "resolved" and now - alert.updated_at <= RESOLVED_SHOWN_FOR
 
 
 def is_over(alert: Alert) -> bool:
-    """Whether all values are back and the alert is listed only so that somebody looks at it."""
+    """Return whether all values are back and the alert only waits until somebody looks at it."""
     return alert.over and listed(alert)
 
 
 def ranked(alerts: Iterable[Alert]) -> list[Alert]:
-    """High before medium before low; within a priority what goes on before what is over, then what
-    nobody has acknowledged, then the newest; ties by id.
+    """Return the alerts in the order of the list: high before medium before low.
 
-    So a high alert that is over stands below every high one that goes on, and above every medium
-    one.
+    Within a priority, alerts that go on come before those that are over. Then come those that are
+    not acknowledged, then the newest, and ties are sorted by id. So a high alert that is over is
+    below every high one that goes on, and above every medium one.
     """
     return sorted(alerts, key=_rank)
 
@@ -178,9 +178,9 @@ def _rank(alert: Alert) -> tuple[int, bool, bool, float, str]:
 
 
 def section_of(alert: Alert) -> Section:
-    """Where the alert stands.
+    """Return the section of an alert.
 
-    A high one, and one that waits to be looked at, stand with what needs somebody now.
+    A high alert, and one that waits until a person looks at it, are in the section "now".
     """
     if alert.priority == "high" or is_over(alert):
         return "now"
@@ -190,17 +190,18 @@ def section_of(alert: Alert) -> Section:
 
 
 def is_of(row: Row, person: str) -> bool:
-    """Whether ``person`` has the alert: it is assigned to them or, where it is nobody's, they
-    acknowledged it.
+    """Return whether ``person`` has the alert.
+
+    It is assigned to them, or it is not assigned and they acknowledged it.
     """
     has = row.assigned_to or row.acknowledged_by
     return has is not None and has.strip().casefold() == person.strip().casefold()
 
 
 def kept(wanted: Filter, row: Row) -> bool:
-    """Whether a reader's filter leaves the row in the list.
+    """Return whether a reader's filter leaves the row in the list.
 
-    Law 3: a high alert stays in whatever is asked for.
+    By law 3 a high alert stays with any filter.
     """
     if row.priority == "high" and row.state != "resolved":
         return True
@@ -215,25 +216,26 @@ def kept(wanted: Filter, row: Row) -> bool:
 
 
 def counts(alerts: Iterable[Alert]) -> dict[Priority, int]:
-    """How many listed alerts there are of each priority, zeros included."""
+    """Return how many listed alerts there are of each priority, zeros included."""
     found = Counter(alert.priority for alert in alerts if listed(alert))
     return {priority: found[priority] for priority in PRIORITIES}
 
 
 def group_words(group: str) -> str:
-    """What an episode is about: "Vital signs", "Device: stuck"."""
+    """Return what an episode is about: "Vital signs", "Device: stuck"."""
     words = group.replace("_", " ").replace(":", ": ")
     return words[:1].upper() + words[1:]
 
 
 def back_words(group: str) -> str:
-    """Why an alert of this group is over."""
+    """Return why an alert of this group is over."""
     return BACK if is_of_values(group) else NOTHING_LEFT
 
 
 def rule_words(rule: str) -> str:
-    """What kind of rule it is, such as "A limit set for this patient"; "Another rule" for one
-    not known here.
+    """Return what kind of rule it is, such as "A limit set for this patient".
+
+    An unknown rule is "Another rule".
     """
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
@@ -249,12 +251,12 @@ def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Mark]:
         times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
         yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
     for field, word, meaning in MARKS:
-        # "over" says it, and more
+        # the mark "over" includes this
         if getattr(alert, field) and not (field == "historical" and is_over(alert)):
             yield Mark(word=word, meaning=meaning)
 
 
-# What a row has of its alert as it stands there.
+# Fields that a row takes from its alert unchanged.
 AS_RECORDED = (
     "id",
     "patient",
@@ -281,8 +283,9 @@ def row(
     now: datetime,
     vitals: Mapping[str, Vital] = NO_VITALS,
 ) -> Row:
-    """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``,
-    ``vitals`` have names.
+    """Return the alert with its patient as text, as of ``now``.
+
+    ``ref`` is the ``patient_ref``. ``vitals`` have the names of vitals.
     """
     step = life.acknowledgement(alert)
     sleep = life.sleep(alert)

@@ -1,8 +1,7 @@
-"""What an alert's history says of its life: each step in plain words, whose it is, who has seen it,
-how long it sleeps.
+"""The life of an alert from its history: steps as text, assignee, who has seen it, snooze.
 
-Read from the typed fields of the steps alone; a step's ``reason`` is shown and never searched.
-Records that were written before steps had these fields are read by old_life.py first.
+Only the typed fields of the steps are used. A step's ``reason`` is shown and never searched.
+old_life.py first converts records that were written before steps had these fields.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ STATE_WORDS: dict[State, str] = {
     "resolved": "Resolved",
 }
 
-# Every step in words. The names in braces are filled in by _words; a part that is not known stays
-# empty.
+# The text of every step. _words fills in the names in braces. An unknown part stays empty.
 EVENT_WORDS: dict[Event, str] = {
     "opened": "Opened at {priority} priority",
     "raised": "Raised to {priority}{again}",
@@ -47,7 +45,7 @@ EVENT_WORDS: dict[Event, str] = {
     "seen": "Seen",
     "refused": "Not carried out",
 }
-# Of alerts that are not about values (a silence, a device).
+# For alerts that are not about values (a silence, a device).
 OTHER_WORDS: dict[Event, str] = {
     "over": "What it told of is over; nobody has seen it yet",
     "returned": "Opened again after that was over",
@@ -60,22 +58,23 @@ ASSIGNEE = " to {name}"
 BY = "{what} by {who}"
 REFUSED_BY = "{what}, asked for by {who}"
 
-# After these whoever saw the alert before has not seen what it says now ("over": the judge says
-# that nobody has).
+# A person who saw the alert before one of these steps has not seen its present content. ("over"
+# itself means that no person has seen it.)
 ANEW: frozenset[Event] = frozenset(
     {"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"}
 )
 SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
 WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
-# a further rule, or one that counts more than before
+# a further rule, or one with a higher priority than before
 FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})
 
 Clock = Callable[[datetime], str]
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """One step in words: when, who (None where it was the service), what, and why ("" where
-    nobody said).
+    """One step as text.
+
+    ``who`` is None if it was the service. ``why`` is "" if no reason was given.
     """
 
     at: datetime
@@ -86,7 +85,7 @@ class Step(Record, frozen=True, kw_only=True):
 
 
 class Sleep(Record, frozen=True, kw_only=True):
-    """A snooze: its end, and the side of the limits that it covers where it covers one alone."""
+    """A snooze: its end, and the side of the limits that it covers if it covers only one."""
 
     until: datetime
     direction: Direction | None
@@ -97,8 +96,9 @@ def steps(
     clock: Clock = utc_words,
     words: Mapping[Event, str] = EVENT_WORDS,
 ) -> tuple[Step, ...]:
-    """The history in words, in its own order; ``clock`` writes a moment, ``words`` are those of
-    its alert's group.
+    """Return the history as text, in its own order.
+
+    ``clock`` writes a moment. ``words`` has the texts for the alert's group.
     """
     known = typed(history)
     return tuple(
@@ -114,26 +114,26 @@ def steps(
 
 
 def words_of(group: str) -> Mapping[Event, str]:
-    """Every step in words, for an alert of this group."""
+    """Return the text of every step for an alert of this group."""
     return EVENT_WORDS if is_of_values(group) else EVENT_WORDS | OTHER_WORDS
 
 
 def told(step: Step) -> str:
-    """What happened and who did it: "Acknowledged by N. Adeyemi"."""
+    """Return what happened and who did it: "Acknowledged by N. Adeyemi"."""
     if step.who is None:
         return step.what
     return (REFUSED_BY if step.event == "refused" else BY).format(what=step.what, who=step.who)
 
 
 def assignee(alert: Alert) -> str | None:
-    """To whom the alert was last assigned."""
+    """Return the person to whom the alert was last assigned, or None."""
     return next(
         (step.assignee for step in reversed(typed(alert.history)) if step.event == "assigned"), None
     )
 
 
 def sleep(alert: Alert) -> Sleep | None:
-    """The snooze that holds, None for an alert that is not snoozed."""
+    """Return the present snooze, or None if the alert is not snoozed."""
     for step in _of_the_present_state(alert, "snoozed"):
         if step.event == "snoozed" and step.until is not None:
             return Sleep(until=step.until, direction=step.direction)
@@ -141,10 +141,9 @@ def sleep(alert: Alert) -> Sleep | None:
 
 
 def acknowledgement(alert: Alert) -> Transition | None:
-    """The step that put the alert into the acknowledged state, when it is in that state.
+    """Return the step that put the alert into the acknowledged state, if it is in that state.
 
-    Later steps may keep the state (a further finding of lower priority): those acknowledged
-    nothing.
+    Later steps that keep the state (a further finding of lower priority) are not returned.
     """
     found = _of_the_present_state(alert, "acknowledged")
     if not found:
@@ -153,10 +152,10 @@ def acknowledgement(alert: Alert) -> Transition | None:
 
 
 def seen_by(alert: Alert) -> tuple[str, ...]:
-    """Who has said that they looked at the alert (seen, acknowledged) since it last opened, rose or
-    was over, in order.
+    """Return the people who looked at the alert since it last opened, rose or was over, in order.
 
-    What was seen before one of these is not what the alert says now.
+    A step "seen" or "acknowledged" shows it. What was seen before such a change is not the alert's
+    present content.
     """
     found: list[str] = []
     for step in reversed(typed(alert.history)):
@@ -168,8 +167,10 @@ def seen_by(alert: Alert) -> tuple[str, ...]:
 
 
 def worse_since(history: Sequence[Transition], record: datetime) -> Transition | None:
-    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert
-    became worse; where there is none, the last with which it got a further reason.
+    """Return the last step after ``record`` with which the alert became worse, or None.
+
+    ``record`` is the ``updated_at`` of what somebody saw. If there is no such step, the last one
+    with a further reason is returned.
     """
     since = [step for step in reversed(typed(history)) if step.at > record]
     return next(
@@ -178,7 +179,7 @@ def worse_since(history: Sequence[Transition], record: datetime) -> Transition |
 
 
 def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:
-    """The steps since the alert is in this state, the latest first; none where it is in another."""
+    """Return the steps since the alert is in ``state``, latest first, or none in another state."""
     found: list[Transition] = []
     for step in reversed(typed(alert.history) if alert.state == state else ()):
         if step.state != state:
@@ -209,8 +210,9 @@ def _words(
 
 
 def _waited(history: tuple[Transition, ...], place: int) -> str:
-    """For how long the alert had been open at its priority; empty where the history holds no
-    more of that time.
+    """Return the text for how long the alert had been open at its priority.
+
+    It is empty if the history does not have the beginning of that time.
     """
     begin = place
     while begin and history[begin].event != "returned":

@@ -1,9 +1,8 @@
-"""How a vital is coded in FHIR: systems, profiles with their units, and the ready-made parts of a
-template.
+"""How a vital is coded in FHIR: systems, profiles with their units, and prepared template parts.
 
-What lives here: the facts of the R4 4.0.1 vital-signs profiles that a template needs, and
-``shape``, which prepares from a row of ``vitals.toml`` all that does not change from reading to
-reading. What must not: a reading's own facts.
+This module has the facts of the R4 4.0.1 vital-signs profiles that a template needs. ``shape``
+prepares from a row of ``vitals.toml`` all parts that are the same for each reading. Facts of a
+single reading do not belong here.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ STATISTICS = "http://terminology.hl7.org/CodeSystem/observation-statistics"
 MEASUREMENT_STATUS = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 
-# Units that a profile accepts as sensed; any other is converted to the vital's first unit. Source:
+# Units that a profile accepts as sensed. Any other is converted to the vital's first unit. Source:
 # the R4 4.0.1 profiles (fixed unit, or required binding to ucum-bodytemp, ucum-bodyweight,
 # ucum-bodylength).
 PROFILE_UNITS: dict[str, frozenset[str]] = {
@@ -38,8 +37,8 @@ PROFILE_UNITS: dict[str, frozenset[str]] = {
     "bmi": frozenset({"kg/m2"}),
 }
 
-# Profiles whose valueQuantity is 1..1: without a value there is no conforming Observation (so says
-# HAPI's validator).
+# Profiles whose valueQuantity is 1..1. Without a value there is no conforming Observation,
+# according to HAPI's validator.
 VALUE_REQUIRED = frozenset({"bmi"})
 
 CATEGORY_DISPLAY = {
@@ -54,7 +53,7 @@ CATEGORY_DISPLAY = {
     "therapy": "Therapy",
 }
 
-# The panel of a blood pressure is no vital of its own. Source: R4 bp profile; HL7 PHD.
+# The panel of a blood pressure is not a vital. Source: R4 bp profile; HL7 PHD.
 BLOOD_PRESSURE = ("systolic", "diastolic", "mean_arterial")
 PANEL_LOINC = (("85354-9", "Blood pressure panel with all children optional"),)
 PANEL_MDC = ("150020", "MDC_PRESS_BLD_NONINV")
@@ -69,9 +68,9 @@ ABSENT_DISPLAY = {
     "unknown": "Unknown",
 }
 
-# Where a device says more than the vital's name, the MDC code says it too: which attribute tells,
-# and the code. Source: ISO/IEEE 11073-10101 as listed by the HL7 PHD guide; glucose of GATT 2A18,
-# temperature of GATT 2A1C.
+# A device may report more than the vital's name, and the MDC code then includes it. The table has
+# the attribute to read and the codes. Source: ISO/IEEE 11073-10101 as listed by the HL7 PHD guide;
+# glucose of GATT 2A18, temperature of GATT 2A1C.
 KIND_ATTRIBUTE = {"glucose": "type", "body_temperature": "type", "pulse_rate": "characteristic"}
 MDC_OF_KIND: dict[tuple[str, object], tuple[str, str]] = {
     ("glucose", "capillary_whole"): ("160184", "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD"),
@@ -98,12 +97,13 @@ MDC_OF_KIND: dict[tuple[str, object], tuple[str, str]] = {
 CODED_AS: dict[tuple[str, object], str] = {("glucose", "isf"): "glucose_interstitial"}
 
 
-MOST_SHAPES = 1024  # kinds come from devices: no stream of new ones may fill the memory
+MOST_SHAPES = 1024  # kinds come from devices, and a stream of new ones must not fill the memory
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """All of an Observation that vital, unit and kind fix: ready JSON, and the unit that it is
-    written in.
+    """All parts of an Observation that depend only on vital, unit and kind, as JSON.
+
+    ``unit`` is the unit that the value is written in.
     """
 
     unit: str
@@ -113,20 +113,23 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class _Memo:
-    """The shapes made for one set of tables; both are replaced together when other tables come."""
+    """The shapes for one set of tables.
+
+    Both values are replaced together when other tables come.
+    """
 
     made: tuple[Knowledge | None, dict[tuple[str, str, object], Shape]] = (None, {})
 
 
 def raw(value: Any) -> msgspec.Raw:
-    """``value`` as JSON that later encodings copy."""
+    """Return ``value`` as JSON that later encodings copy."""
     return msgspec.Raw(msgspec.json.encode(value))
 
 
 def concept(
     loinc: tuple[tuple[str, str], ...], mdc: tuple[str, str] | None, text: str
 ) -> dict[str, Any]:
-    """A CodeableConcept of LOINC and MDC codings."""
+    """Return a CodeableConcept of LOINC and MDC codings."""
     coding = [{"system": LOINC, "code": code, "display": display} for code, display in loinc]
     if mdc is not None:
         coding.append({"system": MDC, "code": mdc[0], "display": mdc[1]})
@@ -134,16 +137,18 @@ def concept(
 
 
 def category(code: str) -> list[dict[str, Any]]:
-    """The one category of an Observation."""
+    """Return the one category of an Observation."""
     return [{"coding": [{"system": CATEGORY, "code": code, "display": CATEGORY_DISPLAY[code]}]}]
 
 
-WIRE_UNITS = frozenset({"kg/L"})  # glucose as GATT sends it: no LOINC code and no chart is in it
+# glucose as GATT sends it: no LOINC code and no chart uses this unit
+WIRE_UNITS = frozenset({"kg/L"})
 
 
 def published_unit(row: Vital, unit: str) -> str:
-    """The unit that ``unit`` is published in: itself where the profile allows it, else the
-    vital's first unit.
+    """Return the unit in which a value sensed in ``unit`` is published.
+
+    It is ``unit`` itself if the profile allows it, else the vital's first unit.
     """
     if unit in WIRE_UNITS:
         return row.unit
@@ -153,16 +158,16 @@ def published_unit(row: Vital, unit: str) -> str:
 
 
 def kind_of(reading: Reading) -> object:
-    """What the device says of its sample or site ("capillary_whole", "ear"), or ``None``."""
+    """Return the sample or site that the device reports ("capillary_whole", "ear"), or ``None``."""
     attribute = KIND_ATTRIBUTE.get(reading.vital)
     kind = None if attribute is None else reading.attributes.get(attribute)
     return kind if isinstance(kind, str) else None
 
 
 def shape(knowledge: Knowledge, vital: str, unit: str, kind: object = None) -> Shape:
-    """The template parts of ``vital`` sensed in ``unit``; prepared once.
+    """Return the template parts of ``vital`` sensed in ``unit``, prepared once.
 
-    ``KeyError`` for an unknown vital.
+    Raises ``KeyError`` for an unknown vital.
     """
     tables, shapes = _Memo.made
     if tables is not knowledge:

@@ -1,6 +1,4 @@
-"""Observations that must not be believed any more: the same resource once more, with status
-entered-in-error.
-"""
+"""Observations that turned out wrong: the same resource again, as entered-in-error."""
 
 from __future__ import annotations
 
@@ -21,7 +19,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def in_error(published: Published) -> Published:
-    """``published`` under its own id, as entered in error; every other field keeps its octets."""
+    """Return ``published`` under its own id with status entered-in-error.
+
+    Every other field keeps its bytes.
+    """
     return msgspec.structs.replace(
         published, body=_encode({**_fields.decode(published.body), "status": _IN_ERROR})
     )
@@ -34,12 +35,12 @@ def taken_back(
     left: Iterable[Window],
     knowledge: Knowledge,
 ) -> tuple[Published, ...]:
-    """What says that ``readings`` of one patient are wrong.
+    """Return the messages that correct wrong ``readings`` of one patient.
 
-    Single Observations become entered-in-error (``shown``: ids of summed readings that were
-    published singly too). A summary whose window is still kept is written again without them. Of an
-    older window ``left`` says what else was in it, and its summary is written again with that;
-    where nothing is left, it becomes entered-in-error, with the wrong values in it.
+    Single Observations become entered-in-error. ``shown`` has the ids of summed readings that were
+    published singly too. A summary whose window is still kept is written again without them. For an
+    older window, ``left`` has its remaining content, and its summary is written again with that. If
+    nothing is left, the summary becomes entered-in-error, with the wrong values in it.
     """
     single: list[Reading] = []
     summed: list[Reading] = []
@@ -62,7 +63,11 @@ def taken_back(
 
 
 def _without(wrong: Window, right: Window | None, knowledge: Knowledge) -> Published:
-    """The summary of a window that is kept no more; its id is made of our own times, in UTC."""
+    """Return the new summary of a window that is not kept any more.
+
+    The start and end of ``wrong`` are used, because the id is made of the service's own times in
+    UTC.
+    """
     if right is None:
         return in_error(fhir.summary(wrong, knowledge))
     return fhir.summary(msgspec.structs.replace(right, start=wrong.start, end=wrong.end), knowledge)

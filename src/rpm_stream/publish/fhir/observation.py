@@ -1,10 +1,15 @@
 """Readings and summaries as FHIR R4 Observations, in bytes.
 
-Its rules: a template dict of ready parts, because a library object costs 250 times as much (the
-tests build the same resource with the library and compare). Numbers are written as the sensor's
-text, so that 72.0 stays 72.0 (converted ones: numbers.py). What the R4 4.0.1 vital-signs profiles
-demand and a template must not break: effectiveDateTime, never a period; a value or a
-dataAbsentReason, never both; 2708-6 beside 59408-5; both components of a blood pressure, always.
+An Observation is a template dict of prepared parts, because a library object costs 250 times as
+much. The tests build the same resource with the library and compare. Numbers are written as the
+sensor's text, so that 72.0 stays 72.0 (for converted ones see numbers.py).
+
+The R4 4.0.1 vital-signs profiles require:
+
+- effectiveDateTime, never a period
+- a value or a dataAbsentReason, never both
+- 2708-6 beside 59408-5
+- both components of a blood pressure, always
 """
 
 from __future__ import annotations
@@ -46,7 +51,7 @@ Policy = Literal["single", "summary", "none"]
 UUID_SYSTEM = "urn:ietf:rfc:3986"
 PRELIMINARY = "early_estimate"  # HL7 PHD: an early estimate is a preliminary result
 PRESSURE_UNIT = "mm[Hg]"  # fixed by the bp profile
-# CONTRACT 10; records of an older release have more
+# CONTRACT 10; records of an older release may be beyond it
 WEST = timedelta(hours=-12)
 EAST = timedelta(hours=14)
 SPAN_MINUTES = 15
@@ -70,12 +75,11 @@ _MEDIAN = _statistic(
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of ``rpm.observations``: ``body`` is the Observation as JSON, ``patient_id`` its
-    key.
+    """One message of ``rpm.observations``.
 
-    ``id`` is the Observation's id, ``patient_id`` the patient as our records name them (not the
-    FHIR id). ``readings`` are the ids of the readings inside; empty for a summary, whose n stands
-    in the body.
+    ``body`` is the Observation as JSON and ``id`` its id. ``patient_id`` is the key: the patient as
+    our records name them, not the FHIR id. ``readings`` has the ids of the readings inside. It is
+    empty for a summary, whose number of values is in the body.
     """
 
     id: str
@@ -85,11 +89,15 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
-    """How ``reading`` is published; being evidence of an alert adds a single Observation to that.
+    """Return how ``reading`` is published.
 
-    "none": the vital has no LOINC code or its table says so, the device says that the value is no
-    statement about the patient (demo, test, calibration, unavailable, invalid), a continuous vital
-    says nothing for a moment, or a value is absent that the profile demands (BMI).
+    Evidence of an alert gets a single Observation besides. The policy is "none" in these cases:
+
+    - the vital has no LOINC code, or its table has this policy
+    - the device reports that the value is no statement about the patient (demo, test, calibration,
+      unavailable, invalid)
+    - a continuous vital has no value at a moment
+    - a value is absent that the profile requires (BMI)
     """
     row = knowledge.vitals[reading.vital]
     if row.publish == "none" or not _can_be_said(reading, knowledge):
@@ -102,12 +110,11 @@ def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
 
 
 def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
-    """The Observation of one reading, whatever its policy says of summaries (evidence is published
-    singly).
+    """Return the Observation of one reading, also if its policy is a summary.
 
-    A blood pressure becomes a panel with one side. ``None`` where the vital has no LOINC code,
-    where the device says that the value is no statement about the patient, or where a value is
-    absent that the profile demands.
+    A blood pressure becomes a panel with one side. Returns ``None`` if the vital has no LOINC code,
+    if the device reports that the value is no statement about the patient, or if a value is absent
+    that the profile requires.
     """
     if not _can_be_said(reading, knowledge):
         return None
@@ -133,12 +140,12 @@ def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
 
 
 def blood_pressure(readings: Sequence[Reading], knowledge: Knowledge) -> Published:
-    """The panel of what one cuff said at one instant: at most one each of systolic, diastolic and
-    mean, in mm[Hg].
+    """Return the panel of what one cuff measured at one instant, in mm[Hg].
 
-    Systolic and diastolic always stand in it, one that was not sent with the reason "unknown". The
-    systolic reading leads (id, time, device), else the diastolic, else the mean. ``ValueError`` for
-    any other set of readings.
+    It takes at most one each of systolic, diastolic and mean. Systolic and diastolic are always in
+    the panel, and one that was not sent has the reason "unknown". The systolic reading leads (id,
+    time, device), else the diastolic, else the mean. Raises ``ValueError`` for any other set of
+    readings.
     """
     sides = {reading.vital: reading for reading in readings}
     ordered = [sides[vital] for vital in BLOOD_PRESSURE if vital in sides]
@@ -162,8 +169,9 @@ def blood_pressure(readings: Sequence[Reading], knowledge: Knowledge) -> Publish
 
 
 def singles(readings: Iterable[Reading], knowledge: Knowledge) -> list[Published]:
-    """The Observations of the readings of one message, blood pressures of one device and instant
-    joined in panels.
+    """Return the Observations of the readings of one message.
+
+    Blood pressures of one device and instant are joined in panels.
     """
     published: list[Published] = []
     panels: dict[tuple[str, datetime, int], dict[str, Reading]] = {}
@@ -183,8 +191,9 @@ def singles(readings: Iterable[Reading], knowledge: Knowledge) -> list[Published
 
 
 def summary(window: Window, knowledge: Knowledge) -> Published:
-    """The summary of one 15-minute window: the median, with n, minimum and maximum as
-    components, at its end.
+    """Return the summary of one 15-minute window, dated at its end.
+
+    The value is the median. Number, minimum and maximum are components.
     """
     parts = shape(knowledge, window.vital, window.unit)
     identity = summary_id(window.patient, window.vital, window.start)
@@ -211,8 +220,9 @@ def summary(window: Window, knowledge: Knowledge) -> Published:
 
 
 def local_time(at: datetime, utc_offset: str | None) -> str:
-    """``at`` as FHIR dateTime in the wearer's offset; in UTC with Z where that is unknown or beyond
-    FHIR's 14:00.
+    """Return ``at`` as FHIR dateTime in the wearer's offset.
+
+    It is in UTC with Z if the offset is unknown or beyond FHIR's 14:00.
 
     >>> local_time(datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "+02:00")
     '2026-03-02T01:30:00+02:00'
@@ -227,7 +237,10 @@ def local_time(at: datetime, utc_offset: str | None) -> str:
 
 
 def number(text: str) -> msgspec.Raw:
-    """Decimal text as a JSON number with the same digits ("72.0" stays 72.0, "007" becomes 7)."""
+    """Return decimal text as a JSON number with the same digits.
+
+    "72.0" stays 72.0 and "007" becomes 7.
+    """
     sign, digits = ("-", text[1:]) if text[0] == "-" else ("", text)
     if digits[0] == "0" and len(digits) > 1 and digits[1] != ".":
         digits = digits.lstrip("0")
@@ -237,7 +250,7 @@ def number(text: str) -> msgspec.Raw:
 
 @lru_cache(maxsize=64)
 def _instant(at: datetime) -> str:
-    """``issued``: one text for the readings of a message, which share it."""
+    """Return ``issued``, one text for the readings of a message, which share it."""
     return local_time(at, None)
 
 
@@ -266,8 +279,9 @@ def _absent(reason: Absent | None) -> msgspec.Raw:
 
 
 def _can_be_said(reading: Reading, knowledge: Knowledge) -> bool:
-    """Whether there is an Observation that says it: coded, about the patient, and with a value
-    where one must be.
+    """Return whether a reading can be an Observation.
+
+    It must be coded and about the patient, and have a value if its profile requires one.
     """
     row = knowledge.vitals[reading.vital]
     if not row.loinc or not knowledge.signal.never_judged.isdisjoint(reading.flags):
@@ -288,7 +302,7 @@ def _head(reading: Reading, meta: msgspec.Raw | None) -> dict[str, Any]:
 
 
 def _context(body: dict[str, Any], reading: Reading) -> None:
-    """Whose, when, by what device."""
+    """Add the patient, the times and the device."""
     body["subject"] = _reference("Patient", reading.patient)
     body["effectiveDateTime"] = local_time(reading.measured_at, reading.utc_offset)
     body["issued"] = _instant(reading.received_at)
@@ -300,8 +314,9 @@ def _quantity(value: str, unit: str) -> dict[str, Any]:
 
 
 def _questionable(body: dict[str, Any], flags: Sequence[str], knowledge: Knowledge) -> None:
-    """HL7 PHD: a value that the device itself doubts is marked questionable; the text names the
-    device's reasons.
+    """Mark a value that the device itself doubts as questionable (HL7 PHD).
+
+    The text names the device's reasons.
     """
     doubts = ", ".join(
         flag.replace("_", " ") for flag in flags if flag in knowledge.signal.ask_repeat
@@ -311,7 +326,6 @@ def _questionable(body: dict[str, Any], flags: Sequence[str], knowledge: Knowled
 
 
 def _side(vital: str, reading: Reading | None, knowledge: Knowledge) -> dict[str, Any]:
-    """One component of a blood pressure."""
     component: dict[str, Any] = {"code": shape(knowledge, vital, PRESSURE_UNIT).code}
     if reading is None or reading.value is None:
         component["dataAbsentReason"] = _absent(None if reading is None else reading.absent)

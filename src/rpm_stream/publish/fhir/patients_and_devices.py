@@ -1,6 +1,6 @@
 """Patient and Device as FHIR R4 resources, from the registry or from a bare id.
 
-They hold what the service itself knows, no more: the EHR is the master of a person's data.
+They hold only what the service itself knows, because the EHR owns a person's data.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from rpm_stream.ids import fhir_id
 from rpm_stream.records import DeviceEntry, PatientEntry
 
-# Systems of our own ids, so that a resource that we wrote can be told from one that the EHR owns.
+# Systems of the service's own ids, which distinguish its resources from those of the EHR.
 IDENTIFIER_SYSTEMS = {"Patient": "urn:rpm-stream:patient", "Device": "urn:rpm-stream:device"}
 _BIRTH_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
 def identifier(kind: str, text: str) -> dict[str, str]:
-    """The identifier of a "Patient" or "Device" that our records call ``text``."""
+    """Return the identifier of a "Patient" or "Device" that our records call ``text``."""
     return {"system": IDENTIFIER_SYSTEMS[kind], "value": text}
 
 
@@ -27,8 +27,9 @@ def _resource(kind: str, text: str) -> dict[str, Any]:
 
 
 def patient_resource(entry: PatientEntry) -> dict[str, Any]:
-    """The Patient of a registry entry: id, identifier, the displayed name, and the birth date
-    where it is a date.
+    """Return the Patient of a registry entry: id, identifier and displayed name.
+
+    The birth date is included if it is a date.
     """
     resource = _resource("Patient", entry.patient)
     if entry.display:
@@ -39,9 +40,9 @@ def patient_resource(entry: PatientEntry) -> dict[str, Any]:
 
 
 def device_resource(entry: DeviceEntry) -> dict[str, Any]:
-    """The Device of a registry entry: id, identifier, model.
+    """Return the Device of a registry entry: id, identifier and model.
 
-    Who wears it when stands in the Observations.
+    The Observations show who wears it and when.
     """
     resource = _resource("Device", entry.device)
     if entry.model:
@@ -50,7 +51,7 @@ def device_resource(entry: DeviceEntry) -> dict[str, Any]:
 
 
 def _is_date(text: str) -> bool:
-    """Whether ``text`` is a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD of the calendar."""
+    """Return whether ``text`` is a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD of the calendar."""
     if not _BIRTH_DATE.fullmatch(text) or not text.isascii():
         return False
     try:

@@ -1,7 +1,7 @@
-"""What is right in the windows out of which readings are taken back, counted from the topics.
+"""Count from the topics what stays correct in windows from which readings are taken back.
 
-The judge keeps the newest windows only. Who takes readings of an older one back has read the
-topics, and tells it.
+The judge keeps only the newest windows. A command that takes back readings of an older window has
+read the topics, and sends the rest of the window to the judge.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ NEAR_SECONDS = MINUTE // 1_000_000
 
 
 class Remaining:
-    """What else is in the windows of ``wrong``: of every device of the wearer, each reading once.
+    """The remaining content of the windows of ``wrong``, of all devices of the wearer.
 
-    Fill it with what rpm.readings holds, then with what was adopted: the first reading of a window
-    fixes its unit. A measurement that came twice is counted once, and where its first reading is
-    wrong by the other. ``voided``: ids of what was taken back before. It remembers ids and counts
-    of these windows, whatever comes.
+    Each reading counts once. Fill it with what rpm.readings holds, then with adopted readings, as
+    the first reading of a window fixes its unit. A measurement that came twice is counted once. If
+    its first reading is wrong, the other one counts. ``voided`` has the ids of readings that were
+    taken back before. The memory used is bounded by these windows, as only their ids and counts are
+    kept.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Remaining:
 
     @property
     def patients(self) -> frozenset[str]:
-        """Whose windows they are."""
+        """The patients of the windows."""
         return frozenset(patient for patient, *_ in self._places)
 
     def add(self, readings: Iterable[Reading]) -> None:
-        """Count those of one message that are in one of the windows, right, and not counted yet,
-        as the judge would.
+        """Count the readings of one message as the judge would.
+
+        A reading counts if it is in one of the windows, correct, and not counted yet.
         """
         near = [reading for reading in readings if self._is_near(place_of(reading), reading)]
         for reading in sorted(near, key=lambda each: (each.measured_at, each.id)):
@@ -53,8 +55,9 @@ class Remaining:
                     self._counted.add(reading)
 
     def _is_near(self, place: Place, reading: Reading) -> bool:
-        """In one of the windows, or so close to it that something in it may be the same
-        measurement.
+        """Return whether a reading is in one of the windows, or close to one.
+
+        A close reading may be the same measurement as one inside.
         """
         patient, vital, start = place
         passed = reading.measured_at.timestamp() - start
@@ -68,8 +71,9 @@ class Remaining:
         return place in self._places or (patient, vital, start + beside) in self._places
 
     def of(self, wrong: Iterable[Reading]) -> tuple[Window, ...]:
-        """The windows of some of the wrong readings as they are without all of them; none for an
-        empty one.
+        """Return the windows of some of the wrong readings, as they are without all wrong ones.
+
+        An empty window is left out.
         """
         places = dict.fromkeys(place_of(reading) for reading in wrong)
         return tuple(

@@ -1,10 +1,9 @@
-"""Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is
-due.
+"""Fifteen-minute summaries of continuous vitals: a patient's windows, and when one is due.
 
-A window (windows.py) counts how often each value text came, so an hour at 1 Hz is a few hundred
-bytes. It is due when a reading of its vital lies 5 minutes past its end, or by tick; a reading that
-comes late into a kept window makes it due again, under the same id. What a window says depends on
-its readings alone, never on the tick that noticed it, so a replay writes the same bytes.
+A window (windows.py) counts how often each value text occurred, so an hour at 1 Hz is a few hundred
+bytes. It is due when a reading of its vital lies 5 minutes past its end, or by tick. A late reading
+in a kept window makes it due again under the same id. The content of a summary depends only on its
+readings, never on the tick that noticed it, so a replay writes the same bytes.
 """
 
 from __future__ import annotations
@@ -30,14 +29,18 @@ from rpm_stream.records import Reading, Window
 
 GRACE_SECONDS = 300
 KEPT_WINDOWS = 8
-# of one vital's values: a device that never repeats a value must not fill the state
+# for the values of one vital: a device that never repeats a value must not fill the state
 KEPT_BYTES = 6_000
 
 
 class Course(msgspec.Struct):
     """The kept windows of one vital, oldest first.
 
-    Windows before ``floor`` (epoch seconds) are closed for good.
+    Readings of a continuous vital do not become Observations of their own. They are counted into
+    windows of 15 minutes, and each window becomes one summary. A course keeps the newest windows,
+    so that a late reading can still be counted. ``newest`` is the time of the newest reading.
+    Windows before ``floor`` (seconds since 1970) are closed for good, and a reading for them is
+    published singly.
     """
 
     newest: float
@@ -46,18 +49,21 @@ class Course(msgspec.Struct):
 
 
 class Summaries(msgspec.Struct):
-    """State of one patient: a course a vital. Encodes to msgpack and back."""
+    """The windows of one patient, with one ``Course`` for each vital.
+
+    It encodes to msgpack and back.
+    """
 
     patient: str
     courses: dict[str, Course] = {}
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
-    """Put one reading into its window. ``False``: it is too late (or there is no room), publish it
-    singly.
+    """Put one reading into its window.
 
-    The list holds the windows that became due, oldest first; one that was due before comes again,
-    with more in it.
+    Returns ``False`` if it is too late or there is no room, and the caller publishes it singly. The
+    list has the windows that became due, oldest first. A window that was due before comes again
+    with the added reading.
     """
     taken, due = add_all(state, (reading,), knowledge)
     return taken[0], due
@@ -66,8 +72,9 @@ def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool,
 def add_all(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[tuple[bool, ...], list[Window]]:
-    """``add`` for the readings of one message; each due window comes once, with all of them in
-    it.
+    """Call ``add`` for the readings of one message.
+
+    Each due window comes once, with all of them in it.
     """
     due: list[Window] = []
     taken = tuple([_put(state, reading, knowledge, due) for reading in readings])
@@ -77,8 +84,9 @@ def add_all(
 
 
 def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None:
-    """Note that a value which is counted came again, as the same measurement: it is not counted,
-    and where one of the two is taken back the other keeps the place.
+    """Note that a counted value came again as the same measurement.
+
+    It is not counted. If one of the two is taken back, the other keeps the place.
     """
     window = _kept(state, reading)
     if window is not None and reading.value is not None:
@@ -89,9 +97,9 @@ def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None
 
 
 def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> bool:
-    """Undo ``note_again``: the reading is wrong, or to be counted by itself.
+    """Undo ``note_again`` for a reading that is wrong or to be counted by itself.
 
-    Whether there was one of its value.
+    Returns whether there was one with its value.
     """
     window = _kept(state, reading)
     if window is None or reading.value is None:
@@ -110,7 +118,7 @@ def _kept(state: Summaries, reading: Reading) -> Bin | None:
 
 
 def _drop(window: Bin, counts: dict[str, int], text: str) -> bool:
-    """Count one less; whether there was one."""
+    """Count one less, and return whether there was one."""
     count = counts.get(text, 0)
     if count > 1:
         counts[text] = count - 1
@@ -123,9 +131,11 @@ def _drop(window: Bin, counts: dict[str, int], text: str) -> bool:
 def take_out(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[list[Window], list[Window], list[Reading]]:
-    """Take wrong readings out again: the windows that change by it and were published, those that
-    are in error as a whole (no longer kept, or nothing else in them; made of the wrong readings
-    alone), and the readings that no window had taken.
+    """Take wrong readings out again.
+
+    Returns three lists. The first has published windows that change. The second has windows that
+    are in error as a whole, made of the wrong readings alone: those no longer kept and those
+    without any other content. The third has the readings that no window had taken.
     """
     lost = Counted(knowledge)
     untaken = []
@@ -148,8 +158,9 @@ def take_out(
 
 
 def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
-    """Count one reading less, of a value that came again as the same measurement that; whether
-    it had such a value.
+    """Count one reading less, and return whether the window had its value.
+
+    If a value came again as the same measurement, that copy is removed first.
     """
     text = (
         None
@@ -167,9 +178,7 @@ def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
 
 
 def tick(state: Summaries, now: datetime) -> list[Window]:
-    """The windows whose end lies 5 minutes before ``now`` and that say something not yet
-    published.
-    """
+    """Return unpublished windows whose end is at least 5 minutes before ``now``."""
     at = now.timestamp()
     return [
         window
@@ -179,7 +188,7 @@ def tick(state: Summaries, now: datetime) -> list[Window]:
 
 
 def close(state: Summaries) -> list[Window]:
-    """At the end of a replay: every window that says something not yet published, due or not."""
+    """Return every unpublished window at the end of a replay, due or not."""
     return [
         window
         for vital, course in state.courses.items()
@@ -188,10 +197,10 @@ def close(state: Summaries) -> list[Window]:
 
 
 def shed(state: Summaries, vitals: Iterable[str], most: int) -> list[Window]:
-    """Close all windows of these vitals but the ``most`` newest: those that still have to speak,
-    oldest first.
+    """Close all windows of these vitals except for the ``most`` newest.
 
-    A reading that comes for a closed one is published singly.
+    Returns the unpublished ones, oldest first. A later reading for a closed window is published
+    singly.
     """
     due: list[Window] = []
     for vital in vitals:
@@ -202,8 +211,9 @@ def shed(state: Summaries, vitals: Iterable[str], most: int) -> list[Window]:
 
 
 def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Window]) -> bool:
-    """Count one reading; windows that must go to make room are appended to ``due`` if they still
-    have to speak.
+    """Count one reading, and return whether its window had room.
+
+    Windows that must close to make room are appended to ``due`` if they are unpublished.
     """
     if reading.value is None:
         return False
@@ -230,8 +240,9 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
 
 
 def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
-    """The window that begins at ``start``, opened if need be; ``None`` where it would be the
-    first to go.
+    """Return the window that begins at ``start``, opened if needed.
+
+    Returns ``None`` if it would be the first to close.
     """
     place = len(course.bins)
     while place and course.bins[place - 1].start >= start:
@@ -246,8 +257,9 @@ def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowled
 
 
 def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> None:
-    """Close the oldest windows while there are too many, or too many values in them; the newest
-    always stays.
+    """Close the oldest windows while there are too many, or too many values in them.
+
+    The newest window always stays.
     """
     size = sum(window.size for window in course.bins)
     while len(course.bins) > 1 and (len(course.bins) > KEPT_WINDOWS or size > KEPT_BYTES):
@@ -263,7 +275,7 @@ def _close_oldest(patient: str, vital: str, course: Course, due: list[Window]) -
 
 
 def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
-    """Windows with something new that are due at ``at``, or were published before.
+    """Return windows with something new that are due at ``at``, or were published before.
 
     Marks them as published.
     """

@@ -1,3 +1,1 @@
-"""What is usual for this person: when detectors learn, and what they say, vital by vital and
-together.
-"""
+"""What is usual for a person: when detectors learn and what they report, by vital and for all."""

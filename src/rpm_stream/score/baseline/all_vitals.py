@@ -1,4 +1,4 @@
-"""All vitals of a patient together: an unusual combination, on fresh and complete vectors alone."""
+"""All vitals of a patient together: unusual combinations in fresh and complete vectors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.marks import emits
 from rpm_stream.score.memory.state import ScoreState
 
-GROUP = "vital_signs"  # of the multi-vital detector
+GROUP = "vital_signs"  # the group of the detector of several vitals
 NAME = HalfSpaceTrees.name
-TOLD = 3  # vitals in the words, at most,
-# and of those only with so much of the first one's share: the second is always told
+TOLD = 3  # most vitals that a text names
+# The third vital is named only if it has this part of the first one's share. The second always is.
 TOLD_FROM = 0.25
 
 
 class Combined:
-    """What the detector of all vitals says, bound to the knowledge."""
+    """The detector of all vitals, bound to the knowledge."""
 
     def __init__(
         self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
@@ -37,7 +37,7 @@ class Combined:
     def look(
         self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
     ) -> tuple[Score | None, Finding | None]:
-        """Score one instant, then learn it, where every vital is known and fresh."""
+        """Score one instant, then learn it, if every vital is known and fresh."""
         readings = self._runner.complete(state, instant)
         if readings is None:
             return None, None
@@ -68,7 +68,10 @@ class Combined:
         parts: Mapping[str, float],
         readings: Sequence[Reading],
     ) -> Score:
-        """``readings``: the one that gives the id, then those of the vector."""
+        """The record of a score.
+
+        ``readings`` are the one that gives the id, then those of the vector.
+        """
         first = readings[0]
         return Score(
             id=deterministic_id("score", detector.name, first.id),

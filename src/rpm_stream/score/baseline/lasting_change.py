@@ -1,12 +1,13 @@
-"""A vital that has changed for days: said once as a low finding, and learned anew where learning
-had been paused.
+"""A vital that has changed for days.
 
-The adaptive window (``detectors/drift.py``) says when a vital changed; a day and a night are two
-such changes. *Lasting* is one after which the level, a mean over about a day, is still
-``least_steps`` of the vital's resolution away when ``lasts_hours`` are over. Without the level,
-drawn pulses that swing by 8 between day and night gave 0.6 false changes a person and week. Window
-and level take what the personal detector learns and nothing else: what is flagged as deterioration
-does not enter them either, before the pause is over or a person has called it the new normal (law
+Such a change is reported once, as a low finding. Where learning was paused, the detector learns the
+new usual value. The adaptive window (``detectors/drift.py``) finds when a vital changed, and a day
+and a night are two such changes. A change is *lasting* if the level, a mean over about a day, is
+still ``least_steps`` of the vital's resolution away after ``lasts_hours``. Without the level, drawn
+pulses that swing by 8 between day and night gave 0.6 false changes a person and week.
+
+Window and level take exactly what the personal detector learns. What is flagged as deterioration
+does not enter them either, until the pause is over or a person has declared it the new normal (law
 5).
 """
 
@@ -29,24 +30,31 @@ from rpm_stream.score.memory.state import Course, Level, ScoreState
 MEMBER: Final = f"detector:{Drift.name}:"
 DAY: Final = timedelta(days=1)
 MOST_WEIGHT: Final = 0.25
-"""Of one value in the level, where values are hours apart: a level of single values would be no
-level.
+"""Most weight of one value in the level, where values are hours apart.
+
+With more, the level would follow single values.
 """
 
 SETTLED: Final = 4
-"""Values after which the level has gone two thirds of the way, so that a change which is not one
-can be dropped.
+"""Values after which the level has gone two thirds of the way to a new value.
+
+From then on a change that did not last can be dropped.
 """
 
 KEPT: Final = 12
-"""Levels that are remembered, a day and ``SETTLED`` values apart: the window finds a change of a
-vital that is measured a few times a day only a week or two later, and by then the level is the new
-one."""
+"""Levels that are kept, a day and ``SETTLED`` values apart.
+
+If a vital is measured a few times a day, the window finds a change only a week or two later. By
+then the present level is the new one, so the level before must be looked up.
+"""
 
 RELEARNED: Final = 40
-"""Values of a level that was kept out for days, after which the window knows it better than a
-detector that forgets: after a shift of six spreads the Gaussian's usual lies 9 % off after 60
-values and its spread is three times too wide; the window after 40 is right and twice too wide."""
+"""Learned values of a level that was kept out for days, before the usual is taken from the window.
+
+From then on the window is better than a detector that forgets. After a shift of six spreads the
+usual value of the Gaussian is 9 % off after 60 values, and its spread is three times too wide. The
+window is right after 40 values, with a spread twice too wide.
+"""
 
 
 class Lasting:
@@ -68,8 +76,9 @@ class Lasting:
         }
 
     def listed(self, state: ScoreState, reading: Reading, paused: Paused) -> None:
-        """Whether a change that was told has been seen long enough; what else is open does not
-        wait for it.
+        """Note whether a change that was reported has been listed long enough.
+
+        A change does not hold up other members of its alert: if there are any, it is calm at once.
         """
         vital = reading.vital
         at = reading.measured_at
@@ -87,8 +96,10 @@ class Lasting:
         looked: Looked,
         paused: Paused,
     ) -> tuple[Finding | None, tuple[float, float] | None]:
-        """Take what was learned into the window: a change that has lasted, and the usual to
-        learn anew, if there is.
+        """Add what was learned to the window.
+
+        Return a finding for a change that has lasted, and the usual value and spread that the
+        detector shall begin again with. Either may be None.
         """
         vital = reading.vital
         at = reading.measured_at
@@ -104,7 +115,7 @@ class Lasting:
             course = state.courses[vital] = Course(began=at, level=Level(at, 0, x), levels=[])
         cut = window.take(x)
         live.touched[key] = window
-        if window.width <= before:  # some of it is gone: what is left began later
+        if window.width <= before:  # a part was cut off, so what is left began later
             course.began = at - (at - course.began) / before * (window.width - 1)
         if cut is not None and window.warm:
             self._begin(course, looked)
@@ -117,8 +128,9 @@ class Lasting:
         return finding, window.expected()[vital]
 
     def _begin(self, course: Course, looked: Looked) -> None:
-        """A change begins where the window was cut; one that had been kept out, where its
-        flagged values began.
+        """Begin a change at the time at which the window was cut.
+
+        A change that was kept out begins with its first flagged value.
         """
         if course.since is None:
             since = course.began if looked.in_spite_of is None else looked.in_spite_of.since
@@ -177,8 +189,9 @@ class Lasting:
 
 
 def _move(course: Course, learned: int, at: datetime, x: float) -> None:
-    """Take a value into the level: each weighs alike on the first day, then by the time since
-    the last one.
+    """Add a value to the level.
+
+    On the first day all values weigh alike, and later each by the time since the last one.
     """
     level = course.level
     levels = course.levels
@@ -191,5 +204,5 @@ def _move(course: Course, learned: int, at: datetime, x: float) -> None:
 
 
 def _resumed(course: Course, looked: Looked) -> int:
-    """Values learned since a flagged one was learned, the pause being over; 0 where none was."""
+    """Count values since a flagged one was learned after its pause, or 0 if none was."""
     return course.resumed + 1 if course.resumed or looked.in_spite_of is not None else 0

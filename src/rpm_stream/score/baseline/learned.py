@@ -1,10 +1,9 @@
 """All learned detectors over one instant of one patient: what is unusual for this person.
 
-Loops over the rows of what runs (``detectors/entries.py``). Each value is scored, then learned
-(``learning.py`` says when). A late reading is scored against the present state and not learned.
-What a live row says of one vital is the matter of ``one_vital.py``, of all together of
-``all_vitals.py``, what has changed for days of ``lasting_change.py``; what only is tried, of
-``shadow.py``.
+The class loops over the rows that run (``detectors/entries.py``). Each value is scored, then
+learned (``learning.py`` decides when). A late reading is scored against the present state and not
+learned. ``one_vital.py`` reports on one vital by a live row, ``all_vitals.py`` on all together,
+``lasting_change.py`` on changes that last for days, and ``shadow.py`` on rows that are only tried.
 """
 
 from __future__ import annotations
@@ -58,8 +57,9 @@ class Learned:
         late: Collection[str],
         paused: Paused,
     ) -> Iterator[Outcome]:
-        """What each detector says of the readings of one instant; ``late``: ids of those that
-        came late.
+        """Yield what each detector finds in the readings of one instant.
+
+        ``late`` has the ids of those that came late.
         """
         if not live.of:
             self._drop_strangers(state)
@@ -83,9 +83,7 @@ class Learned:
                 yield shadow.together(state, live, readings, paused), None
 
     def _drop_strangers(self, state: ScoreState) -> None:
-        """Drop what is stored of rows in shadow that the table does not have any more: there is
-        no room for it.
-        """
+        """Drop what is stored of shadow rows that are no longer in the table, to save room."""
         for stored in (state.detectors, state.learned_at, state.emitted):
             for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
                 del stored[key]

@@ -1,9 +1,9 @@
-"""When a detector learns, and what all of them share: the live objects of a patient, numbers, runs
-of flagged values.
+"""When a detector learns, and what all detectors share.
 
-Learning of a vital pauses while its values are flagged or its episode is open, at most
-``learn_for_hours`` of measured time or until a person says that it is the new normal: deterioration
-is not learned as normal, and a lasting shift is not locked out for ever (law 5).
+Shared are the live objects of a patient, numbers, and runs of flagged values. Learning of a vital
+pauses while its values are flagged or its episode is open. The pause lasts at most
+``learn_for_hours`` of measured time, or until a person declares the values the new normal. In this
+way deterioration is not learned as normal, and a lasting shift is not locked out for ever (law 5).
 """
 
 from __future__ import annotations
@@ -20,28 +20,32 @@ from rpm_stream.score.memory.marks import note_calm
 from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 LEARN_EVERY: Final = timedelta(minutes=15)
-"""Once warm: at 1 Hz the "usual" would else be the last minutes, not the last days."""
+"""How often a warm detector learns.
+
+At 1 Hz the usual value would otherwise be that of the last minutes, not of the last days.
+"""
 
 MOST_NUMBERS: Final = 50_000
 
 
 class Paused(Record, frozen=True, kw_only=True):
-    """Since when (measured) an episode is open, by group: its vitals do not learn.
+    """The groups whose vitals do not learn, because an episode of theirs is open.
 
-    ``accepted``: up to when a person has called a group's values the new normal: what began before
-    then pauses nothing and is not told again.
+    ``since`` is when (measured) the episode of a group began. ``accepted`` is up to when a person
+    has declared the values of a group the new normal. What began before then pauses nothing and is
+    not reported again.
     """
 
     since: Mapping[str, datetime]
     accepted: Mapping[str, datetime] = {}
 
     def is_accepted(self, since: datetime | None, group: str) -> bool:
-        """Whether what began then is part of the new normal."""
+        """Whether what began at ``since`` is part of the new normal."""
         accepted = self.accepted.get(group)
         return since is not None and accepted is not None and since <= accepted
 
     def open_since(self, run: FlagRun | None, group: str) -> datetime | None:
-        """When the first of what keeps the group's vitals from learning began."""
+        """When the first of the group's pauses began, or None if nothing pauses its learning."""
         begun = (run.since if run else None, self.since.get(group))
         return min(
             (moment for moment in begun if moment and not self.is_accepted(moment, group)),
@@ -50,10 +54,10 @@ class Paused(Record, frozen=True, kw_only=True):
 
 
 class LiveDetectors:
-    """The detectors of one patient as objects, restored when first needed, and those that have
-    learned since.
+    """The detectors of one patient as objects.
 
-    Both by their name in the state.
+    ``of`` has those that were restored so far, and ``touched`` those that have learned since they
+    were last stored. Both are by name in the state.
     """
 
     def __init__(self) -> None:
@@ -61,14 +65,14 @@ class LiveDetectors:
         self.touched: dict[str, Detector] = {}
 
     def store(self, state: ScoreState) -> None:
-        """Seal what has learned since the last time into the state."""
+        """Seal the detectors that have learned since the last call into the state."""
         for name, detector in self.touched.items():
             state.detectors[name] = detector.to_state()
         self.touched.clear()
 
 
 class Numbers:
-    """Readings as numbers in the vital's own unit, as a detector takes them."""
+    """Readings as numbers in the vital's own unit, which is what a detector takes."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
@@ -79,7 +83,7 @@ class Numbers:
         }
 
     def of(self, reading: Reading) -> float:
-        """The reading's value, which must be there."""
+        """The number of a reading, which must have a value."""
         assert reading.value is not None
         key = (reading.vital, reading.value, reading.unit)
         number = self._known.get(key)
@@ -93,7 +97,7 @@ class Numbers:
 
 
 def flag_run(state: ScoreState, name: str, at: datetime, flagged: bool) -> FlagRun | None:
-    """Carry on or end the run of values that a detector flagged."""
+    """Continue or end the run of values that a detector flagged."""
     note_calm(state, f"detector:{name}", at, not flagged)
     if not flagged:
         state.runs.pop(name, None)
@@ -106,12 +110,15 @@ def flag_run(state: ScoreState, name: str, at: datetime, flagged: bool) -> FlagR
 
 
 def is_sustained(run: FlagRun, at: datetime, count: int, minutes: int) -> bool:
-    """Whether a run is long enough to be told."""
+    """Whether a run is long enough to be reported."""
     return run.count >= count and at - run.since >= timedelta(minutes=minutes)
 
 
 def is_time_to_learn(state: ScoreState, name: str, at: datetime, warm: bool) -> bool:
-    """Whether a value is learned: once warm not the second after another. Notes it if so."""
+    """Whether a value is to be learned, and note its time if so.
+
+    A warm detector does not learn each second.
+    """
     last = state.learned_at.get(name)
     if warm and last is not None and at - last < LEARN_EVERY:
         return False

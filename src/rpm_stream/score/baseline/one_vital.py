@@ -1,6 +1,4 @@
-"""One vital at a time against this person's usual: a score a reading, and a low finding where it
-lasts.
-"""
+"""One vital against this person's usual: a score a reading, and a low finding if it lasts."""
 
 from __future__ import annotations
 
@@ -16,9 +14,10 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 
 class Looked(Record, frozen=True, kw_only=True):
-    """What one reading was to the detector.
+    """The result of one reading.
 
-    ``learned``; ``in_spite_of``: the run of flagged values, then.
+    ``learned`` is true if the detector learned it. ``in_spite_of`` is the run of flagged values
+    that did not prevent that, if there is one.
     """
 
     score: Score | None = None
@@ -31,7 +30,7 @@ NOTHING = Looked()
 
 
 class Personal:
-    """What the detector of one vital says, bound to the knowledge."""
+    """The detector of one vital, bound to the knowledge."""
 
     def __init__(
         self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
@@ -48,7 +47,7 @@ class Personal:
     def look(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
     ) -> Looked:
-        """Score one reading, then learn it unless it came late or something is going on."""
+        """Score one reading, then learn it unless it came late or learning is paused."""
         vital = reading.vital
         key = self._keys.get(vital)
         if key is None or reading.value is None:
@@ -73,9 +72,7 @@ class Personal:
         )
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:
-        """Begin again around a usual value and spread, where the detector would take long to
-        forget the old one.
-        """
+        """Begin again around a usual value and spread, if the detector would be slow to forget."""
         if self._kind.around is not None:
             live.of[vital] = live.touched[vital] = self._kind.around(
                 self._numbers.features[vital], usual

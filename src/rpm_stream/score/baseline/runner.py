@@ -1,8 +1,8 @@
-"""Runs one row of the table of detectors: restores, scores, keeps the run of flagged values, learns
-when it is time.
+"""Runs one row of the table of detectors.
 
-Prequential: what is asked is scored, the caller says what it means, then it is learned
-(``learning.py`` says when).
+It restores the detector, scores, keeps the run of flagged values, and learns when it is time. The
+order is prequential: a value is scored, the caller evaluates the score, and then the value is
+learned (``learning.py`` decides when).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 
 class Asked(msgspec.Struct, gc=False):
-    """What a detector is asked: which (``key``, its name in the state), of what, when, and what
-    pauses its learning.
+    """A question to a detector and its answer.
 
-    ``answer`` fills in the rest. ``is_news``: a run of flagged values that nobody has called the
-    new normal.
+    The question is the detector (``key``, its name in the state), the vector, the time, and what
+    pauses its learning. ``Runner.answer`` fills in the rest. ``is_news`` is true for a run of
+    flagged values that no person has declared the new normal.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Asked(msgspec.Struct, gc=False):
 
 
 class Runner:
-    """One row, bound to how long learning pauses."""
+    """One row of the table, bound to the length of the learning pause."""
 
     def __init__(self, entry: Entry, pause: timedelta) -> None:
         self.entry = entry
@@ -62,9 +62,7 @@ class Runner:
         self._fresh = timedelta(minutes=entry.fresh_for_minutes)
 
     def detector(self, state: ScoreState, live: LiveDetectors, key: str) -> Detector:
-        """Return the live detector of that name; a new one where what was learned cannot be
-        read.
-        """
+        """Return the live detector of that name, or a new one where its state cannot be read."""
         detector = live.of.get(key)
         if detector is None:
             features = self._features[key]
@@ -75,21 +73,22 @@ class Runner:
                     if stored
                     else self.entry.kind.fresh(features)
                 )
-            except StateError:  # learned under other settings; the state itself was checked
+            except StateError:  # learned under other settings, as the state itself was checked
                 detector = self.entry.kind.fresh(features)
             live.of[key] = detector
         return detector
 
     def answer(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> Detector | None:
-        """Score what is asked and carry on the run of flagged values; None where the detector
-        has no answer.
+        """Score the question and update the run of flagged values.
+
+        Return None where the detector has no score.
         """
         detector = live.of.get(asked.key)
         if detector is None:
             detector = self.detector(state, live, asked.key)
         try:
             asked.score = score = detector.score_one(asked.x)
-        except ValueError:  # zero: no logarithm, and no body; the limits have judged it
+        except ValueError:  # a zero has no logarithm, and the limits have judged it
             return None
         asked.warm = warm = detector.warm
         asked.flagged = flagged = warm and score >= self._threshold
@@ -100,8 +99,9 @@ class Runner:
         return detector
 
     def learn(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> bool:
-        """Learn what was asked, unless it came late or something is going on; whether it was
-        learned.
+        """Learn the vector of the question, unless it came late or learning is paused.
+
+        Return whether it was learned.
         """
         if asked.late:
             return False
@@ -117,8 +117,9 @@ class Runner:
         return True
 
     def complete(self, state: ScoreState, instant: Sequence[Reading]) -> dict[str, Reading] | None:
-        """Return the newest reading of each feature, if all are fresh and this instant brought
-        one of them.
+        """Return the newest reading of each feature, or None.
+
+        All must be fresh, and at least one must be of this instant.
         """
         if not any(reading.vital in self._watched for reading in instant):
             return None

@@ -1,6 +1,4 @@
-"""Detectors that are only tried: their scores are written and counted, and none becomes a
-finding.
-"""
+"""Detectors that are only tried: their scores are written and counted, and none raises an alert."""
 
 from __future__ import annotations
 
@@ -15,11 +13,11 @@ from rpm_stream.score.detectors.protocol import Vector
 from rpm_stream.score.memory.marks import emits
 from rpm_stream.score.memory.state import ScoreState
 
-GROUP = "vital_signs"  # whose open episode pauses the learning of several vitals together
+GROUP = "vital_signs"  # its open episode pauses the learning of several vitals together
 
 
 class Shadow:
-    """One row of the table in shadow, bound to the knowledge."""
+    """One shadow row of the table, bound to the knowledge."""
 
     def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers) -> None:
         self._runner = runner
@@ -30,7 +28,7 @@ class Shadow:
     def one(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
     ) -> Score | None:
-        """Score one reading of one of its vitals, then learn it."""
+        """Score one reading of one of the row's vitals, then learn it."""
         key = self._runner.keys.get(reading.vital)
         if key is None or reading.value is None:
             return None
@@ -41,7 +39,7 @@ class Shadow:
     def together(
         self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
     ) -> Score | None:
-        """Score one moment at which all its vitals are fresh, then learn it."""
+        """Score one moment at which all vitals of the row are fresh, then learn it."""
         readings = self._runner.complete(state, instant)
         if readings is None:
             return None
@@ -53,7 +51,7 @@ class Shadow:
         self, state: ScoreState, live: LiveDetectors, asked: Asked, readings: Sequence[Reading]
     ) -> Score | None:
         record = None
-        # River has no score for it: it may still learn
+        # River has no score for the vector, but may still learn it
         if self._runner.answer(state, live, asked) is None:
             asked.warm = live.of[asked.key].warm
         elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
@@ -65,7 +63,10 @@ class Shadow:
         return record
 
     def _record(self, readings: Sequence[Reading], score: float) -> Score:
-        """``readings``: the one that gives the id, then those of the vector."""
+        """The record of a score.
+
+        ``readings`` are the one that gives the id, then those of the vector.
+        """
         first = readings[0]
         of_each = self._entry.is_of_each
         return Score(

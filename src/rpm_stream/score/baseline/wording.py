@@ -1,10 +1,9 @@
-"""What a detector found, in words that a nurse reads: the value, how far it is from this person's
-usual, the unit.
+"""The texts of a detector's findings: the value, its distance from usual, and the unit.
 
-Values are said in the unit in which they were sensed, with the digits that mean something in it
-(the vital's resolution): a pulse as ``72``, a temperature as ``38.6``. The distance is that of the
-two numbers as shown, so that a reader's own sum comes out. The registry knows nobody's sex: "this
-person's" fits all.
+A nurse reads them. Values are in the unit in which they were sensed, with the digits that mean
+something in it (the vital's resolution): a pulse as ``72``, a temperature as ``38.6``. The distance
+is that of the two numbers as shown, so that a reader who subtracts them gets the same. The registry
+has no sex of a person, so the texts use "this person's".
 """
 
 from __future__ import annotations
@@ -20,14 +19,16 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.text import decimals_of, plain_unit, plain_value
 
-SHOWN_IN = {"kg/L": "mg/dL", "g": "kg"}  # how devices send what nobody reads so
+SHOWN_IN = {"kg/L": "mg/dL", "g": "kg"}  # units that devices send and people do not read
 TENTH = Decimal("0.1")
 RATES = ("/min", "{beats}/min", "{breaths}/min")
 
 
 class Scale(Record, frozen=True, kw_only=True):
-    """How a vital is said: its name, the unit that it is shown in and how that is written, and
-    the last digit.
+    """How a vital is shown.
+
+    ``plain`` is its name, ``unit`` the unit that it is shown in, ``written`` the text of the unit,
+    and ``step`` the last digit.
     """
 
     plain: str
@@ -40,12 +41,12 @@ class Scale(Record, frozen=True, kw_only=True):
         return value.quantize(self.step, ROUND_HALF_UP)
 
     def finer(self) -> Scale:
-        """With one digit more, for what is small beside the values."""
+        """The scale with one more digit, for a number that is small compared with the values."""
         return msgspec.structs.replace(self, step=self.step.scaleb(-1))
 
 
 class UsualWords:
-    """Words for what is unusual, bound to the knowledge table."""
+    """Texts for what is unusual, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
@@ -67,8 +68,9 @@ class UsualWords:
         )
 
     def scale(self, reading: Reading) -> Scale:
-        """How a reading's vital is said in the unit that it came in; with a tenth where the
-        value itself has one.
+        """How a reading's vital is shown in the unit of the reading.
+
+        It has a tenth where the value itself has a decimal.
         """
         known = self._scale(reading.vital, reading.unit)
         if (
@@ -90,22 +92,27 @@ class UsualWords:
         return scale.shown(self._knowledge.convert(Decimal(number), own, scale.unit) - zero)
 
     def said(self, reading: Reading) -> str:
-        """``weight 181.4 lb``: the value as it was sent, but where nobody reads its unit."""
+        """The value in words: ``weight 181.4 lb``.
+
+        It is as it was sent, except where people do not read its unit.
+        """
         scale = self._scale(reading.vital, reading.unit)
         if reading.value is None or scale.unit == reading.unit:
             return plain_value(reading)
         return f"{reading.vital.replace('_', ' ')} {self.own(scale, reading)}{scale.written}"
 
     def own(self, scale: Scale, reading: Reading) -> Decimal:
-        """The reading's value, which must be there, as it is shown on a scale."""
+        """The value of a reading, which must be there, as it is shown on a scale."""
         assert reading.value is not None
         return scale.shown(
             self._knowledge.convert(Decimal(reading.value), reading.unit, scale.unit)
         )
 
     def value(self, reading: Reading, usual: float) -> str:
-        """``breathing 26/min, 7 above this person's usual of 19``; ``usual`` in the vital's own
-        unit.
+        """A value and its distance from usual.
+
+        For example ``breathing 26/min, 7 above this person's usual of 19``. ``usual`` is in the
+        vital's own unit.
         """
         scale = self._scale(reading.vital, reading.unit)
         value = self.own(scale, reading)
@@ -119,12 +126,14 @@ class UsualWords:
         )
 
     def together(self, parts: Iterable[tuple[Reading, float]]) -> str:
-        """The same of several vitals, the one that says most first."""
+        """The same for several vitals, in the order of ``parts``."""
         return "; ".join(self.value(reading, usual) for reading, usual in parts)
 
     def lasting(self, reading: Reading, levels: tuple[float, float], lasts: timedelta) -> str:
-        """``pulse has been about 8/min higher than this person's usual of 72 for about 3 days``;
-        before and now.
+        """A lasting change in words.
+
+        For example ``pulse has been about 8/min higher than this person's usual of 72 for about 3
+        days``. ``levels`` are those before and now.
         """
         scale = self._scale(reading.vital, reading.unit)
         before, now = levels

@@ -1,1 +1,1 @@
-"""The detectors: one a file, listed in ``table.py``."""
+"""The detectors, one a file, listed in ``table.py``."""

@@ -1,13 +1,12 @@
-"""A detector's state as sealed bytes (``rpm_stream.envelope``): whose it is, checked before
-anything is restored.
+"""A detector's state as sealed bytes (``rpm_stream.envelope``), checked before it is restored.
 
-The versions in the envelope name the detector, its version, River's version (its random trees are
-ours only as long as River builds the same ones) and the CRC-32 of the settings that the payload was
-learned under. River never sees a byte that did not pass: on bad bytes its own restore raises a
-BaseException, which no ``except Exception`` stops.
+The versions in the envelope name the detector, its version, River's version, and the CRC-32 of the
+settings that the payload was learned under. River's version counts because River builds the random
+trees, and another version may build others. River never sees a byte that did not pass the checks.
+On bad bytes its own restore raises a BaseException, which no ``except Exception`` stops.
 
 Layout 1 had an envelope of its own: ``1 u8 | length u8 | label | settings u32 | payload | crc
-u32``. It is still read.
+u32``. It can still be read.
 """
 
 from __future__ import annotations
@@ -25,18 +24,19 @@ __all__ = ["RIVERS", "Stamp", "StateError", "opened", "readable_rivers", "seal",
 LAYOUT: Final = 2
 FIRST_LAYOUT: Final = 1
 RIVERS: Final = frozenset({"0.26.1"})
-"""Versions of River that build the same trees, as tests/score/detectors/test_codec.py holds.
+"""Versions of River that build the same trees, checked by tests/score/detectors/test_codec.py.
 
-What was written under one of them is read under another. Between versions that are not listed
-nothing is read.
+A state that was written under one of them can be read under another. States of versions that are
+not listed can only be read under the same version.
 """
 _HEAD: Final = struct.Struct(">BB")
 _WORD: Final = struct.Struct(">I")
 
 
 class Stamp(Record, frozen=True, kw_only=True):
-    """Whose state it is: detector, its version, and its settings as text (any text that changes
-    with them).
+    """The owner of a state: a detector, its version and its settings.
+
+    ``settings`` is any text that changes whenever the settings change.
     """
 
     detector: str
@@ -45,7 +45,7 @@ class Stamp(Record, frozen=True, kw_only=True):
 
 
 def readable_rivers() -> frozenset[str]:
-    """Return the versions of River whose states may be read under the one that runs."""
+    """Return the versions of River whose states may be read under the running version."""
     return RIVERS if river_version in RIVERS else frozenset({river_version})
 
 
@@ -58,14 +58,14 @@ def _settings(stamp: Stamp) -> bytes:
 
 
 def seal(stamp: Stamp, payload: bytes) -> bytes:
-    """Wrap ``payload``; adds 40 to 55 bytes."""
+    """Wrap ``payload`` in an envelope, which adds 40 to 55 bytes."""
     return enclose(payload, _label(stamp, river_version) + _settings(stamp), LAYOUT)
 
 
 def opened(stamps: tuple[Stamp, ...], data: bytes) -> tuple[Stamp, bytes]:
     """Return the one of ``stamps`` that sealed ``data``, and the payload.
 
-    Raises StateError and nothing else.
+    Raises StateError and no other exception.
     """
     label, settings, payload = _first(data) if data[:1] == b"\x01" else _present(data)
     for stamp in stamps:
@@ -73,29 +73,30 @@ def opened(stamps: tuple[Stamp, ...], data: bytes) -> tuple[Stamp, bytes]:
             if settings != _settings(stamp):
                 raise StateError("learned under other settings")
             return stamp, payload
-    raise StateError("another detector, or another version of it or of River")
+    raise StateError("written by another detector, or by another version of it or of River")
 
 
 def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
-    """Return a payload of ``size`` bytes (None: the caller knows), or raise StateError and
-    nothing else.
+    """Return a payload of ``size`` bytes, or raise StateError and no other exception.
+
+    ``size`` is None if the caller checks the size itself.
     """
     _, payload = opened((stamp,), data)
     if size is not None and len(payload) != size:
-        raise StateError("payload of a wrong size")
+        raise StateError("the payload has a wrong size")
     return payload
 
 
 def _present(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Label, settings and payload."""
+    """Split an envelope of the present layout into label, settings and payload."""
     sealed = whole(data, (LAYOUT,))
     return sealed.versions[: -_WORD.size], sealed.versions[-_WORD.size :], sealed.body
 
 
 def _first(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """The same of layout 1."""
+    """Split an envelope of layout 1 into label, settings and payload."""
     if len(data) < _HEAD.size + 2 * _WORD.size:
-        raise StateError("too short")
+        raise StateError("the state is too short")
     body = data[: -_WORD.size]
     if _WORD.pack(crc32(body)) != data[-_WORD.size :]:
         raise StateError("its checksum is wrong: it was damaged")

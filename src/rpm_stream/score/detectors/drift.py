@@ -1,25 +1,26 @@
-"""One vital against its own present: a window that ends where the vital last changed for good
-(River's ADWIN).
+"""Detector of one vital that compares it with its own recent values (River's ADWIN).
 
-The adaptive window of Bifet and Gavaldà (SDM 2007). River's ``ADWIN`` does the work: readings in
-buckets of 1, 2, 4 …, and whenever two parts of the window differ in mean by more than chance
-allows, the older part goes. What is added:
+The window holds the readings since the vital last changed for good. It is the adaptive window of
+Bifet and Gavaldà (SDM 2007), and River's ``ADWIN`` does the work. ``ADWIN`` keeps readings in
+buckets of 1, 2, 4 and so on. When two parts of the window differ in mean by more than chance
+allows, it drops the older part. This module adds:
 
-- *state*: River's stands in up to 1.4 kB of its own serialization, which must not be read from a
-  topic that others can write (bad bytes end in a BaseException). Here its numbers are read out,
-  checked, and put back as they were;
-- *bounded*: River's window grows for ever; here the oldest bucket goes beyond ``LONGEST`` readings,
-  so that a change is looked for within days and not within a year;
-- *goes on*: River begins with an empty window after each change; here what is left of the window
-  stays;
-- *scale*: the bound on chance is written for values between 0 and 1. Readings go in as multiples of
-  the vital's resolution: then the term that depends on the scale is small beside the one of the
-  spread, for every vital.
+- *state*: River's own serialization takes up to 1.4 kB and must not be read from a topic that
+  others can write, because bad bytes end in a BaseException. Here the numbers of the window are
+  read out, checked, and put back unchanged.
+- *bound*: River's window grows without end. Here the oldest bucket is dropped beyond ``LONGEST``
+  readings, so a change is looked for within days and not within a year.
+- *continuity*: River begins with an empty window after each change. Here the part that is left
+  stays.
+- *scale*: the bound on chance is written for values between 0 and 1. Readings enter as multiples of
+  the vital's resolution. For every vital the term that depends on the scale is then small beside
+  the term of the spread.
 
-It answers two things: how unusual a reading is (distance from the window's mean in its spreads),
-and that the usual has changed (``update`` and ``drift_detected`` as of every drift detector of
-River; ``take`` says what was cut off). A vital that follows day and night changes twice a day: what
-is a *lasting* change is judged in ``baseline/lasting_change.py``.
+The detector answers two questions. The first is how unusual a reading is: its distance from the
+window's mean in spreads. The second is whether the usual value has changed. ``update`` and
+``drift_detected`` work as in every drift detector of River, and ``take`` returns what was cut off.
+A vital that follows day and night changes twice a day. Whether a change is *lasting* is decided in
+``baseline/lasting_change.py``.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
 >>> detector = Drift(Feature(vital="heart_rate", resolution=2.0))
@@ -53,53 +54,59 @@ from rpm_stream.score.detectors.protocol import (
 )
 
 DELTA: Final = 0.002
-"""Chance of a cut where nothing changed (River's default)."""
+"""Chance of a cut although nothing changed (River's default)."""
 
 EACH: Final = 3
-"""Buckets of one size before the two oldest become one of twice the size.
+"""Buckets of one size before the two oldest are merged into one of twice the size.
 
-River has 5; 3 halves the state.
+River's default is 5. A value of 3 halves the state.
 """
 
 LONGEST: Final = 1020
 """Readings in the window at most: a week and a half at one in 15 minutes."""
 
 ROWS: Final = 9
-"""Sizes of buckets, 1 to 256: with ``EACH`` of each but one of the largest the window would be
-beyond ``LONGEST``.
+"""Number of bucket sizes, 1 to 256.
+
+With ``EACH`` buckets of each size, and one less of the largest, the window would exceed
+``LONGEST``.
 """
 
 SHORTEST: Final = 5
 GRACE: Final = 10
-"""No part of a cut is shorter, and no cut before so many readings (River's defaults)."""
+"""Fewest readings in each part of a cut, and readings before the first cut (River's defaults)."""
 
 ADAPTS_WITHIN: Final = 100
 """Learned readings after which a lasting shift is no longer flagged."""
 
 THRESHOLD: Final = 16.0 / 17.0
-"""Suggested: z = 4, as for the Gaussian detector."""
+"""Suggested threshold: z = 4, as for the Gaussian detector."""
 
 _FIRST_HEAD: Final = struct.Struct(">I8B")
 _HEAD: Final = struct.Struct(f">Idd{ROWS}B")
 _BUCKET: Final = struct.Struct(">dd")
 _TOP: Final = LARGEST * LARGEST * LONGEST
-# River's serialization: parameters, running numbers, rows; of a row its bounds, totals and
-# variances
+# River's serialization: parameters, running numbers and rows. A row has bounds, totals and
+# variances.
 _RIVER_HEAD: Final = struct.Struct("<diQdddddd4iQ")
 _RIVER_ROW: Final = struct.Struct(f"<QQQ{EACH + 1}dQ{EACH + 1}d")
 _RIVER_TAIL: Final = struct.Struct("<diQii")
 
 
 class Cut(Record, frozen=True, kw_only=True):
-    """What was cut off: how many readings, and their mean in the feature's unit."""
+    """The part of a window that was cut off.
+
+    ``readings`` is its number of readings and ``before`` their mean, in the feature's unit.
+    """
 
     readings: int
     before: float
 
 
 class Bucket(Record, frozen=True, kw_only=True, gc=False):
-    """Sum of some readings in resolutions, and the sum of their squared distances from their
-    mean.
+    """The sum of some readings, and the sum of their squared distances from their mean.
+
+    Both are in resolutions.
     """
 
     total: float
@@ -107,11 +114,11 @@ class Bucket(Record, frozen=True, kw_only=True, gc=False):
 
 
 class Window(Record, frozen=True, kw_only=True):
-    """What River's window holds: sum and squared distances of the whole, and the buckets of size
-    2**row, oldest first.
+    """The contents of River's window.
 
-    The two sums follow from the buckets but for the last digits; those are kept, so that a restored
-    window goes on bit by bit as the live one.
+    ``total`` and ``squares`` are the sum and the squared distances of the whole window. ``rows``
+    holds the buckets of size 2**row, oldest first. The two sums follow from the buckets except for
+    the last digits. They are kept so that a restored window continues bit by bit like the live one.
     """
 
     total: float
@@ -120,7 +127,7 @@ class Window(Record, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, rows: tuple[tuple[Bucket, ...], ...]) -> Self:
-        """Return the window of these buckets, its sums taken anew."""
+        """Return the window of these buckets, with sums computed from the buckets."""
         width = 0
         total = 0.0
         squares = 0.0
@@ -135,13 +142,14 @@ class Window(Record, frozen=True, kw_only=True):
 
     @property
     def width(self) -> int:
-        """Readings in it."""
+        """Number of readings in the window."""
         return sum(len(buckets) << row for row, buckets in enumerate(self.rows))
 
 
 class Drift(ADWIN, Detector):
-    """Scores one vital, in the feature's unit, and finds when it changed; state at most 600
-    bytes.
+    """Scores one vital, in the feature's unit, and finds when it changed.
+
+    The state takes at most 600 bytes.
     """
 
     name: ClassVar[str] = "drift"
@@ -164,12 +172,13 @@ class Drift(ADWIN, Detector):
 
     @property
     def count(self) -> int:
-        """Readings learned."""
+        """Number of readings learned."""
         return self._count
 
     def score_one(self, x: Vector) -> float:
-        """Return how unusual the vital is beside the window, 0 to 1: ``z**2 / (1 + z**2)``; 0
-        until warm.
+        """Return how unusual the vital is for the window, 0 to 1: ``z**2 / (1 + z**2)``.
+
+        The score is 0 until warm.
         """
         value = x.get(self._vital)
         if value is None:
@@ -184,14 +193,15 @@ class Drift(ADWIN, Detector):
         return square / (1.0 + square)
 
     def learn_one(self, x: Vector) -> None:
-        """Take the vital into the window."""
+        """Add the vital to the window."""
         value = x.get(self._vital)
         if value is not None:
             self.update(value)
 
     def update(self, x: float) -> None:
-        """Take a value, in the feature's unit, into the window; ``drift_detected`` says whether
-        that cut some off.
+        """Add a value, in the feature's unit, to the window.
+
+        ``drift_detected`` is true afterwards if that cut off a part of the window.
         """
         place = checked(x) / self._resolution
         self._count += 1
@@ -200,7 +210,7 @@ class Drift(ADWIN, Detector):
             self._drop_oldest()
 
     def take(self, x: float) -> Cut | None:
-        """Take a value into the window; return what a change has cut off."""
+        """Add a value to the window and return the part that a change has cut off."""
         width = self.width
         total = self.total
         self.update(x)
@@ -219,7 +229,7 @@ class Drift(ADWIN, Detector):
     def expected(self) -> dict[str, tuple[float, float]]:
         """Return mean and spread of the window, in the vital's unit.
 
-        ValueError before the first reading.
+        Raises ValueError before the first reading.
         """
         if not self._count:
             raise ValueError("nothing learned yet")
@@ -227,7 +237,7 @@ class Drift(ADWIN, Detector):
         return {self._vital: (self.estimation * self._resolution, spread * self._resolution)}
 
     def window(self) -> Window:
-        """Return what River's window holds."""
+        """Return the contents of River's window."""
         data = self._helper.__getstate__()
         head = _RIVER_HEAD.unpack_from(data)
         rows = []
@@ -245,7 +255,7 @@ class Drift(ADWIN, Detector):
     def _put(self, window: Window) -> None:
         """Make River's window hold this one.
 
-        Its numbers were checked: River would end the process on bad ones.
+        The numbers are checked before, because River would end the process on bad ones.
         """
         most = max((row + 1 for row, buckets in enumerate(window.rows) if buckets), default=1)
         head = _RIVER_HEAD.pack(
@@ -272,7 +282,7 @@ class Drift(ADWIN, Detector):
         )
 
     def to_state(self) -> bytes:
-        """Return count, sums, buckets a row and the buckets, sealed."""
+        """Return the count, the sums, the number of buckets in each row and the buckets, sealed."""
         window = self.window()
         rows = (*window.rows, *[()] * (ROWS - len(window.rows)))
         buckets = b"".join(
@@ -283,7 +293,7 @@ class Drift(ADWIN, Detector):
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError.
+        """Restore exactly what ``to_state`` returned, or raise StateError.
 
         Version 1 kept the buckets alone.
         """
@@ -291,7 +301,7 @@ class Drift(ADWIN, Detector):
         stamp, payload = opened((_stamp(feature, Drift.version), _stamp(feature, "1")), data)
         head = _HEAD if stamp.version == Drift.version else _FIRST_HEAD
         if len(payload) < head.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         fields = head.unpack_from(payload)
         lengths = fields[3:] if head is _HEAD else fields[1:]
         rows = _rows(lengths, payload[head.size :])
@@ -317,9 +327,9 @@ def _river_row(buckets: tuple[Bucket, ...]) -> bytes:
 
 
 def _rows(lengths: tuple[int, ...], payload: bytes) -> tuple[tuple[Bucket, ...], ...]:
-    """The buckets of a payload by their size.
+    """Return the buckets of a payload by size.
 
-    Raises StateError for what readings cannot lead to.
+    Raises StateError for buckets that no readings can lead to.
     """
     if max(lengths) > EACH or len(payload) != sum(lengths) * _BUCKET.size:
         raise StateError("buckets do not fit the window")
@@ -333,7 +343,7 @@ def _rows(lengths: tuple[int, ...], payload: bytes) -> tuple[tuple[Bucket, ...],
 
 
 def _is_possible(bucket: Bucket) -> bool:
-    """Whether readings can lead to it; NaN and infinity fail."""
+    """Whether readings can lead to the bucket. NaN and infinity fail."""
     return (
         isfinite(bucket.total)
         and 0.0 < bucket.total <= _TOP
@@ -342,7 +352,7 @@ def _is_possible(bucket: Bucket) -> bool:
 
 
 def _is_near(kept: Window, exact: Window) -> bool:
-    """Whether running sums are those of the buckets but for rounding."""
+    """Whether running sums equal those of the buckets except for rounding."""
     error = 1e-6 * (1.0 + exact.squares + exact.total * exact.total)
     return (
         isclose(kept.total, exact.total, rel_tol=1e-6, abs_tol=1e-6)
@@ -351,7 +361,7 @@ def _is_near(kept: Window, exact: Window) -> bool:
 
 
 def _stamp(feature: Feature, version: str) -> Stamp:
-    # With the resolution: the window is kept in multiples of it.
+    # The settings name the resolution because the window is kept in multiples of it.
     sizes = "8" if version == "1" else f"{ROWS}"
     settings = f"{feature.vital} {feature.resolution!r} delta={DELTA} buckets={EACH},{sizes}"
     return Stamp(detector=Drift.name, version=version, settings=settings)

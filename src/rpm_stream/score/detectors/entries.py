@@ -1,8 +1,7 @@
-"""What runs: one row for each detector of the table ``detectors.toml``, with its inputs, its time
-and its bounds.
+"""The rows of the table ``detectors.toml``: each detector that runs, with its inputs and bounds.
 
-The runner (``baseline/runner.py``) takes a row and does all that is common to detectors;
-``baseline/learned.py`` loops over the rows. A clinic adds a row ``[shadow.NAME]`` and nothing else.
+The runner (``baseline/runner.py``) takes a row and does all that detectors have in common.
+``baseline/learned.py`` loops over the rows. A clinic adds a row ``[shadow.NAME]`` and no code.
 """
 
 from __future__ import annotations
@@ -20,26 +19,34 @@ from rpm_stream.score.detectors.protocol import Detector, Feature, Features
 from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS, Kind
 
 When: TypeAlias = Literal["reading", "learned", "moment"]
-"""With each reading of one of its vitals; with each that the personal detector learned; with each
-moment at which all of its vitals are fresh."""
+"""When a detector runs.
+
+``reading``: with each reading of one of its vitals. ``learned``: with each reading that the
+personal detector has learned. ``moment``: whenever all of its vitals are fresh.
+"""
 
 Mode: TypeAlias = Literal["live", "shadow", "off"]
-"""Its findings become alerts; its scores are written and no more; its states are kept and no
-more.
+"""What becomes of a detector's output.
+
+``live``: its findings become alerts. ``shadow``: its scores are written, but it raises no alert.
+``off``: it does not run, and its states are only kept.
 """
 
 SHADOW: Final = "shadow."
-"""How the names of states begin that belong to rows in shadow."""
+"""Prefix of the names of states that belong to shadow rows."""
 
 PULSE: Final = ("heart_rate", "pulse_rate")
-"""One input of a detector of several vitals, whichever device measured it last."""
+"""The vitals that make up the input ``pulse`` of a detector of several vitals.
+
+The one that was measured last is used.
+"""
 
 
 class Entry(Record, frozen=True, kw_only=True):
-    """A row: which detector, of what, when, and whether what it finds becomes an alert.
+    """A row: a detector, what it watches, when it runs, and whether its findings become alerts.
 
-    ``prefix``: what the names of its states begin with. ``fresh_for_minutes``: of the vitals of a
-    moment.
+    ``prefix`` is the prefix of the names of its states. ``fresh_for_minutes`` is how long the
+    vitals of a moment count as fresh.
     """
 
     name: str
@@ -57,11 +64,11 @@ class Entry(Record, frozen=True, kw_only=True):
         return self.when != "moment"
 
     def key(self, vital: str) -> str:
-        """Return the name of a state: of a vital's detector, or of the one of all."""
+        """Return the name of a state: that of a vital's detector, or that of the single one."""
         return f"{self.prefix}{vital}" if self.is_of_each else self.prefix
 
     def of(self, vital: str) -> tuple[Feature, ...]:
-        """Return what the detector watches that looks at a vital."""
+        """Return the features of the detector that looks at a vital."""
         return (
             tuple(each for each in self.features if each.vital == vital)
             if self.is_of_each
@@ -70,17 +77,17 @@ class Entry(Record, frozen=True, kw_only=True):
 
     @property
     def states(self) -> int:
-        """Detectors that a patient has of it at most."""
+        """The most detectors of this row that a patient can have."""
         return len(self.features) if self.is_of_each else 1
 
 
 def sources_of(features: tuple[Feature, ...]) -> dict[str, tuple[str, ...]]:
-    """Return by feature the vitals that it may come from."""
+    """Return for each feature the vitals that it may come from."""
     return {each.vital: PULSE if each.vital == "pulse" else (each.vital,) for each in features}
 
 
 def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
-    """Return all that runs, the live ones first."""
+    """Return all rows, the live ones first."""
     table = knowledge.detectors
     return (
         Entry(
@@ -110,7 +117,7 @@ def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
 
 def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
     for name, row in knowledge.detectors.shadow.items():
-        # loads what only a clinic's rows need
+        # imported here because only the rows of a clinic need it
         from rpm_stream.score.detectors.relearned import version_of
 
         yield Entry(

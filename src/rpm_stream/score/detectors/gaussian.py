@@ -1,22 +1,24 @@
-"""One vital against what is usual for this patient: a forgetting mean and spread on a logarithmic
-scale.
+"""Detector of one vital by a forgetting mean and spread on a logarithmic scale.
 
-Follows River's ``GaussianScorer``, changed where a law asks for it:
+It follows River's ``GaussianScorer`` and differs where a law requires it:
 
-- *forgetting*: River's scorer weighs all readings alike for ever, or keeps a window of them (5.7 kB
-  of state); its ``EWMean`` gives the very first reading 13 % of the weight after 200. Here a
-  reading weighs ``1/n`` until ``MEMORY`` were learned and ``1/MEMORY`` from then on, in 20 bytes;
-- *bounded learning*: one wrong value moves mean and spread by at most ``CLIP`` spreads, while a
-  lasting shift widens the spread by 4 % a reading until it fits;
+- *forgetting*: River's scorer weighs all readings alike without end, or keeps a window of them (5.7
+  kB of state). Its ``EWMean`` gives the very first reading 13 % of the weight after 200. Here a
+  reading weighs ``1/n`` until ``MEMORY`` readings were learned and ``1/MEMORY`` from then on, in 20
+  bytes.
+- *bounded learning*: one wrong value moves mean and spread by at most ``CLIP`` spreads. A lasting
+  shift widens the spread by 4 % a reading until it fits.
 - *logarithm*: vitals vary by ratios. On the plain scale a glucose of 40 mg/dL lies nearer to a
-  usual 140 than 280 does, so the low side could not be seen;
-- *floor*: the spread is never less than the vital's resolution;
+  usual 140 than 280 does, so the low side could not be seen.
+- *floor*: the spread is never less than the vital's resolution.
 - *score*: ``z**2 / (1 + z**2)``, where ``z`` is the distance from usual in spreads. By Cantelli's
-  inequality at least this share of readings lies nearer on that side, whatever their distribution;
-  River's ``2 * |cdf - 0.5|`` claims a bell curve and rounds to 1 from z = 8.3, where ranking ends.
+  inequality at least this share of readings lies nearer on that side, whatever their distribution.
+  River's ``2 * |cdf - 0.5|`` assumes a bell curve and rounds to 1 from z = 8.3, so larger values
+  cannot be ranked.
 
-What River lacks, measured by the laws of ``tests/score`` (gross values that rank no higher than the
-95th percentile of usual ones, of 255; microseconds of CPU a score and a learning; bytes of state):
+Compared with River by the laws of ``tests/score``. *Missed* is how many of 255 gross values rank no
+higher than the 95th percentile of usual ones. *Score* and *learn* are microseconds of CPU. *State*
+is in bytes.
 
 ====================================  ======  =====  =====  =======================================
 detector                              missed  score  learn  state
@@ -27,8 +29,8 @@ River ``StandardAbsoluteDeviation``   0       0.3    0.3    254, pickled; score 
 this one                              0       0.2    0.4    58
 ====================================  ======  =====  =====  =======================================
 
-After 5,000 readings a lasting shift of 60 % is no longer flagged after 20 more here, after 620 with
-those of River that weigh all alike.
+After 5,000 readings a lasting shift of 60 % is no longer flagged after 20 more readings here, and
+after 620 with those River detectors that weigh all readings alike.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
 >>> detector = Gaussian(Feature(vital="heart_rate", resolution=1.0))
@@ -60,24 +62,31 @@ from rpm_stream.score.detectors.protocol import (
 )
 
 MEMORY: Final = 100
-"""Readings over which the past fades to 37 %. Below the warm-up of 200, so that the first readings
-(a device being put on) keep at most 14 % of their say when the detector starts to speak; large
-enough that the spread is known to about 10 %."""
+"""Readings over which the weight of the past falls to 37 %.
+
+It is below the warm-up of 200, so that the first readings (a device being put on) keep at most 14 %
+of their weight when the detector starts to score. It is large enough that the spread is known to
+about 10 %.
+"""
 
 CLIP: Final = 3.0
-"""Spreads beyond which a reading counts no more than at this distance.
+"""Distance in spreads to which a reading is clipped when it is learned.
 
-Three: of usual readings almost none is cut.
+At three almost no usual reading is clipped.
 """
 
 ADAPTS_WITHIN: Final = 60
-"""Learned readings after which a lasting shift is no longer flagged (5 for one of 6 spreads, 16
-for 10, 45 for 40).
+"""Learned readings after which a lasting shift is no longer flagged.
+
+It takes 5 for a shift of 6 spreads, 16 for one of 10 and 45 for one of 40.
 """
 
 THRESHOLD: Final = 16.0 / 17.0
-"""Suggested: z = 4. At most one usual reading in 17 on that side whatever the distribution, one in
-15,000 of a bell curve's. A learned detector alone is never more than low priority."""
+"""Suggested threshold: z = 4.
+
+At most one usual reading in 17 on that side reaches it, whatever the distribution, and one in
+15,000 of a bell curve. A learned detector alone is never more than low priority.
+"""
 
 _WEIGHT: Final = 1.0 / MEMORY
 _STATE: Final = struct.Struct(">Idd")
@@ -85,7 +94,10 @@ _LOG_RANGE: Final = 2 * log(LARGEST)
 
 
 class Gaussian(Detector):
-    """Scores one vital, in the feature's unit; state about 55 bytes, about 1 µs a reading."""
+    """Scores one vital, in the feature's unit.
+
+    The state takes about 55 bytes, and a reading about 1 µs.
+    """
 
     name: ClassVar[str] = "gaussian"
     version: ClassVar[str] = "1"
@@ -97,11 +109,11 @@ class Gaussian(Detector):
         self._count = 0
         self._mean = 0.0  # of ln x
         self._variance = 0.0  # of ln x, without the floor
-        self._spread = 1.0  # of ln x, with the floor; follows from the two above
+        self._spread = 1.0  # of ln x, with the floor, computed from the two above
 
     @property
     def count(self) -> int:
-        """Readings learned."""
+        """Number of readings learned."""
         return self._count
 
     @property
@@ -115,15 +127,15 @@ class Gaussian(Detector):
         self._spread = sqrt(self._variance + floor * floor)
 
     def deviation(self, x: float) -> float:
-        """Signed distance of ``x`` from usual in spreads; 0 before the first reading.
+        """Return the signed distance of ``x`` from usual in spreads, 0 before the first reading.
 
-        ValueError if unusable.
+        Raises ValueError if ``x`` is unusable.
         """
         place = log(checked(x))
         return (place - self._mean) / self._spread if self._count else 0.0
 
     def score_one(self, x: Vector) -> float:
-        """Return how unusual the vital is, 0 to 1: ``z**2 / (1 + z**2)``; 0 until warm."""
+        """Return how unusual the vital is, 0 to 1: ``z**2 / (1 + z**2)``. It is 0 until warm."""
         value = x.get(self._vital)
         if value is None:
             return 0.0
@@ -132,13 +144,13 @@ class Gaussian(Detector):
         return square / (1.0 + square) if self._count >= WARM_AFTER else 0.0
 
     def learn_one(self, x: Vector) -> None:
-        """Take the vital into mean and spread, at most ``CLIP`` spreads of it."""
+        """Learn the vital, clipped to ``CLIP`` spreads from the mean."""
         value = x.get(self._vital)
         if value is not None:
             self.take(value)
 
     def take(self, x: float) -> None:
-        """Take a value into mean and spread, at most ``CLIP`` spreads of it."""
+        """Learn a value, clipped to ``CLIP`` spreads from the mean."""
         place = log(checked(x))
         if not self._count:
             self._mean = place
@@ -157,9 +169,9 @@ class Gaussian(Detector):
         self._settle()
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Return usual value and spread around it, in the vital's unit.
+        """Return the usual value and the spread around it, in the vital's unit.
 
-        ValueError before the first reading.
+        Raises ValueError before the first reading.
         """
         if not self._count:
             raise ValueError("nothing learned yet")
@@ -167,12 +179,12 @@ class Gaussian(Detector):
         return {self._vital: (usual, usual * self._spread)}
 
     def moments(self) -> tuple[int, float, float]:
-        """Count, mean and variance of ``ln x``: all that was learned."""
+        """Return count, mean and variance of ``ln x``: all that was learned."""
         return self._count, self._mean, self._variance
 
     @classmethod
     def from_moments(cls, feature: Feature, moments: tuple[int, float, float]) -> Self:
-        """Continue from ``moments()``; StateError if they are none that readings can lead to."""
+        """Continue from ``moments()``, or raise StateError if no readings can lead to them."""
         count, mean, variance = moments
         usable = isfinite(mean) and abs(mean) <= _LOG_RANGE and 0.0 <= variance <= _LOG_RANGE**2
         if not usable or count < 0:
@@ -186,27 +198,25 @@ class Gaussian(Detector):
 
     @classmethod
     def around(cls, feature: Feature, usual: tuple[float, float]) -> Self:
-        """Begin warm, around a usual value and spread in the vital's unit (as ``expected`` gives
-        them).
-        """
+        """Begin warm, around a usual value and a spread as ``expected`` returns them."""
         value, spread = usual
         return cls.from_moments(feature, (WARM_AFTER, log(checked(value)), (spread / value) ** 2))
 
     def to_state(self) -> bytes:
-        """Count and moments, sealed."""
+        """Return count and moments, sealed."""
         return seal(_stamp(self._feature), _STATE.pack(*self.moments()))
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError."""
+        """Restore exactly what ``to_state`` returned, or raise StateError."""
         feature = one_of(features)
         count, mean, variance = _STATE.unpack(unseal(_stamp(feature), data, _STATE.size))
         return cls.from_moments(feature, (count, mean, variance))
 
 
 def _stamp(feature: Feature) -> Stamp:
-    # Not the resolution: what is learned does not depend on it, so a better one keeps what was
-    # learned.
+    # The settings leave out the resolution. The moments do not depend on it, so they stay valid
+    # when the table gets a better one.
     return Stamp(
         detector=Gaussian.name,
         version=Gaussian.version,

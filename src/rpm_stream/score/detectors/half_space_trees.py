@@ -1,25 +1,25 @@
-"""Several vitals together: River's half-space trees over how far each lies from this patient's
-usual.
+"""Detector of several vitals together: River's half-space trees over their unusualness.
 
-River's ``HalfSpaceTrees`` builds the trees; what is kept of a patient is only the count at each
-node (the mass).
+River's ``HalfSpaceTrees`` builds the trees. Of a patient only the count at each node (the mass) is
+kept.
 
-- *Why not River's object for each patient*: its nodes carry the masses, so nothing can be shared:
-  about 150 kB and 3 ms of building each. The trees depend on the seed and the number of features
-  alone, so here all patients share one set and own two byte strings. Scores equal River's bit by
-  bit (a test runs both side by side).
-- *Why not the raw vitals*: unscaled, River scores everything 0; scaled by their limits, about 30 %
-  of gross single values score no higher than usual ones, because trees of six levels seldom cut a
-  vital between its usual and its gross values; and River picks the vital to cut by the width of its
-  limits, so temperature is hardly ever cut. What goes in is ``unusualness``: near 0 for a usual
-  value of this patient, towards 1 beyond ``KNEE`` spreads, the same for every vital, patient and
-  side. The price: values that are each usual, but never together, are not seen.
-- A vector must be complete: River sends a missing vital down the busier branch, and a normal heart
-  rate alone scores 0.905.
+- *Why each patient has no River object of its own*: its nodes carry the masses, so nothing can be
+  shared, at about 150 kB and 3 ms of building each. The trees depend on the seed and the number of
+  features alone. Here all patients share one set, and each has two byte strings. Scores equal
+  River's bit by bit (a test runs both side by side).
+- *Why the input is not the raw vitals*: unscaled, River scores everything 0. Scaled by their
+  limits, about 30 % of gross single values score no higher than usual ones, because trees of six
+  levels seldom cut a vital between its usual and its gross values. River also picks the vital to
+  cut by the width of its limits, so temperature is hardly ever cut. The input is ``unusualness``:
+  near 0 for a usual value of this patient, towards 1 beyond ``KNEE`` spreads, and the same for
+  every vital, patient and side. The price is that values which are each usual, but never occur
+  together, are not seen.
+- *Why a vector must be complete*: River sends a missing vital down the busier branch, and a normal
+  heart rate alone scores 0.905.
 
-What River lacks, measured by the laws of ``tests/score`` (one gross value in a vector that ranks no
-higher than the 95th percentile of usual ones, of 186; microseconds of CPU a score and a learning
-together, and to make one; bytes of state):
+Compared with River by the laws of ``tests/score``. *Missed* is how many of 186 vectors with one
+gross value rank no higher than the 95th percentile of usual ones. *Score* is microseconds of CPU to
+score and learn a vector, and *made* those to make a detector. *State* is in bytes.
 
 =================================  ======  =====  =====  ===============
 detector                           missed  score  made   state
@@ -48,35 +48,48 @@ from rpm_stream.score.detectors.protocol import Detector, Feature, Features, Vec
 
 TREES: Final = 5
 HEIGHT: Final = 6
-"""Trees and levels: 635 nodes, a byte each in the state; (10, 8) was three times as slow and
-eight times as large.
+"""Trees and levels: 635 nodes, a byte each in the state.
+
+(10, 8) was three times as slow and eight times as large.
 """
 
 WINDOW: Final = 100
-"""Vectors whose masses are scored against; the next window replaces them. So a lasting shift is
-usual after at most two windows, two windows are full when the warm-up ends, and a mass fits a byte.
+"""Vectors whose masses a vector is scored against, until the next window replaces them.
+
+A lasting shift is usual after at most two windows. Two windows are full when the warm-up ends. A
+mass fits a byte.
 """
 
 SEED: Final = 647
-"""Fixed: the same readings give the same scores everywhere. Chosen of 1 to 1,500 for trees that cut
-the vitals evenly where usual vectors pass: of five vitals each in at least four of the five trees,
-of seven each in three. With seed 1 (tried with 2 to 7 vitals) 4 of 522 single gross values scored
-no higher than usual vectors, with this one none."""
+"""Fixed seed, so that the same readings give the same scores everywhere.
+
+It was chosen from 1 to 1,500 for trees that cut the vitals evenly where usual vectors pass. Of five
+vitals each is cut in at least four of the five trees, of seven vitals each in three. With seed 1
+(tried with 2 to 7 vitals) 4 of 522 single gross values scored no higher than usual vectors. With
+this seed none did.
+"""
 
 KNEE: Final = 4.0
-"""Spreads at which a vital is half way to wholly unusual. Of 162 gross values 3 were missed by the
-worst of 24 seeds at 4, 17 at 3; beyond 4 a joint change of three spreads is no longer seen."""
+"""Spreads at which a vital is half way to wholly unusual.
+
+Of 162 gross values the worst of 24 seeds missed 3 at a knee of 4, and 17 at 3. Beyond 4 a joint
+change of three spreads is no longer seen.
+"""
 
 ADAPTS_WITHIN: Final = 2 * WINDOW + 60
-"""Learned vectors after which a lasting shift is no longer flagged: until the moments fit, then
-two windows.
+"""Learned vectors after which a lasting shift is no longer flagged.
+
+The moments must fit first, and then two windows must pass.
 """
 
 THRESHOLD: Final = 0.9
-"""Suggested. Measured on 10,000 drawn usual vectors of each of three people: none flagged of 5
-vitals, at most 8 of 7, 11 of 3, 71 of 2. With 5 vitals, three that are four spreads off together
-reach it (0.94), one alone does not (0.76 at most): that is the matter of its own detector, and of
-the limits."""
+"""Suggested threshold.
+
+Measured on 10,000 drawn usual vectors of each of three people: none was flagged with 5 vitals, at
+most 8 with 7, 11 with 3, and 71 with 2. With 5 vitals, three that are four spreads off together
+reach it (0.94). One alone does not (0.76 at most), because its own detector and the limits look for
+that.
+"""
 
 MOST_FEATURES: Final = 7
 _KNEE_POWER: Final = KNEE**4
@@ -89,8 +102,9 @@ _MOMENTS: Final = struct.Struct(">dd")
 _COUNT: Final = struct.Struct(">I")
 
 Tree: TypeAlias = tuple[tuple[int, ...], tuple[float, ...]]
-"""Feature and threshold of each inner node in heap order: the children of node n are 2n + 1 and
-2n + 2.
+"""Feature and threshold of each inner node in heap order.
+
+The children of node n are 2n + 1 and 2n + 2.
 """
 
 
@@ -103,8 +117,9 @@ def unusualness(deviation: float) -> float:
 
 @lru_cache(maxsize=MOST_FEATURES)
 def forest(features: int) -> tuple[Tree, ...]:
-    """Return River's trees for that many features, flattened; built once a process and shared by
-    all patients.
+    """Return River's trees for that many features, flattened.
+
+    They are built once in a process and shared by all patients.
     """
     built: Any = RiverTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
     built.learn_one(dict.fromkeys(range(features), 0.0))  # River builds at the first vector
@@ -121,8 +136,9 @@ def _flatten(root: Any) -> Tree:  # Any: River's nodes are untyped
 
 
 class HalfSpaceTrees(Detector):
-    """Scores complete vectors ``{vital: value}`` of 2 to 7 features; state below 1.5 kB, about
-    20 µs a vector.
+    """Scores complete vectors ``{vital: value}`` of 2 to 7 features.
+
+    The state takes less than 1.5 kB, and a vector about 20 µs.
     """
 
     name: ClassVar[str] = "half_space_trees"
@@ -139,19 +155,19 @@ class HalfSpaceTrees(Detector):
             raise ValueError(f"half-space trees take 2 to {MOST_FEATURES} different vitals")
         self._usual = tuple((feature.vital, Gaussian(feature)) for feature in self.watched)
         self._forest = forest(len(self.watched))
-        # masses of the window that is being learned
+        # masses of the window that is being learned, and of the last complete window
         self._filling = [bytearray(_NODES) for _ in range(TREES)]
-        self._full = [bytearray(_NODES) for _ in range(TREES)]  # masses of the last whole window
+        self._full = [bytearray(_NODES) for _ in range(TREES)]
 
     @property
     def count(self) -> int:
-        """Vectors learned."""
+        """Number of vectors learned."""
         return self._usual[0][1].count
 
     def _places(self, x: Vector) -> list[float] | None:
-        """How far each vital is from usual; None for an incomplete vector.
+        """Return the unusualness of each vital, or None for an incomplete vector.
 
-        ValueError for an unusable one.
+        Raises ValueError for an unusable one.
         """
         places = [
             unusualness(usual.deviation(x[vital])) for vital, usual in self._usual if vital in x
@@ -175,12 +191,15 @@ class HalfSpaceTrees(Detector):
         return 1 - total / _MOST
 
     def score_one(self, x: Vector) -> float:
-        """Return how unusual the vector is, 0 to 1; 0 until warm and for an incomplete one."""
+        """Return how unusual the vector is, 0 to 1.
+
+        It is 0 until warm and for an incomplete vector.
+        """
         places = self._places(x)
         return self._score(places) if places is not None and self.warm else 0.0
 
     def learn_one(self, x: Vector) -> None:
-        """Take a complete vector into the masses and into what is usual of each vital."""
+        """Add a complete vector to the masses and to what is usual for each vital."""
         places = self._places(x)
         if places is None:
             return
@@ -196,10 +215,10 @@ class HalfSpaceTrees(Detector):
             self._full, self._filling = self._filling, [bytearray(_NODES) for _ in range(TREES)]
 
     def contributions(self, x: Vector) -> dict[str, float]:
-        """By how much the score would fall if that vital alone were usual; costs one score a
-        feature.
+        """Return by how much the score would fall if that vital alone were usual.
 
-        An approximation: what two vitals share is credited to neither or to both.
+        This costs one score a feature. It is an approximation: what two vitals share is credited to
+        neither or to both.
         """
         places = self._places(x)
         if places is None or not self.warm:
@@ -212,7 +231,10 @@ class HalfSpaceTrees(Detector):
         return drops
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Usual value and spread of each vital, in its unit. ValueError before the first vector."""
+        """Return usual value and spread of each vital, in its unit.
+
+        Raises ValueError before the first vector.
+        """
         return {vital: usual.expected()[vital] for vital, usual in self._usual}
 
     @classmethod
@@ -224,14 +246,14 @@ class HalfSpaceTrees(Detector):
         }
 
     def to_state(self) -> bytes:
-        """Count, moments of each vital, and the masses of both windows, sealed."""
+        """Return the count, the moments of each vital and the masses of both windows, sealed."""
         moments = b"".join(_MOMENTS.pack(*usual.moments()[1:]) for _, usual in self._usual)
         masses = b"".join((*self._full, *self._filling))
         return seal(_stamp(self.watched), _COUNT.pack(self.count) + moments + masses)
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError."""
+        """Restore exactly what ``to_state`` returned, or raise StateError."""
         detector = cls(features)
         begin = _COUNT.size + len(features) * _MOMENTS.size
         payload = unseal(_stamp(features), data, begin + 2 * TREES * _NODES)
@@ -248,8 +270,9 @@ class HalfSpaceTrees(Detector):
         return detector
 
     def _check_masses(self) -> None:
-        """Raise StateError unless each tree holds one whole window (or none yet) and the vectors
-        learned since.
+        """Raise StateError unless the masses of each tree fit the count.
+
+        Each tree must hold one complete window (or none yet) and the vectors learned since.
         """
         whole = WINDOW if self.count >= WINDOW else 0
         for masses, expected in ((self._full, whole), (self._filling, self.count % WINDOW)):

@@ -1,10 +1,9 @@
-"""What every learned detector is: one River estimator, the features that it watches, and the one
-way to use it.
+"""The base class of every learned detector: a River estimator with a fixed way to use it.
 
-What lives here: the base class, the warm-up and the range of numbers that a detector accepts. What
-must not: a detector, a clinical limit, a record of a topic. A detector is a small mutable object
-that belongs to one patient; it holds no identifier and reads no clock. The laws that each one meets
-are in ``tests/score/detectors/test_table.py``.
+This module has the base class, the warm-up and the range of numbers that a detector accepts. It
+must not have a detector, a clinical limit or a record of a topic. A detector is a small mutable
+object that belongs to one patient. It holds no identifier and reads no clock. The laws that each
+detector meets are in ``tests/score/detectors/test_table.py``.
 """
 
 from __future__ import annotations
@@ -18,36 +17,38 @@ from river.base import AnomalyDetector
 from rpm_stream.records import Record
 
 WARM_AFTER = 200
-"""Learned readings before a detector says anything but 0.
+"""Learned readings before a detector returns scores other than 0.
 
 The laws on detectors hold from here on.
 """
 
 SMALLEST = 1e-9
 LARGEST = 1e9
-"""Values that a detector takes: vitals are positive in every unit in use, and none comes near
-either end. The bounds keep every later step (logarithm, fourth power) inside what a float can hold.
+"""The range of values that a detector accepts.
+
+Vitals are positive in every unit in use, and none comes near either end. The bounds keep every
+later step (logarithm, fourth power) inside what a float can hold.
 """
 
 
 Vector: TypeAlias = dict[Hashable, Any]
-"""What River's estimators take: values by feature, here numbers by vital."""
+"""The input of River's estimators: values by feature, here numbers by vital."""
 
 
 class Feature(Record, frozen=True, kw_only=True):
-    """One vital as a detector sees it, always in one unit that the caller fixes (the knowledge
-    table's own).
+    """One vital as a detector sees it, always in one unit.
 
-    ``resolution`` is the smallest difference that means anything, in that unit (1 for a pulse in
-    beats a minute, 0.1 for a temperature in degrees Celsius). It is the floor of the spread: a
-    vital that never varied would otherwise make its first other value infinitely unusual.
+    The caller fixes the unit, which is that of the knowledge table. ``resolution`` is the smallest
+    difference that means anything, in that unit (1 for a pulse in beats a minute, 0.1 for a
+    temperature in degrees Celsius). It is the floor of the spread. Without it, the first other
+    value of a vital that never varied would be infinitely unusual.
     """
 
     vital: str
     resolution: float
 
     def __post_init__(self) -> None:
-        """Refuse a resolution that is no positive, finite number (ValueError)."""
+        """Raise ValueError unless the resolution is a positive, finite number."""
         if not SMALLEST <= self.resolution <= LARGEST:
             raise ValueError(f"{self.vital}: the resolution must be above zero and finite")
 
@@ -56,13 +57,13 @@ Features: TypeAlias = Feature | tuple[Feature, ...]
 
 
 class Detector(AnomalyDetector):
-    """A learned detector of one vital or of several: a River estimator that composes in a River
-    pipeline.
+    """A learned detector of one vital or of several.
 
-    ``features``: the vitals that it watches; other entries of a vector are ignored. ``score_one``
-    changes nothing and returns 0 (usual) to 1 (unusual), 0 until ``warm``. Where a watched vital is
-    missing, ``score_one`` returns 0 and ``learn_one`` does nothing. Both raise ValueError for what
-    is no usable number, and then nothing has changed.
+    It is a River estimator that composes in a River pipeline. ``features`` are the vitals that it
+    watches, and other entries of a vector are ignored. ``score_one`` changes nothing and returns 0
+    (usual) to 1 (unusual), and 0 until ``warm``. Where a watched vital is missing, ``score_one``
+    returns 0 and ``learn_one`` does nothing. Both raise ValueError for an unusable number and then
+    change nothing.
     """
 
     name: ClassVar[str]
@@ -78,7 +79,7 @@ class Detector(AnomalyDetector):
     @property
     @abstractmethod
     def count(self) -> int:
-        """Readings learned."""
+        """Number of readings learned."""
 
     @property
     def warm(self) -> bool:
@@ -89,27 +90,31 @@ class Detector(AnomalyDetector):
     def expected(self) -> dict[str, tuple[float, float]]:
         """Return usual value and spread of each vital, in its unit.
 
-        ValueError before the first reading.
+        Raises ValueError before the first reading.
         """
 
     def contributions(self, x: Vector) -> dict[str, float]:
-        """Return each vital's part in the score; of one vital it is the whole."""
+        """Return each vital's part in the score, which for one vital is the whole score."""
         return {feature.vital: self.score_one(x) for feature in self.watched}
 
     @abstractmethod
     def to_state(self) -> bytes:
-        """Return all that was learned, sealed by ``codec.seal``; the table says how to restore
-        it (``Kind``).
+        """Return all that was learned, sealed by ``codec.seal``.
+
+        ``Kind`` in the table has the function that restores it.
         """
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
-        """Yield what River's checks begin with."""
+        """Yield the parameters with which River's checks construct the detector."""
         yield {"features": Feature(vital="heart_rate", resolution=1.0)}
 
 
 def one_of(features: Features) -> Feature:
-    """Return the feature of a detector that watches one vital. ValueError for more or fewer."""
+    """Return the feature of a detector that watches one vital.
+
+    Raises ValueError for more or fewer.
+    """
     if isinstance(features, Feature):
         return features
     if len(features) != 1:
@@ -118,8 +123,9 @@ def one_of(features: Features) -> Feature:
 
 
 def checked(x: float) -> float:
-    """Return ``x``, or raise ValueError if it is NaN, infinite, zero, negative or outside what a
-    vital can be.
+    """Return ``x``, or raise ValueError if a detector does not accept it.
+
+    Not accepted are NaN, infinity, zero, negative numbers and numbers outside the range of vitals.
     """
     if not SMALLEST <= x <= LARGEST:  # NaN fails both comparisons
         raise ValueError("a detector takes finite numbers above zero")
@@ -127,11 +133,11 @@ def checked(x: float) -> float:
 
 
 def score_then_learn(detector: Detector, x: Vector, learn: bool) -> float:
-    """Score ``x``, then learn it if ``learn``: the only order in which a reading cannot vouch for
-    itself.
+    """Score ``x``, then learn it if ``learn``.
 
-    The caller passes ``learn=False`` for a late reading, while an episode of the vital is open, and
-    for a continuous vital that was learned a moment ago.
+    No other order is allowed: a reading must not be scored against itself. The caller passes
+    ``learn=False`` for a late reading, while an episode of the vital is open, and for a continuous
+    vital that was learned a moment ago.
     """
     score = detector.score_one(x)
     if learn:

@@ -1,17 +1,18 @@
-"""One vital against this patient's own quantiles: no shape of the distribution is assumed.
+"""Detector of one vital by this patient's own quantiles, with no assumption about the distribution.
 
 River's ``RollingQuantile`` over the last ``WINDOW`` learned readings does the work, once for each
-of ``QUANTILES``. The state is these readings in the order in which they came; a restored detector
-learns them again. Version 2 differs from version 1 in the last digit of a quantile. What it sees
-that a mean and a spread do not: vitals lean to one side (a saturation has a ceiling at 100, a
-glucose a long upper tail), so here each side has a spread of its own; and a tenth of the readings
-may be arbitrarily wrong on either side without moving anything.
+of ``QUANTILES``. The state is these readings in the order in which they came, and a restored
+detector learns them again. Version 2 differs from version 1 in the last digit of a quantile.
 
-- *spread of a side*: from the median to the ``OUTER`` quantile of that side, on the logarithmic
-  scale, divided by what that is of a bell curve's standard deviation, and never less than the
-  vital's resolution;
+It sees what a mean and a spread do not. Vitals lean to one side (a saturation has a ceiling at 100,
+a glucose a long upper tail), so each side has a spread of its own. A tenth of the readings may be
+arbitrarily wrong on either side without any effect.
+
+- *spread of a side*: the distance from the median to the ``OUTER`` quantile of that side, on the
+  logarithmic scale, divided by the same distance in standard deviations of a bell curve. It is
+  never less than the vital's resolution.
 - *score*: ``z**2 / (1 + z**2)`` as in ``gaussian.py``, with ``z`` in spreads of the side that the
-  reading lies on;
+  reading lies on.
 - *forgetting*: complete after ``WINDOW`` learned readings.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
@@ -45,22 +46,29 @@ from rpm_stream.score.detectors.protocol import (
 )
 
 WINDOW: Final = 100
-"""Learned readings that count; half of the warm-up, so that a device being put on is forgotten when
-it first speaks, and ten readings lie beyond each outer quantile, which then is known to about a
-quarter of a spread."""
+"""Learned readings that count.
+
+It is half of the warm-up, so the readings of a device being put on are forgotten before the first
+score. Ten readings lie beyond each outer quantile, so the quantile is known to about a quarter of a
+spread.
+"""
 
 OUTER: Final = 0.9
-"""The quantile whose distance from the median is a side's spread; 1 - ``OUTER`` on the low side."""
+"""The quantile whose distance from the median is the spread of the high side.
+
+On the low side it is 1 - ``OUTER``.
+"""
 
 QUANTILES: Final = (1 - OUTER, 0.5, OUTER)
 
 ADAPTS_WITHIN: Final = 60
-"""Learned readings after which a lasting shift is no longer flagged: the outer quantile has
-moved after 10 to 15.
+"""Learned readings after which a lasting shift is no longer flagged.
+
+The outer quantile has moved after 10 to 15.
 """
 
 THRESHOLD: Final = 16.0 / 17.0
-"""Suggested: z = 4, as for the Gaussian detector."""
+"""Suggested threshold: z = 4, as for the Gaussian detector."""
 
 _OUTER_DEVIATION: Final = NormalDist().inv_cdf(OUTER)
 _STATE: Final = struct.Struct(f">I{WINDOW}f")
@@ -68,7 +76,10 @@ _SINGLE: Final = struct.Struct(">f")
 
 
 class Quantile(Detector):
-    """Scores one vital, in the feature's unit; state about 440 bytes."""
+    """Scores one vital, in the feature's unit.
+
+    The state takes about 440 bytes.
+    """
 
     name: ClassVar[str] = "quantile"
     version: ClassVar[str] = "2"
@@ -78,20 +89,20 @@ class Quantile(Detector):
         self._feature = one_of(features)
         self._vital = self._feature.vital
         self._count = 0
-        self._came: list[float] = []  # a ring: reading n stands at n % WINDOW
+        self._came: list[float] = []  # a ring buffer: reading n is at n % WINDOW
         self._quantiles = {q: RollingQuantile(q=q, window_size=WINDOW) for q in QUANTILES}
-        # ln of the median, spread below, spread above; follows from the quantiles
+        # ln of the median, spread below, spread above, computed from the quantiles
         self._places = (0.0, 1.0, 1.0)
 
     @property
     def count(self) -> int:
-        """Readings learned."""
+        """Number of readings learned."""
         return self._count
 
     def quantile(self, q: float) -> float:
         """Return the ``q`` quantile of the window, one of ``QUANTILES``.
 
-        ValueError before the first reading.
+        Raises ValueError before the first reading.
         """
         value = self._quantiles[q].get()
         if value is None:
@@ -111,7 +122,7 @@ class Quantile(Detector):
         )
 
     def score_one(self, x: Vector) -> float:
-        """Return how unusual the vital is, 0 to 1: ``z**2 / (1 + z**2)``; 0 until warm."""
+        """Return how unusual the vital is, 0 to 1: ``z**2 / (1 + z**2)``. It is 0 until warm."""
         value = x.get(self._vital)
         if value is None:
             return 0.0
@@ -125,8 +136,9 @@ class Quantile(Detector):
         return square / (1.0 + square)
 
     def learn_one(self, x: Vector) -> None:
-        """Take the vital into the window, in single precision as it stands in the state; the
-        oldest one goes.
+        """Add the vital to the window and drop the oldest one.
+
+        It is rounded to single precision, as it is kept in the state.
         """
         value = x.get(self._vital)
         if value is None:
@@ -143,15 +155,15 @@ class Quantile(Detector):
         self._settle()
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Usual value (the median) and the wider side's spread, in the unit.
+        """Return the usual value (the median) and the wider side's spread, in the vital's unit.
 
-        ValueError before the first reading.
+        Raises ValueError before the first reading.
         """
         usual = self.quantile(0.5)
         return {self._vital: (usual, usual * max(self._places[1:]))}
 
     def to_state(self) -> bytes:
-        """Count and window, sealed; places that no reading has taken yet hold 0."""
+        """Return count and window, sealed. Places that no reading has taken yet hold 0."""
         rest = [0.0] * (WINDOW - len(self._came))
         return seal(
             _stamp(self._feature, Quantile.version), _STATE.pack(self._count, *self._came, *rest)
@@ -159,11 +171,11 @@ class Quantile(Detector):
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError."""
+        """Restore exactly what ``to_state`` returned, or raise StateError."""
         feature = one_of(features)
         _, payload = opened((_stamp(feature, Quantile.version), _stamp(feature, "1")), data)
         if len(payload) != _STATE.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         count, *window = _STATE.unpack(payload)
         known = min(count, WINDOW)
         if not all(isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2 for x in window[:known]) or any(
@@ -183,8 +195,8 @@ class Quantile(Detector):
 
 
 def _stamp(feature: Feature, version: str) -> Stamp:
-    # Not the resolution: what is learned does not depend on it, so a better one keeps what was
-    # learned.
+    # The settings leave out the resolution. The window does not depend on it, so it stays valid
+    # when the table gets a better one.
     return Stamp(
         detector=Quantile.name, version=version, settings=f"{feature.vital} window={WINDOW}"
     )

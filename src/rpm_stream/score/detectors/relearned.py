@@ -1,11 +1,11 @@
-"""Any estimator of River with its state kept exactly and without pickle: what it learned last is
-learned again.
+"""Any River estimator, with its state kept exactly and without pickle.
 
 River's checkpoint is a pickle, which must not be read from a topic that others can write. Here the
 state is the last learned vectors. At fixed points, each ``keep`` vectors, the live estimator is
-thrown away and a new one learns the last ``keep``; a restored one learns what is stored. So what is
-live and what is restored are the same by construction: both are an estimator that has learned these
-vectors in this order. The price: it forgets all that is older, and each vector is learned twice.
+replaced by a new one that learns the last ``keep``. A restored estimator learns the stored vectors.
+What is live and what is restored are therefore the same by construction: both are an estimator that
+has learned these vectors in this order. The price is that it forgets all that is older, and that
+each vector is learned twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COUNT = struct.Struct(">I")
 
 
 class Relearned(Detector):
-    """An estimator of a table's row over ``features``.
+    """An estimator of a row of the table over ``features``.
 
     Scores are River's own: any finite number, from the first on.
     """
@@ -54,34 +54,35 @@ class Relearned(Detector):
 
     @property
     def count(self) -> int:
-        """Vectors learned."""
+        """Number of vectors learned."""
         return self._count
 
     @property
     def warm(self) -> bool:
-        """True once the ``keep`` vectors were learned from which it is rebuilt."""
+        """True once the ``keep`` vectors from which it is rebuilt were learned."""
         return self._count >= self.row.keep
 
     def _checked(self, x: Vector) -> Vector | None:
-        """The watched vitals of a vector in their order; None for an incomplete one.
+        """Return the watched vitals of a vector in their order, or None for an incomplete one.
 
-        ValueError for an unusable one.
+        Raises ValueError for an unusable one.
         """
         if not all(vital in x for vital in self._vitals):
             return None
         return {vital: checked(x[vital]) for vital in self._vitals}
 
     def score_one(self, x: Vector) -> float:
-        """Return River's score; 0 until warm and for an incomplete vector.
+        """Return River's score, or 0 until warm and for an incomplete vector.
 
-        ValueError where River has none.
+        Raises ValueError where River has no score.
         """
         watched = self._checked(x)
         return self._model.score_one(watched) if watched is not None and self.warm else 0.0
 
     def learn_one(self, x: Vector) -> None:
-        """Learn a complete vector, in single precision as it is stored; one that River cannot
-        learn is left out.
+        """Learn a complete vector, in single precision as it is stored.
+
+        A vector that River cannot learn is left out.
         """
         watched = self._checked(x)
         if watched is None:
@@ -90,7 +91,7 @@ class Relearned(Detector):
         try:
             self._learn(vector)
         except ValueError:
-            self._rebuild()  # it may have learned a half
+            self._rebuild()  # River may have learned a part of the vector
             return
         self._count += 1
         self._kept.append(vector)
@@ -107,7 +108,7 @@ class Relearned(Detector):
             self._learn(vector)
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Return nothing: River's estimators do not say what is usual."""
+        """Return an empty mapping, because River's estimators have no usual value."""
         return {}
 
     def to_state(self) -> bytes:
@@ -117,12 +118,12 @@ class Relearned(Detector):
 
     @classmethod
     def restored(cls, row: Shadow, name: str, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError."""
+        """Restore exactly what ``to_state`` returned, or raise StateError."""
         detector = cls(row, name, features)
         _, payload = opened((_stamp(row, name, detector._vitals),), data)
         size = len(payload) - _COUNT.size
         if size < 0 or size % detector._numbers.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         (detector._count,) = _COUNT.unpack_from(payload)
         detector._kept = list(detector._numbers.iter_unpack(payload[_COUNT.size :]))
         most = detector._count if detector._count < 2 * row.keep else 2 * row.keep - 1
@@ -137,13 +138,14 @@ class Relearned(Detector):
         try:
             detector._rebuild()
         except ValueError:
-            raise StateError("vectors that cannot be learned") from None
+            raise StateError("vectors cannot be learned") from None
         return detector
 
 
 def version_of(row: Shadow) -> str:
-    """Return what changes whenever the same readings would give another score: River's version
-    and the row.
+    """Return a text that changes whenever the same readings would give another score.
+
+    It is made of River's version and the row.
     """
     recipe = (row.class_, row.parameters, row.pipeline, row.keep)
     return f"{river_version}-{crc32(msgspec.json.encode(recipe, order='deterministic')):08x}"

@@ -1,9 +1,8 @@
-"""The table of learned detectors: the one place that lists them. To add one: its file, its line
-here.
+"""The table of learned detectors: the one place that lists them.
 
-The laws in ``tests/score/detectors/test_table.py`` and the table of ``benchmarks/detectors.py`` run
-over it. A clinic adds River's own classes without a line of code, in shadow
-(``baseline/shadow.py``).
+A new detector is a file and a line here. The laws in ``tests/score/detectors/test_table.py`` and
+the table of ``benchmarks/detectors.py`` run over it. A clinic adds River's own classes without a
+line of code, in shadow (``baseline/shadow.py``).
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from rpm_stream.score.detectors.quantile import Quantile
 
 
 class Kind(Record, frozen=True, kw_only=True):
-    """A detector: how to begin, how to continue from its state (StateError), and from which score
-    to flag.
+    """A detector: how to begin, how to restore it, and from which score to flag.
 
-    ``adapts_within``: learned readings after which a lasting shift is flagged no more.
-    ``state_bytes``: its bound. ``around``: how to begin again, warm, around a usual value and
-    spread; None where the detector forgets by itself.
+    ``restore`` continues from a state or raises StateError. ``adapts_within`` is the number of
+    learned readings after which a lasting shift is no longer flagged. ``state_bytes`` is the bound
+    of the state's size. ``around`` begins again, warm, around a usual value and a spread. It is
+    None where the detector forgets by itself.
     """
 
     fresh: Callable[[Features], Detector]

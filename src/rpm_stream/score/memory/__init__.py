@@ -1,3 +1,1 @@
-"""What score remembers of a patient: histories, days, recent readings, and how large it may
-become.
-"""
+"""What the score stage keeps of a patient: histories, days, recent readings, and their bounds."""

@@ -7,8 +7,9 @@ from rpm_stream.records import Reading
 
 
 def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
-    """Whether the reading is one of a stream, not a spot measurement: what is published in
-    summaries (CONTRACT 6).
+    """Whether the reading is one of a stream, not a spot measurement.
+
+    Readings of a stream are published in summaries (CONTRACT 6).
     """
     characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
     return (characteristic is not None and characteristic.continuous) or (

@@ -1,8 +1,8 @@
-"""What is kept of a vital over weeks: of each day of UTC a value every few hours, as whole steps;
-its median counts.
+"""Values of a vital over weeks: a value every few hours of each day of UTC, as whole steps.
 
-The first value of a slot stays: a stream gives as many as a person who measures now and then. A
-late reading takes its place in its own day. 30 days of one vital are under 1 KB.
+The median of a day counts. The first value of a slot stays, so a stream gives as many values as a
+person who measures now and then. A late reading takes its place in its own day. 30 days of one
+vital take less than 1 KB.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from statistics import median, pstdev
 
 import msgspec
 
-STEPS = 10  # of a vital's resolution
-# rules
+STEPS = 10  # steps in a vital's resolution
+# names of rules
 AVERAGE = "trend.average"
 DISCHARGE = "trend.discharge"
 JOINED = "trend.joined"
@@ -21,13 +21,13 @@ DROP = "trend.drop"
 
 
 class Risen(msgspec.Struct, array_like=True):
-    """Why a rule about a rise holds of a day, in the vital's first unit. ``bound``: the level from
-    which it counts.
+    """Why a rule about a rise holds on a day, in the vital's first unit.
 
-    ``rule``: the one that compares; its priority is another one where something stands beside.
-    ``fast`` lies above ``slow``: the mean of the last days above that of the days before, or the
-    day above the weight at discharge; None where only the rule of thumb holds, a rise ``up`` within
-    ``within`` days. ``beside``: what gives it more weight, in words.
+    ``rule`` is the rule that compares. ``bound`` is the level from which the rule holds. ``fast``
+    is above ``slow``: the mean of the last days above that of the days before, or the day above the
+    weight at discharge. ``fast`` is None where only the rule of thumb holds: a rise ``up`` within
+    ``within`` days. ``beside`` is what gives the rise more weight, in words. The priority is then
+    that of another rule.
     """
 
     rule: str
@@ -40,12 +40,12 @@ class Risen(msgspec.Struct, array_like=True):
 
 
 class Days(msgspec.Struct, array_like=True):
-    """Day (ordinal) -> slot -> value in steps. ``usual``: the median that was asked for last, with
-    its days.
+    """The days of a vital: day (ordinal) -> slot -> value in steps.
 
-    ``risen``: why a rule holds of the newest day; it is said again with every reading until the
-    days say otherwise, or the reading would pass for a return to normal. ``told``: the same of an
-    older release, in words, and the rule.
+    ``usual`` is the last computed median with its days. ``risen`` is why a rule holds on the newest
+    day. It is reported again with every reading as long as the days show it, because the reading
+    would otherwise count as a return to normal. ``told`` is the same in a state of an older
+    release: the words and the rule.
     """
 
     days: dict[int, dict[int, int]] = {}
@@ -55,11 +55,11 @@ class Days(msgspec.Struct, array_like=True):
 
     @property
     def is_told(self) -> bool:
-        """Whether a rule holds of the newest day."""
+        """Whether a rule holds on the newest day."""
         return self.risen is not None or self.told is not None
 
     def forget_told(self) -> None:
-        """Nothing holds of the newest day any more."""
+        """Note that no rule holds on the newest day any more."""
         self.told = self.risen = None
 
 
@@ -69,7 +69,7 @@ def day_of(at: datetime) -> int:
 
 
 class DayTable:
-    """How days of one vital are kept and asked for: numbers in its first unit."""
+    """How the days of one vital are kept and read, with numbers in its first unit."""
 
     def __init__(self, resolution: float, slot_hours: int, kept_days: int) -> None:
         self._step = resolution / STEPS
@@ -77,7 +77,7 @@ class DayTable:
         self._kept = kept_days
 
     def enter(self, kept: Days, at: datetime, number: float) -> bool:
-        """Keep a value if its slot is free; whether it was."""
+        """Keep a value if its slot is free, and return whether it was."""
         day = day_of(at)
         slot = at.hour // self._slot_hours
         slots = kept.days.get(day)
@@ -95,8 +95,9 @@ class DayTable:
         return True
 
     def forget(self, kept: Days, at: datetime, number: float) -> None:
-        """Forget a value if it is the one of its slot; another one that is as large counts as
-        the same.
+        """Remove a value if it is the one of its slot.
+
+        Another value that is as large counts as the same.
         """
         day = day_of(at)
         slot = at.hour // self._slot_hours
@@ -118,8 +119,9 @@ class DayTable:
         ]
 
     def usual(self, kept: Days, day: int, first: int, least: int) -> float | None:
-        """The median of the days from ``first`` to before ``day``; None of fewer than ``least``
-        days.
+        """The median of the days from ``first`` to before ``day``.
+
+        None if fewer than ``least`` days have a value.
         """
         if kept.usual is None or kept.usual[:2] != (first, day):
             found = self.medians(kept, first, day - 1)
@@ -128,5 +130,5 @@ class DayTable:
 
 
 def spread(numbers: list[float]) -> float:
-    """Standard deviation about the mean, of the days that there were."""
+    """Standard deviation of the days about their mean."""
     return pstdev(numbers)

@@ -1,7 +1,7 @@
-"""How often the registry expects a vital of a patient: what of it can be used, and what is wrong
-with the rest.
+"""How often the registry expects a vital of a patient: the usable entries, and the faults.
 
-A vital that is in no table and a time that nobody waits for are left out: the others hold.
+A vital that is in no table is left out, and so is an interval that is too long to wait for. The
+others hold.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MOST_MINUTES = MOST_DAYS * 24 * 60
 
 
 def expected_of(entry: PatientEntry, knowledge: Knowledge) -> dict[str, int]:
-    """Minutes by vital, of those that can be used."""
+    """Minutes by vital, for those that can be used."""
     wrong = {vital for vital, _ in expected_faults(entry, knowledge)}
     return {vital: minutes for vital, minutes in entry.expected_every.items() if vital not in wrong}
 
 
 def expected_faults(entry: PatientEntry, knowledge: Knowledge) -> Iterator[tuple[str, str]]:
-    """Each vital whose ``expected_every`` cannot be used, and why, in words."""
+    """Yield each vital whose ``expected_every`` cannot be used, and why, in words."""
     for vital, minutes in entry.expected_every.items():
         if vital not in knowledge.vitals:
             yield vital, f"there is no vital {vital!r}"

@@ -1,9 +1,8 @@
-"""What is kept of a patient's vitals: runs of readings at one level, so that a late reading finds
-its place.
+"""The history of a vital: runs of readings at one level, in which a late reading finds its place.
 
-A vital at 1 Hz gives one segment as long as its level stays the same. A late reading joins or
-splits segments; where the count of a split run is no longer known exactly it is rounded up: an
-alert may come that would not have come in order, never the other way round (CONTRACT 4 b).
+A vital at 1 Hz has one segment as long as its level stays the same. A late reading joins or splits
+segments. Where the count of a split run is no longer known exactly it is rounded up. An alert may
+then come that would not have come in order, but never the other way round (CONTRACT 4 b).
 """
 
 from __future__ import annotations
@@ -22,16 +21,19 @@ Level = Literal["inside", "between", "beyond"]
 KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
 READINGS_KEPT = 4
-# a longer pause starts a new segment: freshness is judged at a segment's end
+# A longer pause starts a new segment, because freshness is judged at a segment's end.
 SAME_RUN = timedelta(hours=1)
 
 
 class Segment(msgspec.Struct, array_like=True):
-    """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where
-    it may become evidence; ``broken`` names the limits that they are beyond; ``points`` are those
-    of NEWS2; ``side`` is not inside. ``prior``: beyond a limit, the one before ``reading``, for
-    when that is taken back. ``shown``: what the device's clock showed at ``reading``, where that
-    did not count: two of one such time are no row (rows.py).
+    """Consecutive readings of one vital that mean the same.
+
+    They have the same level, the same ``points`` of NEWS2, the same ``broken`` (the limits that
+    they are beyond) and the same ``side`` (the one that is not inside). ``reading`` is the last of
+    them, where it may become evidence. ``prior`` is the one before it in a segment beyond a limit,
+    for the case that ``reading`` is voided. ``shown`` is what the device's clock showed at
+    ``reading``, where that time did not count. Two readings with the same such time make no row
+    (``memory/rows.py``).
     """
 
     start: datetime
@@ -46,7 +48,7 @@ class Segment(msgspec.Struct, array_like=True):
     shown: str | None = None
 
     def is_of_one_time(self, other: Segment) -> bool:
-        """Whether the device's clock, which does not count, showed one time at both."""
+        """Whether the device's clock, which does not count, showed the same time in both."""
         return self.shown is not None and self.shown == other.shown
 
     def matches(self, other: Segment) -> bool:
@@ -63,8 +65,9 @@ class Segment(msgspec.Struct, array_like=True):
         return self.matches(new) and not (self.broken and self.is_of_one_time(new))
 
     def is_inside(self, side: Direction | None) -> bool:
-        """Whether the readings are back inside on a side; of an older state's segment the side
-        is not known.
+        """Whether the readings are back inside on a side.
+
+        A segment of an older state has no side.
         """
         return self.level == "inside" or (
             self.side is not None and side is not None and self.side != side
@@ -72,9 +75,11 @@ class Segment(msgspec.Struct, array_like=True):
 
 
 class VitalHistory(msgspec.Struct):
-    """Segments of one vital, oldest first. ``inside_from``: since when those that were forgotten
-    lay inside, up to the first that is kept; a time inside that reaches back to that one begins
-    here. None: none was forgotten.
+    """Segments of one vital, oldest first.
+
+    ``inside_from`` is since when the dropped segments were inside, up to the first that is kept. If
+    the time inside reaches back to the first kept segment, it begins at ``inside_from``. It is None
+    where none was dropped.
     """
 
     segments: list[Segment] = []
@@ -82,8 +87,12 @@ class VitalHistory(msgspec.Struct):
 
 
 class Placing(msgspec.Struct, frozen=True):
-    """Where a reading came to lie. ``changed``: the course of levels is another one than before.
-    ``before``: when the reading before it was measured, where that is known.
+    """The place of a reading in the history of its vital.
+
+    A reading can arrive late and lie before others, so its place is not always the end. ``index``
+    is that of its segment. ``late`` is true if a newer reading was there already. ``changed`` is
+    true if the sequence of levels is not the same as before, so that whatever depends on it must be
+    computed again. ``before`` is when the reading before it was measured, where that is known.
     """
 
     index: int
@@ -99,7 +108,7 @@ def segment_of(
     broken: tuple[str, ...],
     side: Direction | None = None,
 ) -> Segment:
-    """The segment that one reading is by itself."""
+    """The segment that consists of one reading."""
     at = reading.measured_at
     return Segment(at, at, level, points, broken, 1, reading, side, shown=ignored_time(reading))
 
@@ -156,8 +165,9 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
 
 
 def _keep_newest(segment: Segment, late: Reading | None) -> None:
-    """Let a segment beyond a limit name the two newest of its readings, where it names any,
-    though one came late.
+    """Keep the two newest readings of a segment beyond a limit after a late one has joined it.
+
+    A segment that names no reading stays so.
     """
     if segment.level == "beyond" and segment.reading is not None and late is not None:
         named = sorted(
@@ -168,12 +178,13 @@ def _keep_newest(segment: Segment, late: Reading | None) -> None:
 
 
 def _narrow(segments: list[Segment], index: int, at: datetime) -> None:
-    """A calm piece that a split left reaches to the reading that split it, whoever lay there; now
-    one is known.
+    """Let a calm piece of a split segment begin or end at a late reading in it.
 
-    It begins or ends there from now on, so that it is known to part two that are beyond a limit.
-    Those between are forgotten, which no alert stays away for: its neighbour is beyond a limit and
-    has no fewer points.
+    A split leaves a calm piece that reaches to the reading that split it, because it is not known
+    where the piece's own readings lie. A late reading in the piece shows where one of them lies.
+    From then on the piece is known to separate segments beyond a limit. Its readings outside the
+    new ends are dropped. No alert fails to come for that, because the neighbour is beyond a limit
+    and has no fewer points.
     """
     piece = segments[index]
     if index and segments[index - 1].end == piece.start and _is_worse(segments[index - 1], piece):
@@ -191,10 +202,10 @@ def _is_worse(other: Segment, calm: Segment) -> bool:
 
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
-    """Put a reading of another level inside a segment; how many lay on each side is unknown, so
-    rounded up.
+    """Put a reading of another level inside a segment.
 
-    At each of its ends lies a reading of the segment, unless it was split there before.
+    How many readings lie on each side is unknown, so the counts are rounded up. There is a reading
+    of the segment at each of its ends, unless it was split there before.
     """
     whole = segments[index]
     at = new.start
@@ -215,8 +226,9 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
 
 
 def _forget(history: VitalHistory, newest: datetime) -> None:
-    """Forget what is over a day old; of a run that still lasts its beginning is kept, however
-    long ago it began.
+    """Drop what is over a day old.
+
+    The beginning of a run that still lasts is kept, however long ago it was.
     """
     segments = history.segments
     oldest = newest - KEPT_FOR
@@ -226,20 +238,21 @@ def _forget(history: VitalHistory, newest: datetime) -> None:
 
 
 def shorten(history: VitalHistory, most: int) -> None:
-    """Keep the newest ``most`` (1 or more). Neither a time inside nor one beyond a limit gets
-    shorter by it, not even where the values jump from one limit to another: an alert may come early
-    for it, and none stays away (law 3).
+    """Keep the newest ``most`` segments (1 or more).
+
+    This shortens neither a time inside nor a time beyond a limit, even where the values jump from
+    one limit to another. An alert may come early for it, and none fails to come (law 3).
     """
     while len(history.segments) > most:
         _drop_first(history)
 
 
 def _drop_first(history: VitalHistory) -> None:
-    """Drop the oldest segment. Where its run beyond a limit goes on, the next one takes its
-    beginning and count.
+    """Drop the oldest segment.
 
-    A time inside is kept beside the segments: one that took the beginning of another would give
-    NEWS2 its points then.
+    Where its run beyond a limit goes on, the next segment takes over its beginning and its count. A
+    time inside is kept beside the segments. If a segment took the beginning of another one, NEWS2
+    would count its points from then on.
     """
     first, second = history.segments[:2]
     known = history.inside_from
@@ -266,29 +279,31 @@ def _drop_readings(segments: list[Segment]) -> None:
 
 
 def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:
-    """The segments of the last reading before ``at`` and of the first after it."""
+    """The segments of the last reading before ``at`` and of the first one after it."""
     before = [segment for segment in history.segments if segment.start < at]
     after = [segment for segment in history.segments if segment.end > at]
     yield from (*before[-1:], *after[:1])
 
 
 def inside_since(history: VitalHistory, side: Direction | None = None) -> datetime | None:
-    """Since when the newest readings are all back inside on a side (None: on both); None when
-    the newest is not.
+    """Since when the newest readings are all back inside on a side, or None if the newest is not.
+
+    A ``side`` of None means both sides.
     """
     since = None
     forgotten = history.inside_from
     for segment in reversed(history.segments):
         if not segment.is_inside(side):
-            # a late one may lie before one that was forgotten
+            # a late reading may lie before one that was dropped
             return since and max(since, forgotten or since)
         since = segment.start
     return since and (forgotten or since)
 
 
 def since_beyond(history: VitalHistory, side: Direction | None) -> tuple[datetime | None, int]:
-    """When the newest reading beyond a limit of a side was measured, and how many have come
-    since; None: none known.
+    """When the newest reading beyond a limit of a side was measured, and how many came after it.
+
+    The time is None if no such reading is known.
     """
     count = 0
     for segment in reversed(history.segments):
@@ -299,7 +314,7 @@ def since_beyond(history: VitalHistory, side: Direction | None) -> tuple[datetim
 
 
 def as_of(history: VitalHistory, at: datetime, fresh_for: timedelta) -> Segment | None:
-    """The segment of the newest reading not after ``at``, if fresh."""
+    """The segment of the newest reading not after ``at``, if it is fresh."""
     for segment in reversed(history.segments):
         if segment.start <= at:
             return segment if at - segment.end <= fresh_for else None

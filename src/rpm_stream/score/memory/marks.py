@@ -1,6 +1,4 @@
-"""Small marks of a patient's state: since when a member is calm, and which scores were written
-last.
-"""
+"""Small marks of a patient's state: calm members, and the scores that were written last."""
 
 from __future__ import annotations
 
@@ -8,11 +6,11 @@ from datetime import datetime, timedelta
 
 from rpm_stream.score.memory.state import Calm, Emitted, ScoreState
 
-EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
+EMIT_EVERY = timedelta(minutes=5)  # how often an unchanged score of a continuous vital is written
 
 
 def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:
-    """Carry on, begin or end a member's time inside its recovery limit."""
+    """Continue, begin or end a member's time inside its recovery limit."""
     if not calm:
         state.calm.pop(member, None)
     elif (known := state.calm.get(member)) is None:
@@ -22,7 +20,10 @@ def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:
 
 
 def emits(state: ScoreState, name: str, at: datetime, said: str) -> bool:
-    """Whether a score is worth a record: it changed, or a while has passed. Notes it if so."""
+    """Whether a score is worth a record because it changed or enough time has passed.
+
+    Its time is noted if so.
+    """
     last = state.emitted.get(name)
     if last is not None and last.said == said and last.at <= at < last.at + EMIT_EVERY:
         return False

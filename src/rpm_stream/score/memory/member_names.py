@@ -1,16 +1,15 @@
-"""The name of a member of an episode, made of its kind and key: the one edge where such names are
-written.
+"""The name of a member of an episode, made of its kind and key.
 
-A name is where a member is found again in the state. It says nothing to any rule: what a member is
-stands in its ``kind`` and ``key``. Old states have names alone; ``pipeline/old_members.py`` reads
-those.
+This is the only place that makes such names. A name is used to find a member in the state, and no
+rule reads it: the ``kind`` and ``key`` of a member hold what it is. Old states have names alone,
+which ``pipeline/old_members.py`` reads.
 """
 
 from __future__ import annotations
 
 from rpm_stream.records import Key, Kind
 
-TREND = "trend"  # a trend's name stands among those of the detectors, as in all states so far
+TREND = "trend"  # a trend's name has the prefix of the detectors, as in all states so far
 
 
 def member_name(kind: Kind, key: Key) -> str:

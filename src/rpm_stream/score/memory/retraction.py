@@ -1,6 +1,4 @@
-"""Readings that were wrong, or another person's, leave a history: all of theirs, and nothing
-else.
-"""
+"""Remove voided readings from a history, because they were wrong or another person's."""
 
 from __future__ import annotations
 
@@ -12,11 +10,11 @@ from rpm_stream.score.memory.history import Segment, VitalHistory
 
 
 def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
-    """Take readings out of a history; each is given as the segment that it is by itself.
+    """Remove readings from a history. Each is given as the segment that it makes alone.
 
-    A segment of which none is left goes. Where right readings of a segment lie between wrong ones
-    is not kept: beyond a limit it stays as long as it was, and a calm one gets as short as it may
-    be, so that no alert stays away for it.
+    A segment without readings is removed. Where the right readings of a segment lie between wrong
+    ones is not known. A segment beyond a limit therefore stays as long as it was, and a calm one
+    gets as short as it may be, so that no alert fails to come.
     """
     taken: dict[int, list[Segment]] = {}
     for one in sorted(wrong, key=lambda each: each.start):
@@ -39,26 +37,27 @@ def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
 def _place_of(
     segments: Sequence[Segment], one: Segment, taken: dict[int, list[Segment]]
 ) -> int | None:
-    """In which segment a reading was counted: the one that names it, the one that means the same,
-    the calmest.
+    """The segment in which a reading was counted.
 
-    A limit may have changed since. A calm reading was none of those beyond, for all that is known
-    today.
+    Preferred is the segment that names it, then one that means the same, then the calmest. A limit
+    may have changed since. A calm reading is not looked for in a segment beyond a limit that does
+    not name it.
     """
     around = [
         place
         for place, segment in enumerate(segments)
         if segment.start <= one.start <= segment.end and segment.count > len(taken.get(place, []))
         if one.level == "beyond" or segment.level != "beyond" or _is_named(segment, one)
-        # it names its only reading
+        # a segment of one reading must name it
         if segment.count > 1 or segment.reading is None or _is_named(segment, one)
     ]
     return min(around, key=lambda place: _likeness(segments[place], one), default=None)
 
 
 def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int, timedelta]:
-    """Least for the segment that a reading is most likely of; of two alike the shorter one,
-    which has less room.
+    """The order of segments, least for the one that a reading most likely belongs to.
+
+    Of two that are alike the shorter one comes first, because it has less room.
     """
     alike = not _is_named(segment, one), not segment.matches(one)
     return *alike, len(segment.broken), segment.points or 0, segment.end - segment.start
@@ -73,8 +72,9 @@ def _is_named(segment: Segment, one: Segment) -> bool:
 
 
 def _forget_named(segment: Segment, ids: Collection[str]) -> None:
-    """Let a segment name no wrong reading; the one before its last takes its place. (The pieces of
-    a split run name the same one.)
+    """Let a segment name no wrong reading, and replace its last one by the one before.
+
+    The pieces of a split run name the same reading.
     """
     last = segment.reading
     prior = segment.prior
@@ -90,7 +90,7 @@ def _forget_named(segment: Segment, ids: Collection[str]) -> None:
 
 
 def _trim(segment: Segment, gone: Sequence[Segment]) -> None:
-    """Take wrong readings off the ends of a segment of which others are left."""
+    """Cut wrong readings off the ends of a segment that keeps other readings."""
     if not gone:
         return
     first = gone[0].start

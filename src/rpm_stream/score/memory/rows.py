@@ -1,5 +1,9 @@
-"""Rows of values beyond a limit: which segments follow each other, and what of them an answer
-about oxygen reaches.
+"""Rows of values beyond a limit.
+
+A row is a sequence of values beyond the same limit, each of which follows the one before it
+directly or within ``ROW_GAP``. A limit that must be breached twice, or for some minutes, looks at
+the row that a reading belongs to. This module finds the segments of a row, and the part of it that
+an answer about oxygen reaches.
 """
 
 from __future__ import annotations
@@ -13,16 +17,14 @@ import msgspec
 from rpm_stream.records import Direction
 from rpm_stream.score.memory.history import Segment, VitalHistory
 
-# two values beyond a limit no further apart are of one row, whatever lies between
+# Two values beyond a limit that are no further apart belong to one row, whatever lies between.
 ROW_GAP = timedelta(seconds=60)
-Of: TypeAlias = tuple[str, Direction | None]  # a limit, and on which side; None: on either
-Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
+Of: TypeAlias = tuple[str, Direction | None]  # a limit and its side, None for either side
+Reach: TypeAlias = tuple[datetime | None, datetime | None]  # begin and end, None for without end
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Values beyond the same limit of which each follows the one before it, directly or within
-    ``ROW_GAP``.
-    """
+    """The extent of a row: its first and last time, and its count of values."""
 
     start: datetime
     end: datetime
@@ -32,13 +34,13 @@ class Run(msgspec.Struct, frozen=True):
 def row(
     history: VitalHistory, index: int, limit: str, side: Direction | None = None
 ) -> list[Segment]:
-    """The segments beyond ``limit``, on a side (None: on either), of the row that segment ``index``
-    belongs to.
+    """The segments of the row beyond ``limit`` that segment ``index`` belongs to.
 
-    Where late readings split a segment twice, the piece between them may hold no reading at all: it
-    ends no row, as an alert may come early for it, but must not stay away (CONTRACT 4 b). Of those
-    at which the device's clock showed one time that does not count, one is in the row: they may be
-    one value that was kept and sent again.
+    A ``side`` of None means either side. Where late readings split a segment twice, the piece
+    between them may hold no reading at all. It does not end a row, because an alert may come early
+    for it but must not fail to come (CONTRACT 4 b). Of the segments at which the device's clock
+    showed the same time that does not count, one is in the row. They may be one value that was kept
+    and sent again.
     """
     segments = history.segments
     first = last = index
@@ -57,7 +59,7 @@ def row(
 
 
 def _one_a_time(found: Sequence[Segment], at_hand: Segment) -> list[Segment]:
-    """Of the segments of one shown time only the last, or the one at hand."""
+    """Keep only the last of the segments with the same shown time, or the one at hand."""
     kept: list[Segment] = []
     for place, each in enumerate(found):
         later = [*found[place + 1 :], at_hand] if each is not at_hand else []
@@ -67,8 +69,9 @@ def _one_a_time(found: Sequence[Segment], at_hand: Segment) -> list[Segment]:
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts;
-    0 where that is not beyond the limit.
+    """The extent of the row that segment ``index`` belongs to.
+
+    The count is 0 where that segment is not beyond the limit.
     """
     found = row(history, index, limit)
     if not found:
@@ -82,7 +85,7 @@ def _is_beyond(segment: Segment, of: Of) -> bool:
 
 
 def _next_beyond(segments: list[Segment], index: int, of: Of, step: int) -> int | None:
-    """The next segment of the row on one side; None where the row ends."""
+    """The next segment of the row in one direction, or None where the row ends."""
     here = segments[index]
     near = index + step
     for place in range(near, len(segments) if step > 0 else -1, step):
@@ -97,8 +100,9 @@ def _next_beyond(segments: list[Segment], index: int, of: Of, step: int) -> int 
 
 
 def _may_be_empty(segments: list[Segment], index: int) -> bool:
-    """Whether a segment is what two splits left between them: it begins and ends where readings
-    of others are.
+    """Whether a segment may be what two splits left between them.
+
+    Such a segment begins and ends where readings of others are.
     """
     piece = segments[index]
     return (
@@ -109,7 +113,10 @@ def _may_be_empty(segments: list[Segment], index: int) -> bool:
 
 
 def within(segments: Sequence[Segment], reach: Reach, side: Direction) -> Run:
-    """What of a row lies where the oxygen is what it is: too low is as low on air as on it."""
+    """The part of a row in which the oxygen is the same.
+
+    A value that is too low counts on air and on oxygen alike, so the whole row counts on that side.
+    """
     kept = [
         part
         for part in (_part(each, (None, None) if side == "low" else reach) for each in segments)
@@ -121,9 +128,11 @@ def within(segments: Sequence[Segment], reach: Reach, side: Direction) -> Run:
 
 
 def _part(segment: Segment, reach: Reach) -> Run | None:
-    """A segment as far as it is reached. Of one that is cut those readings count of which the time
-    is known: at its ends, its last and the one before. Of one that names none any more as many may
-    lie there as it has.
+    """The part of a segment that is reached.
+
+    If the segment is cut, only readings with a known time count: those at its ends, its last one
+    and the one before. If it no longer names a reading, all but one of its readings may lie in the
+    part.
     """
     since, until = reach
     named = (each.measured_at for each in (segment.reading, segment.prior) if each is not None)

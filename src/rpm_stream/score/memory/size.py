@@ -1,9 +1,9 @@
-"""What score gives up where a patient's state would grow too large (pipeline/state_budget.py says
-when and in which order).
+"""What the score stage gives up where a patient's state would grow too large.
 
-All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes.
-A time beyond a limit never gets shorter by it, a time inside one only where a whole vital is
-forgotten (history.py), and a doubt about a signal is no longer said.
+``pipeline/state_budget.py`` decides when and in which order. All of it shortens what is kept and
+does not change it: no reading is judged in another way when it comes. A time beyond a limit never
+gets shorter. A time inside gets shorter only where a whole vital is dropped (``history.py``).
+Doubts about a signal are no longer named.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rpm_stream.score.memory.history import Segment, shorten
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
 
-# characters of an attribute that is kept; the kinds of samples and sites have under 40
+# Characters of an attribute that is kept. The kinds of samples and sites have under 40.
 MOST_TEXT = 128
 RECENT = 12  # the most readings that a limit may count (records.Of)
 
@@ -26,20 +26,21 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def vitals(state: ScoreState) -> frozenset[str]:
-    """All of which something is kept."""
+    """All vitals of which something is kept."""
     return frozenset(vital for kept in _by_vital(state) for vital in kept)
 
 
 def size(state: ScoreState, vital: str) -> int:
-    """Octets that the state takes for one vital, without its detectors."""
+    """Bytes that the state takes for one vital, without its detectors."""
     kept = [one[vital] for one in _by_vital(state) if vital in one]
     counted = [state.recent.get(name) for name in _counted(vital)]
     return len(_encode((kept, counted, [_of_vital(one, vital) for one in _by_device(state)])))
 
 
 def _of_vital(kept: dict[str, Any], vital: str) -> dict[str, Any]:
-    """What is kept of a vital by device: the vital stands in the name, alone or behind the name
-    of a rule.
+    """What is kept of a vital by device.
+
+    The vital is a part of the name, alone or after the name of a rule.
     """
     return {
         name: each for name, each in kept.items() if f":{vital}:" in f":{name.replace('.', ':')}"
@@ -47,8 +48,9 @@ def _of_vital(kept: dict[str, Any], vital: str) -> dict[str, Any]:
 
 
 def slim_readings(state: ScoreState, vitals: Collection[str], attributes: Collection[str]) -> None:
-    """Of the readings that are kept, only these ``attributes``: a device may hang kilobytes on
-    each value.
+    """Keep only these ``attributes`` of the kept readings.
+
+    A device may attach kilobytes to each value.
     """
     for vital in vitals:
         for segment in _segments(state, vital):
@@ -74,14 +76,15 @@ def _slim(reading: Reading, attributes: Collection[str]) -> Reading:
 
 
 def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
-    """What came second: where the first is taken back nothing takes its place."""
+    """Drop second readings of a measurement. If the first is voided, no other replaces it."""
     for vital in vitals:
         state.twins.pop(vital, None)
 
 
 def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> None:
-    """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it
-    stands on.
+    """Drop the readings of all but the ``most`` newest runs.
+
+    A NEWS2 then names fewer of the readings that it counts.
     """
     for vital in vitals:
         segments = _segments(state, vital)
@@ -92,8 +95,9 @@ def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> No
 
 
 def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
-    """All but the ``most`` newest runs of each vital, and of its readings one by one those that
-    no limit counts.
+    """Drop all but the ``most`` newest runs of each vital.
+
+    Single readings that no limit counts are dropped too.
     """
     for vital in vitals:
         for history in (state.histories.get(vital), state.drops.get(vital)):
@@ -104,9 +108,10 @@ def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
 
 
 def forget_signal(state: ScoreState, most: int) -> None:
-    """What tells of a bad signal by comparing values; and of what goes on with devices all but the
-    ``most`` newest of each kind, what a person knows of last. Such a fault is told again, and an
-    alert about it waits for a person.
+    """Drop what finds a bad signal by comparing values, and most device runs.
+
+    Of each kind of run the ``most`` newest are kept, and one that was reported is dropped last.
+    Such a fault is reported again, and an alert about it waits for a person.
     """
     for kept in (state.signal, state.usual, state.sequences):
         kept.clear()
@@ -118,9 +123,10 @@ def forget_signal(state: ScoreState, most: int) -> None:
 
 
 def forget_vital(state: ScoreState, vital: str) -> None:
-    """All that is known of a vital but what was learned and told, a run beyond a limit that still
-    lasts or that gives points of NEWS2, and what its limits count: on those a later red alert rests
-    (law 3). The rest begins anew.
+    """Drop all that is known of a vital, except what a later red alert depends on (law 3).
+
+    What was learned and reported stays. So does a run beyond a limit that still lasts or that gives
+    NEWS2 points, and what the vital's limits count. The rest begins again.
     """
     history = state.histories.get(vital)
     if vital in state.latest:
@@ -137,7 +143,7 @@ def forget_vital(state: ScoreState, vital: str) -> None:
 
 
 def forget_counts(state: ScoreState, vital: str) -> None:
-    """What the limits of a vital count: "3 of the last 4" begins anew."""
+    """Drop what the limits of a vital count, so that "3 of the last 4" begins again."""
     state.recent.pop(vital, None)
 
 
@@ -162,8 +168,9 @@ def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:
 
 
 def _counted(vital: str) -> tuple[str, str]:
-    """The names under which readings of a vital are kept one by one: for limits, and for trends
-    (trends.py).
+    """The names under which readings of a vital are kept one by one.
+
+    They are for limits and for trends (``score/rules/trends.py``).
     """
     return vital, member_name("trend", Key(vital=vital))
 

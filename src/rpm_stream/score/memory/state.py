@@ -1,4 +1,4 @@
-"""What score remembers of one patient."""
+"""What the score stage remembers of one patient."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ MOST_DISTANCES = 8
 
 
 class Calm(msgspec.Struct, array_like=True):
-    """Since when a member is inside its recovery limit, and up to when that is known, by
-    readings.
-    """
+    """Since when a member is inside its recovery limit, and up to when readings show it."""
 
     since: datetime
     until: datetime
@@ -32,7 +30,7 @@ class FlagRun(msgspec.Struct, array_like=True):
 
 
 class Level(msgspec.Struct, array_like=True):
-    """What a vital's mean over about a day was: when, after how many learned values."""
+    """The mean of a vital over about a day: its time and its number of learned values."""
 
     at: datetime
     learned: int
@@ -40,11 +38,13 @@ class Level(msgspec.Struct, array_like=True):
 
 
 class Course(msgspec.Struct, array_like=True):
-    """What became of a vital over days. ``began``: the adaptive window; ``level`` as of now;
-    ``levels``: once a day.
+    """How a vital moved over days, to find a lasting change of its usual value.
 
-    Of a change that is not told yet: when it began, the level before, values learned in it.
-    ``resumed``: values learned since a level is learned that had been kept out for days.
+    ``began`` is the beginning of the adaptive window. ``level`` is the present mean over about a
+    day, and ``levels`` has one for each day. While a change has not been reported yet, ``since`` is
+    when it began, ``before`` the level before it, and ``readings`` the number of values learned in
+    it. ``resumed`` is the number of values learned since the detector learns a level that had been
+    kept out for days.
     """
 
     began: datetime
@@ -57,16 +57,19 @@ class Course(msgspec.Struct, array_like=True):
 
 
 class Emitted(msgspec.Struct, array_like=True):
-    """The last score that was put out: when, and what it said."""
+    """The last score that was written.
+
+    ``said`` is its summary, by which a changed score is recognised.
+    """
 
     at: datetime
     said: str
 
 
 class DeviceRun(msgspec.Struct, array_like=True):
-    """Readings in a row that say the same of a device.
+    """Consecutive readings that show the same about a device.
 
-    ``count`` 0: it is well; ``told``: a person knows of it.
+    A ``count`` of 0 means that it is well. ``told`` is true if it has been reported to a person.
     """
 
     since: datetime
@@ -92,8 +95,9 @@ class Point(msgspec.Struct, array_like=True):
 
 
 class Twin(msgspec.Struct, array_like=True):
-    """A reading that came second, of the measurement whose first reading has the marks ``of``
-    (rules/same_measurement.py).
+    """A second reading of a measurement.
+
+    ``of`` has the marks of the measurement's first reading (``rules/same_measurement.py``).
     """
 
     of: bytes
@@ -112,9 +116,9 @@ class Twin(msgspec.Struct, array_like=True):
 
 
 class ScoreState(msgspec.Struct):
-    """State of score for one patient.
+    """State of the score stage for one patient.
 
-    ``detectors`` holds sealed states (score/detectors/codec.py) by detector and vital.
+    ``detectors`` holds sealed states (``score/detectors/codec.py``) by detector and vital.
     """
 
     histories: dict[str, VitalHistory] = {}
@@ -126,45 +130,46 @@ class ScoreState(msgspec.Struct):
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
-    told_settings: list[str] = []  # members of the group settings that were told and are not mended
-    # vital -> what its last silence that was told began with (pipeline/silence.py)
+    # members of the group settings that were reported and are not fixed
+    told_settings: list[str] = []
+    # vital -> what its last reported silence began with (pipeline/silence.py)
     told_silent: dict[str, str] = {}
-    # vital -> when its last reading was, where that one is forgotten
+    # vital -> when its last reading was measured, where the reading itself was dropped
     heard: dict[str, datetime] = {}
     distances: dict[str, list[int]] = {}  # vital -> seconds between its newest readings
     # group -> up to when measured values are a person's new normal
     accepted: dict[str, datetime] = {}
-    # member of a device group -> its device's faults in a row; empty for most
+    # member of a device group -> its device's faults in a row, empty for most patients
     faults: dict[str, DeviceRun] = {}
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
-    courses: dict[str, Course] = {}  # vital -> what became of it over days
-    # vital -> when it was told that its usual has changed, while that is news
+    courses: dict[str, Course] = {}  # vital -> how it moved over days
+    # vital -> when a lasting change of it was reported, while that is news
     changed: dict[str, datetime] = {}
-    # member of a group of signal quality -> what speaks against its values in a row
+    # member of a group of signal quality -> its doubtful values in a row
     doubts: dict[str, DeviceRun] = {}
-    # vital and device -> its newest value; vital -> the newest of movement
+    # vital and device -> its newest value, and for movement vital -> its newest value
     signal: dict[str, LastValue] = {}
     usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit
     sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent
     days: dict[str, Days] = {}  # vital -> its days, for trends
-    # vital that streams -> since when it lies below this person's usual
+    # vital that streams -> its history against this person's usual, to find a drop
     drops: dict[str, VitalHistory] = {}
-    cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
+    cut: dict[str, datetime] = {}  # vital -> up to when readings of it were voided
     # vital -> its values of the last minutes, where a rule looks at the rate
     points: dict[str, list[Point]] = {}
     breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
-    total: Total | None = None  # NEWS2 as of the newest reading that it stands on
-    # the saturation of a patient on scale 2 as it counts on oxygen
+    total: Total | None = None  # NEWS2 as of the newest reading that counts in it
+    # the saturation of a patient on scale 2, as it counts on oxygen
     on_oxygen: VitalHistory | None = None
     # vital -> its values of the last quarter of an hour or so, minutes apart
     trail: dict[str, list[Point]] = {}
     seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
-    copies: dict[str, bytes] = {}  # vital -> the marks of what told of one of these again
-    twins: dict[str, list[Twin]] = {}  # vital -> the newest of that, whole
+    copies: dict[str, bytes] = {}  # vital -> the marks of second readings of these measurements
+    twins: dict[str, list[Twin]] = {}  # vital -> the newest second readings, whole
 
 
 def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
-    """Keep how far apart the newest readings of a vital lie."""
+    """Keep the time between the newest readings of a vital."""
     if (
         before is None
         or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0

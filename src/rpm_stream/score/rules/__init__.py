@@ -1,1 +1,1 @@
-"""The rules: limits, NEWS2, trends, rates, signal quality, devices."""
+"""The rules: limits, NEWS2, trends, rates, signal quality and devices."""

@@ -1,10 +1,9 @@
-"""The bands of the chart that is a person's, for one value: the one that it lies in, and which
-sides are not back.
+"""The bands of a person's chart: which band a value lies in, and which sides are not back.
 
-Adults have the NEWS2 chart, pregnant women and children one of their own (knowledge/charts.py).
-Whose date of birth cannot be read has what holds for adults and children alike: saturation,
-temperature, consciousness. Values are rounded to the chart's step before they are looked up. Each
-side recovers at a distance of its own from its outermost band.
+Adults have the NEWS2 chart, and pregnant women and children have charts of their own
+(``knowledge/charts.py``). A person whose date of birth cannot be read has the bands that adults and
+children share: saturation, temperature and consciousness. Values are rounded to the chart's step
+before they are looked up. Each side has its own recovery limit beyond its outermost band.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ ADULT: Final = "adult"
 PREGNANT: Final = "pregnant"
 NO_AGE: Final = "no age"
 WhoseChart: TypeAlias = Literal["adult", "pregnant", "no age"] | int
-"""Whose chart holds; of a child the place of its age in the table."""
+"""Whose chart holds. For a child it is the place of its age in the table."""
 ONE_SCALE: Scale = "1"
 SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
 
 
 class Person(Record, frozen=True, kw_only=True):
-    """What of a patient decides which bands hold.
+    """What decides which bands hold for a patient.
 
-    ``exempt``: why NEWS2 does not apply, empty where it does.
+    ``exempt`` is why NEWS2 does not apply, empty where it does.
     """
 
     chart: WhoseChart
@@ -43,8 +42,9 @@ class Person(Record, frozen=True, kw_only=True):
 
 
 class InBand(Record, frozen=True, kw_only=True):
-    """The band that a value lies in: ``bound`` is its edge towards the normal, ``words`` what to
-    say of it.
+    """The band that a value lies in.
+
+    ``bound`` is its edge towards the normal, and ``words`` the text about it.
     """
 
     side: Direction
@@ -84,7 +84,7 @@ class Bands:
         self._by_age = frozenset(vital for age in self._child for vital in age)
 
     def chart_of(self, patient: PatientEntry, at: datetime) -> WhoseChart:
-        """Whose chart is the patient's at ``at``."""
+        """Whose chart the patient has at ``at``."""
         if patient.pregnant:
             return PREGNANT
         if patient.born is None:
@@ -102,7 +102,7 @@ class Bands:
         )
 
     def person(self, patient: PatientEntry, at: datetime) -> Person:
-        """As the registry has it; what a check-in says of the oxygen is not known here."""
+        """The patient by the registry alone, without what check-ins report about oxygen."""
         scale = ONE_SCALE
         if has_scale_2(patient):
             scale = "2 on oxygen" if patient.on_oxygen else "2 on air"
@@ -124,11 +124,11 @@ class Bands:
         )
 
     def has_query(self, person: Person, vital: str) -> bool:
-        """Whether the vital's query bound holds: an adult's does not for a child."""
+        """Whether the vital's query bound holds. Some bounds of adults do not hold for a child."""
         return not (isinstance(person.chart, int) and vital in self._knowledge.child.no_query)
 
     def line(self, person: Person, vital: str) -> tuple[str, BandLine] | None:
-        """The line that holds for a vital, and of which table it is: news2, maternity or child."""
+        """The line that holds for a vital, and its table: ``news2``, ``maternity`` or ``child``."""
         if person.chart == PREGNANT:
             line = self._maternity.get(vital)
             return ("maternity", line) if line is not None else None
@@ -152,7 +152,7 @@ class Bands:
         return low if rows[-1][1] == "normal" else (*low, "high")
 
     def of(self, person: Person, reading: Reading) -> InBand | None:
-        """The band that a value lies in, if any."""
+        """The band that a value lies in, or None."""
         found = self.line(person, reading.vital)
         if found is None:
             return None
@@ -219,7 +219,7 @@ class Bands:
         return found.version, found.red if band == "red" else found.amber
 
     def not_back(self, person: Person, reading: Reading) -> Iterator[Direction]:
-        """The sides on which a value that lay in a band would not be back yet."""
+        """The sides on which a value that lay in a band would not have recovered yet."""
         found = self.line(person, reading.vital)
         if found is None:
             return

@@ -1,8 +1,9 @@
-"""When a device needs a hand: battery, contact, clock, its own faults, values that no body has or
-that do not move.
+"""Rules for a device that needs attention.
 
-What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values
-is in signal_quality.py. Late readings say nothing of the device now.
+They cover its battery, its contact, its clock, the faults that it reports, values that no body can
+have, and values that do not move. What a device reports about itself is found here, in the groups
+``device:<kind>``. What shows by comparing values is in ``signal_quality.py``. A reading that is
+older than the newest of its run changes nothing.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class DeviceRules(MomentRule):
         )
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add a finding for each device fault that the readings show for long enough: all of the
-        moment's count.
+        """Add a finding for each device fault that the readings show for long enough.
+
+        All readings of the moment count.
         """
         for reading in moment.readings:
             for told in self._told(state, reading):
@@ -69,9 +71,8 @@ class DeviceRules(MomentRule):
 
     def _told(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         flagged = bool(reading.flags) and not self._tells.isdisjoint(reading.flags)
-        if flagged or (
-            state.faults and any_going_on(state.faults)
-        ):  # at 1 Hz most readings say nothing of their device
+        # at 1 Hz most readings report nothing about their device
+        if flagged or (state.faults and any_going_on(state.faults)):
             yield from self._clock(state, reading)
             yield from self._refused(state, reading)
             if REFUSED in reading.flags:
@@ -85,7 +86,7 @@ class DeviceRules(MomentRule):
             yield from self._same(state, reading, self._stuck[reading.vital])
 
     def _counts(self, reading: Reading) -> bool:
-        """Whether the value is a statement about the wearer: a demonstration may well repeat."""
+        """Whether the value is about the wearer. The value of a demonstration may well repeat."""
         return reading.value is not None and self._knowledge.signal.never_judged.isdisjoint(
             reading.flags
         )
@@ -105,7 +106,7 @@ class DeviceRules(MomentRule):
             yield Told(kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,))
 
     def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """A meter that has no battery service says it beside a value (2A18, 2AA7)."""
+        """A meter without a battery service reports a low battery beside a value (2A18, 2AA7)."""
         member = member_of("battery", reading.vital, reading.device)
         run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
         if lasts(run, 1, 0) and is_news(run):
@@ -138,11 +139,10 @@ class DeviceRules(MomentRule):
             )
 
     def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """A device's clock by frames, in the order of receipt: a clock that runs ahead makes its
-        values look newest.
+        """Count wrong clocks by frames, in the order of receipt.
 
-        A kind of message that comes without the flag again is well; another kind may carry no
-        device time at all.
+        A clock that runs ahead makes its values look newest. A kind of message that comes again
+        without the flag is well. Another kind may carry no device time at all.
         """
         rules = self._rules.clock
         sent_as = reading.attributes.get("characteristic", "")
@@ -164,8 +164,9 @@ class DeviceRules(MomentRule):
                 )
 
     def _faults(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """What the device says of its own failing; a kind of value that comes without it again
-        is well.
+        """Faults that the device reports.
+
+        A kind of value that comes again without the flag is well.
         """
         for row in self._rules.fault:
             said = row.flags.intersection(reading.flags)
@@ -181,8 +182,9 @@ class DeviceRules(MomentRule):
                 yield Told(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
 
     def _refused(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """Values that no body can have: after some of them, at once where another unit would
-        explain one.
+        """Values that no body can have.
+
+        They are reported after some of them, or at once where another unit would explain the value.
         """
         rules = self._rules.refused
         is_refused = REFUSED in reading.flags

@@ -1,8 +1,8 @@
-"""What readings in a row say of a device or of its signal, and the findings that tell it.
+"""Runs of readings that show a fault of a device or of its signal, and the findings about them.
 
-One member a device (and vital) in the group ``device:<kind>``; its name ends with the device's id,
-so it stays in the state and never in a text. A member is told once and again only after it was
-well: what a person has ended does not come back with the next reading.
+The group ``device:<kind>`` has a member for each device and vital. Its name ends with the device's
+id, so it stays in the state and never gets into a text. A member is reported once, and again only
+after it was well. What a person has ended does not come back with the next reading.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import DeviceRun
 
 KINDS: tuple[DeviceKind, ...] = get_args(DeviceKind)
-# of a patient, each of faults, repeats and doubts; the ones heard least lately are forgotten first
+# Runs that a patient can have of each of faults, repeats and doubts. The run whose newest reading
+# is oldest is dropped first.
 MOST_RUNS = 24
-ANY = "any"  # in the name of a member that is about no one vital
+ANY = "any"  # in the name of a member that is not about a single vital
 Runs: TypeAlias = dict[str, DeviceRun]
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What is said of the device of the first reading: its ``kind`` of fault, and ``of`` what
-    (see ``member_of``).
+    """A report about the device of the first reading.
+
+    ``kind`` is its kind of fault, and ``of`` what the fault is about (see ``member_of``).
     """
 
     kind: DeviceKind
@@ -36,7 +38,7 @@ class Told(Record, frozen=True, kw_only=True):
 
 
 class Teller:
-    """Findings about devices, with the kind, the priority and the version of their rules."""
+    """Makes findings about devices, with the kind, the priority and the version of their rules."""
 
     def __init__(self, knowledge: Knowledge, kind: Kind, version: str) -> None:
         self._kind: Kind = kind
@@ -44,7 +46,7 @@ class Teller:
         self._version = version
 
     def finding(self, told: Told) -> Finding:
-        """The finding that tells it; the first reading of the evidence decides its time."""
+        """The finding of a report. The first reading of the evidence gives its time."""
         first = told.evidence[0]
         key = Key(what=told.kind, of=told.of, device=first.device)
         return Finding(
@@ -63,15 +65,17 @@ class Teller:
 
 
 def member_of(kind: DeviceKind, of: str, device: str) -> str:
-    """The name of a member in its episode, and of its run in the state: a fault of a device, and
-    ``of`` which vital or flag.
+    """The name of a member in its episode and of its run in the state.
+
+    ``kind`` is the fault of the device, and ``of`` the vital or flag that shows it.
     """
     return member_name("device", Key(what=kind, of=of, device=device))
 
 
 def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | None:
-    """Carry on, begin or end a member's run of faults; None where there is none, or the reading
-    came late.
+    """Continue, begin or end a member's run of faults.
+
+    Return None where there is no run, or where the reading came late.
     """
     run = runs.get(member)
     if run is None:
@@ -86,7 +90,7 @@ def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | 
         run.since = at
         run.until = at
         run.count = 1
-    elif at > run.until:  # what shares an instant (or a frame) is one fault
+    elif at > run.until:  # faults of one instant (or frame) count as one
         run.until = at
         run.count = run.count + 1
     return run
@@ -102,8 +106,10 @@ def lasts(run: DeviceRun | None, times: int, minutes: int) -> bool:
 
 
 def keep(runs: Runs, member: str, run: DeviceRun) -> DeviceRun:
-    """Enter a run; where there are too many, the one heard least lately goes, a fault that was
-    told last of all.
+    """Enter a run, and drop another where there are too many.
+
+    A run that was not reported is dropped first, and among those the one whose newest reading is
+    oldest.
     """
     runs[member] = run
     if len(runs) > MOST_RUNS:
@@ -113,7 +119,7 @@ def keep(runs: Runs, member: str, run: DeviceRun) -> DeviceRun:
 
 
 def is_news(run: DeviceRun | None) -> bool:
-    """Whether this run was not told before; notes it as told."""
+    """Whether this run was not reported before. Marks it as reported."""
     if run is None or run.told:
         return False
     run.told = True
@@ -121,10 +127,10 @@ def is_news(run: DeviceRun | None) -> bool:
 
 
 def any_going_on(runs: Runs) -> bool:
-    """Whether one of the runs lasts, so that a reading may end it."""
+    """Whether a run is going on, so that a reading may end it."""
     return any(run.count for run in runs.values())
 
 
 def is_well(run: DeviceRun | None) -> bool:
-    """Whether a fault that was told is over."""
+    """Whether a fault that was reported is over."""
     return run is not None and not run.told

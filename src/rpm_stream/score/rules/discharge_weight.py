@@ -1,5 +1,6 @@
-"""The weight at discharge, which stands for a person's own days until these are known (heart
-failure).
+"""The weight at discharge (heart failure).
+
+It replaces a person's own days until enough of them are known.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ VITAL = "weight"
 
 
 def target_fault(target: TargetWeight, knowledge: Knowledge) -> str | None:
-    """Why a weight at discharge cannot be compared with, in words; None for a good one."""
+    """Why a weight at discharge cannot be compared with, in words, or None for a usable one."""
     row = knowledge.vitals[VITAL]
     if target.unit not in row.units:
         return f"target_weight is not measured in {target.unit!r}; it may be {', '.join(row.units)}"
@@ -26,15 +27,16 @@ def target_fault(target: TargetWeight, knowledge: Knowledge) -> str | None:
 
 
 class DischargeWeight:
-    """The rows of trends.toml about it, bound to the knowledge table."""
+    """The rows of ``trends.toml`` about it, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._rows = knowledge.trends.discharge
 
     def compared(self, patient: PatientEntry, vital: str, day: int) -> tuple[float, float] | None:
-        """What the patient weighed, in the vital's first unit, and how far above it is too far
-        as of ``day``.
+        """The weight at discharge as of ``day``, and how far above it is too far.
+
+        Both are in the vital's first unit. None where the weight at discharge does not apply.
         """
         target = patient.target_weight
         if vital != VITAL or target is None or target_fault(target, self._knowledge) is not None:

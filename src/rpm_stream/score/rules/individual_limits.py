@@ -1,11 +1,11 @@
-"""Limits that people have set: which of them hold for a patient at a moment, and what is wrong with
-one.
+"""Limits that people have set: which of them hold for a patient at a moment, and their faults.
 
 A limit holds in [valid_from, until). Of those that hold, the patient's own come before the panel's,
-the panel's before the programme's, per vital and side (CONTRACT 7); within one level the one that
-began last takes the place of the others of its priority, whoever set them, so that a person may
-have tiers. A limit that cannot be used is left out, and what comes next holds. Because what ended
-stays listed, a late reading meets the limits of its own time.
+and the panel's before the programme's, for each vital and side (CONTRACT 7). Within one level and
+priority the limit that began last replaces the others, no matter who set it. A person may therefore
+have tiers of different priorities. A limit that cannot be used is left out, and the next one in
+this order holds. Limits that have ended stay listed, so a late reading meets the limits of its own
+time.
 """
 
 from __future__ import annotations
@@ -35,13 +35,16 @@ from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.text import cleaned, plain_given, with_unit
 
 Level = Literal["patient", "panel", "programme"]
-LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
+LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # in order of precedence
 REMEMBERED = 50_000
 Held = tuple[Level, str, tuple[Limit, ...]]  # level, name of the panel or programme, its limits
 
 
 class OwnSide(Record, frozen=True, kw_only=True):
-    """One side of a limit that somebody has set; ``group`` names the panel or programme."""
+    """One side of a limit that a person has set.
+
+    ``group`` names the panel or programme.
+    """
 
     source: Limit
     side: Direction
@@ -51,15 +54,15 @@ class OwnSide(Record, frozen=True, kw_only=True):
     group: str = ""
 
     def said(self) -> str:
-        """Whose setting it is (law 12): ``limit set by dr-7 for the panel heart-failure``."""
+        """Who set the limit (law 12): ``limit set by dr-7 for the panel heart-failure``."""
         whose = f" for the {self.level} {cleaned(self.group)}" if self.group else ""
         return f"limit set by {self.source.owner}{whose}"
 
 
 class Period(msgspec.Struct, frozen=True):
-    """The sides that hold of one vital for a while.
+    """The sides that hold for one vital during a period.
 
-    ``serial`` tells periods apart; 0 where nothing is set.
+    ``serial`` distinguishes periods. It is 0 where nothing is set.
     """
 
     serial: int
@@ -70,8 +73,9 @@ NOTHING = Period(0, ())
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """The periods of one vital: the first before all ``boundaries``, each other from its
-    boundary on.
+    """The periods of one vital.
+
+    The first period holds before all ``boundaries``, and each other one from its boundary on.
     """
 
     boundaries: tuple[datetime, ...]
@@ -79,15 +83,16 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """Timelines by vital, with what they were made of."""
+    """Timelines by vital, with the limits that they were made of."""
 
     held: tuple[Held, ...]
     timelines: dict[str, Timeline]
 
 
 class OwnLimits:
-    """The set limits of all patients, each worked out once as long as the registry stays the
-    same.
+    """The set limits of all patients.
+
+    Each patient's limits are computed once as long as the registry stays the same.
     """
 
     def __init__(self, registry: Registry, knowledge: Knowledge) -> None:
@@ -97,7 +102,7 @@ class OwnLimits:
         self._serial = 0
 
     def at(self, patient: PatientEntry, vital: str, at: datetime) -> Period:
-        """What holds of ``vital`` at ``at``."""
+        """The limits that hold for ``vital`` at ``at``."""
         if not (patient.limits or patient.panel or patient.programme):
             return NOTHING
         timeline = self._timelines(patient).get(vital)
@@ -129,7 +134,7 @@ class OwnLimits:
         by_vital: dict[str, list[OwnSide]] = {}
         for level, group, limits in held:
             for limit in limits:
-                # the registry's reader tells of the others
+                # the reader of the registry reports the faulty ones
                 if limit_fault(limit, self._knowledge) is None:
                     own = (
                         each
@@ -152,7 +157,7 @@ class OwnLimits:
         )
 
     def _period(self, sides: list[OwnSide], at: datetime | None) -> Period:
-        """What holds from ``at`` on; None: before all time."""
+        """The limits that hold from ``at`` on, or before all time if it is None."""
         holding = [own for own in sides if _holds(own.source, at)]
         kept: list[OwnSide] = []
         for side in ("low", "high"):
@@ -182,7 +187,10 @@ def _begin(limit: Limit) -> float:
 
 
 def _recoveries(limit: Limit) -> tuple[LimitValue | None, LimitValue | None]:
-    """What counts as recovered below and above; a single value belongs to the limit's one side."""
+    """The recovery limits of the low and the high side.
+
+    A single value belongs to the limit's one side.
+    """
     if isinstance(limit.recover, Recovery):
         return limit.recover.low, limit.recover.high
     return (
@@ -211,7 +219,7 @@ def _number(value: LimitValue) -> Decimal:
 def _can_ring(own: OwnSide, knowledge: Knowledge) -> bool:
     """Whether a value can be beyond a side.
 
-    On the edge of what a body can have it sets nothing: a way to say none.
+    A bound on the edge of what a body can have sets nothing. It is a way to set no limit.
     """
     row = knowledge.vitals[own.source.vital]
     unit = own.source.unit
@@ -220,8 +228,9 @@ def _can_ring(own: OwnSide, knowledge: Knowledge) -> bool:
 
 
 def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
-    """No bound that a value can be beyond, or a bound or a recovery that is refused as none of a
-    body.
+    """The fault of a limit with a bound that no value can be beyond.
+
+    A bound or a recovery that no body can have is a fault too.
     """
     sides = list(_sides(limit, "patient", ""))
     if not any(_can_ring(own, knowledge) for own in sides):
@@ -243,7 +252,7 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
 
 
 def _recovery_fault(limit: Limit) -> str | None:
-    """A recovery that says nothing, or that nothing is inside of."""
+    """The fault of a recovery that is ambiguous, or that no value can be inside of."""
     if (
         limit.recover is not None
         and not isinstance(limit.recover, Recovery)
@@ -260,7 +269,7 @@ def _recovery_fault(limit: Limit) -> str | None:
 
 
 def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
-    """Why a limit cannot be used, in words; None for a good one.
+    """Why a limit cannot be used, in words, or None for a good one.
 
     A faulty limit leaves the others in force.
     """
@@ -287,8 +296,9 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
 
 
 def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = None) -> list[str]:
-    """What of a registry entry cannot be used (as of ``at``), in words that name nobody; empty
-    for a good one.
+    """What is wrong with a registry entry as of ``at``, in words without names of people.
+
+    The list is empty for a good entry.
     """
     if isinstance(entry, DeviceEntry):
         return []
@@ -306,9 +316,9 @@ def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = Non
             told.append(fault)
         if has_unreadable_birth(entry):
             told.append(
-                "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a"
+                "born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a"
                 " child"
             )
         elif has_unreadable_birth(entry, at):
-            told.append("born lies ahead, so that nobody knows whether it is a child")
+            told.append("born is in the future, so it is not known whether this is a child")
     return told

@@ -1,4 +1,7 @@
-"""All learned detectors as one rule: what is unusual for this person (``learned.py`` runs them)."""
+"""All learned detectors as one rule, which finds what is unusual for this person.
+
+``baseline/learned.py`` runs them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class LearnedRule(MomentRule):
         self.calm_for = timedelta(minutes=shared.knowledge.limits.recovery_minutes)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Score the readings of the moment, then learn them where nothing is going on."""
+        """Score the readings of the moment, then learn them where no open episode pauses that."""
         for score, finding in self._learned.instant(
             state, moment.live, moment.judged, moment.late, moment.paused
         ):
@@ -38,5 +41,8 @@ class LearnedRule(MomentRule):
                 moment.findings.append(finding)
 
     def pauses_learning(self, key: Key) -> bool:
-        """A usual that has changed is there to be learned: all but that one pause."""
+        """Whether a member pauses learning.
+
+        All do except a lasting change, which has to be learned.
+        """
         return key.what != Drift.name

@@ -1,5 +1,7 @@
-"""The limits as a rule: they enter the readings of a moment, tell which came late, and find what
-is beyond a limit.
+"""The limits as a rule, which runs first.
+
+It enters the readings of a moment into their histories, notes which came late, and finds what is
+beyond a limit.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ MOST_TRAIL = 6
 
 
 class Plan(NamedTuple):
-    """What is fixed of a vital: NEWS2 scores it; it is an answer that other vitals count by; its
-    newest is kept.
+    """The fixed properties of a vital.
+
+    ``is_scored``: it is on the NEWS2 chart. ``is_answer``: other vitals are counted by it.
+    ``is_kept``: its newest reading is kept.
     """
 
     is_scored: bool
@@ -31,7 +35,7 @@ class Plan(NamedTuple):
     is_kept: bool
 
 
-NO_PLAN = Plan(is_scored=False, is_answer=False, is_kept=False)  # of a vital that no table knows
+NO_PLAN = Plan(is_scored=False, is_answer=False, is_kept=False)  # for a vital that is in no table
 
 
 class LimitRule(MomentRule):
@@ -57,8 +61,9 @@ class LimitRule(MomentRule):
         self._numbers = Numbers(shared.knowledge)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Histories and ``latest`` move on; findings, where the readings lie, and which of them
-        came late.
+        """Update the histories and ``latest``, and add the findings of the moment.
+
+        The moment also gets the places of its readings, and which of them came late.
         """
         entry = moment.entry
         for reading in moment.judged:
@@ -85,7 +90,7 @@ class LimitRule(MomentRule):
                     moment.findings += self._judge.again(state, moment.entry, reading, before)
 
     def _note_trail(self, state: ScoreState, reading: Reading, placing: Placing | None) -> None:
-        """Keep a value every few minutes, so that a course is known from the first alert on."""
+        """Keep a value every few minutes, so that a trend is known from the first alert on."""
         if placing is None or reading.value is None:
             return
         trail = state.trail.setdefault(reading.vital, [])
@@ -94,25 +99,21 @@ class LimitRule(MomentRule):
             del trail[:-MOST_TRAIL]
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether the vital has been inside the recovery limit of the side for its recovery
-        time.
-        """
+        """Whether the vital has been inside the side's recovery limit for its recovery time."""
         return self._recovery.recovered(
             state, entry, (held.vital, held.direction), held.measured_at
         )
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether the newest value lies inside the recovery limit of the side."""
+        """Whether the newest value is inside the side's recovery limit."""
         return self._recovery.is_back(state, entry, (held.vital, held.direction), held.measured_at)
 
     def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
-        """Where the newest value of the vital stands to the limits of the side."""
+        """The level of the vital's newest value against the limits of the side."""
         return self._recovery.level(state, entry, (held.vital, held.direction))
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings out of the vital's histories, of what its limits count, and of its
-        trail.
-        """
+        """Remove voided readings from the vital's histories and trail, and from its counts."""
         self._judge.forget(state, entry, wrong)
         vital = wrong[0].vital
         times = {reading.measured_at for reading in wrong}
@@ -122,9 +123,7 @@ class LimitRule(MomentRule):
             state.trail[vital] = [point for point in state.trail[vital] if point.at not in times]
 
     def standing(self, state: ScoreState, entry: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital are beyond, oldest first: after others of them were
-        taken back.
-        """
+        """The findings that the kept readings of a vital still show, oldest first."""
         return self._judge.standing(state, entry, vital)
 
     def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:

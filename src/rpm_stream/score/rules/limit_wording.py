@@ -1,5 +1,7 @@
-"""How a breach of a limit is said: the value with the device's doubts, the title, the limit in
-the reading's unit.
+"""The texts of a breach of a limit.
+
+They have the value with the doubts of its device, the title, and the limit in the unit of the
+reading.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from rpm_stream.text import (
 
 
 class LimitWords:
-    """The words, bound to the knowledge table."""
+    """The texts, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
@@ -35,28 +37,30 @@ class LimitWords:
         return f"{value}{f' (the device doubts it: {doubts})' if doubts else ''}"
 
     def title(self, reading: Reading, side: Direction, how: str = "") -> str:
-        """``Heart rate high``; of a coded vital its word."""
+        """The title, such as ``Heart rate high``. For a coded vital it has the word of the code."""
         row = self._knowledge.vitals[reading.vital]
         word = row.word(reading.value)
         return f"{row.display}: {word}" if word else f"{row.display} {how}{side}"
 
     def limit(self, reading: Reading, bound: Decimal, unit: str) -> str:
-        """A limit as it is written, and in the reading's unit where that is another one."""
+        """A limit as it is written, and in the unit of the reading where that is another one."""
         said = with_unit(bound, unit)
         if plain_unit(unit) == plain_unit(reading.unit):
             return said
         number = self._knowledge.convert(bound, unit, reading.unit)
         beside = None if reading.value is None else Decimal(reading.value)
         zero, one = (self._knowledge.convert(Decimal(each), unit, reading.unit) for each in (0, 1))
-        # a tenth of what the limit is written to
+        # a tenth of the last digit of the limit as it is written
         last = (one - zero).scaleb(-decimals_of(bound) - 1)
         decimals = min(decimals_of(bound) + 1, max(0, -last.adjusted()))
         return f"{said} ({with_unit(plain_number(number, decimals, beside), reading.unit)})"
 
 
 def lasting(limit: Limit) -> str:
-    """How long it must last, in words; of two forms the reading's cadence chooses one, so both
-    are said.
+    """How long a breach must last, in words.
+
+    If the limit has both forms, both are named, because the readings' cadence decides which one
+    applies.
     """
     spans = [f"for {limit.for_} minutes"] if limit.for_ else []
     if limit.of is not None:

@@ -1,10 +1,11 @@
-"""One reading against the limits that hold for its patient: query bound, own limits, shipped ones,
-bands of a chart.
+"""Judge one reading by the limits that hold for its patient.
 
-Precedence (CONTRACT 7): a limit that somebody has set (individual_limits.py) takes the place of the
-shipped ones for its vital and side (who sets only an upper limit keeps the shipped lower one); a
-value beyond the query bound is high whoever's limits hold. Values are compared in the limit's unit,
-exactly. A doubt of the device about its own value is said, and silences nothing (law 3).
+These are the query bound, the limits that people have set, the shipped limits and the bands of a
+chart. Precedence (CONTRACT 7): a limit that a person has set (``individual_limits.py``) replaces
+the shipped ones for its vital and side. If only an upper limit is set, the shipped lower one stays.
+A value beyond the query bound is high whatever limits hold. Values are compared in the unit of the
+limit, exactly. If the device doubts its own value, the text names the doubt, and nothing is
+silenced (law 3).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ REMEMBERED = 50_000
 
 
 class LimitTable:
-    """The limits of all patients; answers for the shipped ones are remembered (values repeat)."""
+    """The limits of all patients.
+
+    Verdicts are cached, because values repeat.
+    """
 
     def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
         self._knowledge = knowledge
@@ -45,8 +49,9 @@ class LimitTable:
         self._known: dict[tuple[object, ...], Verdict | None] = {}
 
     def judge(self, reading: Reading, patient: PatientEntry, scale: Scale) -> Verdict | None:
-        """The verdict; None where no limit knows the vital or the reading has no value that
-        matters.
+        """The verdict on a reading.
+
+        It is None where no limit knows the vital, or where the reading has no value that matters.
         """
         if reading.value is None:
             return self._meter(reading)
@@ -193,7 +198,7 @@ class LimitTable:
         )
 
     def _meter(self, reading: Reading) -> Verdict | None:
-        """A meter that shows HI or LO has no number, and means it."""
+        """The verdict on a meter that shows HI or LO, which is a finding without a number."""
         beyond: Side | None = None
         if reading.absent == "negative-infinity" or "result_too_low" in reading.flags:
             beyond = "low"
@@ -216,8 +221,9 @@ class LimitTable:
         )
 
     def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
-        """The limit of the other pressure of a cuff: one of either, then one of the other, is
-        one pressure twice.
+        """The limit of the other pressure of a cuff.
+
+        A breach of each in one measurement counts as one pressure twice.
         """
         if row.together_with is None:
             return None
@@ -259,8 +265,6 @@ class LimitTable:
 
 
 class _Place(TypedDict):
-    """Where a breach stands in an episode."""
-
     key: Key
     member: str
 

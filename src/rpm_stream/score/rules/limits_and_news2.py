@@ -1,9 +1,8 @@
-"""Limits over one reading of one patient: findings out; histories move on. What is back is told by
-recovery.py.
+"""Judge one reading by the limits: enter it into its history, and find what is beyond a limit.
 
-A saturation on scale 2 counts otherwise on air and on oxygen, and what a person says of the oxygen
-may come later: such a patient has a history of each, and what an answer reaches is judged again
-(CONTRACT 10, Oxygen).
+``recovery.py`` decides what is back. A saturation on scale 2 counts differently on air and on
+oxygen, and an answer about the oxygen may come later. Such a patient has a history for each, and
+the readings that an answer reaches are judged again (CONTRACT 10).
 """
 
 from __future__ import annotations
@@ -28,16 +27,17 @@ from rpm_stream.score.rules.limits import Breach, LimitTable, Verdict
 from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.rules.recovery import Recovery, history_of
 
-# a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
+# the longest pause that is no gap in "for m minutes" (CONTRACT 10, In a row)
 LEAST_GAP = timedelta(minutes=15)
 NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
-    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale
-    of saturation. ``is_sided``: too high may count on oxygen alone, so that it makes no row with
-    too low.
+    """A reading after the limits have judged it: the verdict, its history and its place there.
+
+    ``reach`` is the time in which its scale of saturation holds. ``is_sided`` is true on scale 2. A
+    value that is too high may count on oxygen alone, so it makes no row with one that is too low.
     """
 
     verdict: Verdict
@@ -60,8 +60,9 @@ class LimitJudge:
     def limits(
         self, state: ScoreState, reading: Reading, patient: PatientEntry
     ) -> tuple[Placing | None, list[Finding]]:
-        """Enter one reading into its history; a finding for each limit that is broken for as
-        long as it must be.
+        """Enter one reading into its history.
+
+        Return its place, and a finding for each limit that has been breached for long enough.
         """
         seen = self._entered(state, reading, patient)
         if seen is None:
@@ -80,14 +81,15 @@ class LimitJudge:
         )
 
     def _entered(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> _Seen | None:
-        """Put a reading into its history; on scale 2 into both, and what counts is that of its
-        time.
+        """Enter a reading into its history, or on scale 2 into both.
+
+        On scale 2 the one that counts is that of the scale at the reading's time.
         """
         if reading.vital != SATURATION or not has_scale_2(patient):
             verdict = self._limits.judge(reading, patient, "1")
             history = state.histories.get(reading.vital)
             if verdict is None and history is not None and reading.value is not None:
-                verdict = NO_LIMIT  # any more: what rang by one that ended recovers by this
+                verdict = NO_LIMIT  # the limit has ended, and what it found recovers by this
             if verdict is None:
                 return None
             if history is None:
@@ -118,9 +120,7 @@ class LimitJudge:
         )
 
     def on_oxygen(self, state: ScoreState, patient: PatientEntry) -> dict[str, bool]:
-        """Of the saturations that are kept on scale 2, by their ids, whether each counts as on
-        oxygen.
-        """
+        """Whether each saturation that is kept on scale 2 counts as on oxygen, by id."""
         if not has_scale_2(patient):
             return {}
         kept = [
@@ -140,8 +140,9 @@ class LimitJudge:
     def again(
         self, state: ScoreState, patient: PatientEntry, answer: Reading, before: Mapping[str, bool]
     ) -> list[Finding]:
-        """What an answer about oxygen makes of the saturations that count otherwise than ``before``
-        it: they count as late ones.
+        """Judge again the saturations that count differently because of an answer about oxygen.
+
+        ``before`` is how they counted before the answer. They count as late ones.
         """
         history = history_of(self.chart, state, patient, SATURATION, answer.measured_at)
         if history is None or not has_scale_2(patient):
@@ -169,9 +170,7 @@ class LimitJudge:
         return _worst_of(found)
 
     def forget(self, state: ScoreState, patient: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of its history: of a saturation
-        out of both.
-        """
+        """Remove voided readings of one vital from its history, or from both of a saturation."""
         vital = wrong[0].vital
         is_of_two = vital == SATURATION and has_scale_2(patient)
         places: tuple[tuple[VitalHistory | None, Scale], ...] = (
@@ -191,8 +190,9 @@ class LimitJudge:
                 )
 
     def standing(self, state: ScoreState, patient: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital are beyond, oldest first: after others of them were
-        taken back.
+        """The findings that the kept readings of a vital still show, oldest first.
+
+        It is called after other readings of the vital were voided.
         """
         latest = state.latest.get(vital)
         history = (
@@ -219,8 +219,9 @@ class LimitJudge:
         return found
 
     def _by_count(self, reading: Reading, breach: Breach) -> bool:
-        """Whether a breach counts readings, not minutes: of a limit that has both the cadence
-        chooses.
+        """Whether a breach counts readings, not minutes.
+
+        If the limit has both, the readings' cadence decides.
         """
         return breach.of is not None and not (
             breach.minutes and is_continuous(reading, self._knowledge)
@@ -229,7 +230,7 @@ class LimitJudge:
     def _is_frequent(
         self, recent: list[Recent], place: int, reading: Reading, breach: Breach
     ) -> bool:
-        """Whether a breach has come often enough, where its limit counts."""
+        """Whether a breach has come often enough, where its limit counts readings."""
         counts = breach.of if self._by_count(reading, breach) else None
         return counts is None or among_last(recent, place, breach.limit, counts)
 
@@ -237,7 +238,7 @@ class LimitJudge:
         self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen
     ) -> Finding | None:
         at = reading.measured_at
-        # which a limit that was set since may not name
+        # the segment may not name a limit that was set after it was entered
         index = seen.placing.index
         segments = seen.history.segments
         found = (
@@ -287,9 +288,7 @@ class LimitJudge:
         return max(bounds) if side == "low" else min(bounds)
 
     def _partnered(self, state: ScoreState, reading: Reading, breach: Breach) -> bool:
-        """Whether the measurement before or after this one was beyond the limit that one
-        measurement gives together.
-        """
+        """Whether the measurement before or after was beyond the partner limit of the breach."""
         if breach.partner is None:
             return False
         vital, limit = breach.partner
@@ -305,7 +304,7 @@ class LimitJudge:
 
 
 def number_of(knowledge: Knowledge, reading: Reading, side: Direction | None = None) -> Decimal:
-    """The value in its vital's first unit; infinite where the device shows LO or HI."""
+    """The value in its vital's first unit, infinite where the device shows LO or HI."""
     if reading.value is None:
         is_low = reading.absent == "negative-infinity" or side == "low"
         return Decimal("-Infinity") if is_low else Decimal("Infinity")
@@ -332,7 +331,7 @@ def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bo
 
 
 def _worst_of(found: Iterable[Finding | None]) -> list[Finding]:
-    """Of each member the finding of highest priority, the first of equals."""
+    """The finding of highest priority of each member, the first of equals."""
     worst: dict[str, Finding] = {}
     for finding in found:
         known = worst.get(finding.member) if finding else None

@@ -1,8 +1,7 @@
-"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask
-before changing one.
+"""The limits that hold for a patient at a moment, one row for each vital and side.
 
-Of the chart that is the patient's (NEWS2, pregnancy, a child's) each band is a row, where nobody
-has set that side.
+A person may look at them before changing one. Each band of the patient's chart (NEWS2, pregnancy or
+child) is a row, where no person has set that side.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from rpm_stream.score.rules.individual_limits import OwnLimits
 
 
 class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when
-    it began.
+    """A limit that holds.
 
-    Of a band ``group`` names chart and colour, and the bound itself is in it (``including``).
+    ``level`` is its owner's level (patient, panel, programme, shipped), and ``since`` when it
+    began. For a band, ``group`` names chart and colour, and ``including`` is true because the bound
+    itself is in the band.
     """
 
     vital: str
@@ -42,9 +42,7 @@ class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
 def in_force(
     registry: Registry, knowledge: Knowledge, patient: PatientEntry, at: datetime
 ) -> Iterator[InForce]:
-    """The limits of ``patient`` at ``at``, set ones and, where nobody set that side, shipped
-    ones.
-    """
+    """The limits of ``patient`` at ``at``: set ones, and shipped ones where a side is not set."""
     own = OwnLimits(registry, knowledge)
     bands = Bands(knowledge)
     person = bands.person(patient, at)

@@ -1,6 +1,4 @@
-"""One moment of one patient on its way through the rules: what they look at, and what they
-found.
-"""
+"""One moment of one patient on its way through the rules: their input and their findings."""
 
 from __future__ import annotations
 
@@ -14,13 +12,15 @@ from rpm_stream.score.memory.history import Placing
 
 
 class Moment(msgspec.Struct, gc=False):
-    """What the rules get, and where they put what they found.
+    """The input of the rules, and the place for their findings.
 
-    ``readings`` are all of the moment, ``judged`` those that say something of the patient,
-    ``also_seen`` those that tell of a known measurement again and are judged no second time.
-    ``open_groups`` have an alert; ``paused`` says since when learning waits for it. The limits,
-    which are the first rule, fill ``placings`` (where NEWS2's readings lie in their histories),
-    ``late`` (ids of what came late) and ``gaps`` (seconds to the reading of a vital before).
+    ``readings`` are all of the moment. ``judged`` are those that are about the patient.
+    ``also_seen`` are second readings of a known measurement, which are not judged again.
+    ``open_groups`` have an alert, and ``paused`` has since when learning waits for it.
+
+    The limits, which are the first rule, fill ``placings`` (the places of NEWS2's readings in their
+    histories), ``late`` (ids of the readings that came late) and ``gaps`` (seconds to the reading
+    of a vital before).
     """
 
     entry: PatientEntry
@@ -39,8 +39,9 @@ class Moment(msgspec.Struct, gc=False):
 
     @property
     def apart(self) -> float | None:
-        """Seconds since the reading before, of the vital where that is shortest; None where none
-        is known.
+        """Seconds since the reading before, or None where none is known.
+
+        Of several vitals the shortest counts.
         """
         gaps = [
             (reading.measured_at - each.before).total_seconds()

@@ -1,8 +1,8 @@
-"""NEWS2 as a range: what the known parts give, and what the missing ones could add (RCP 2017).
+"""NEWS2 as a range: the points of the known parts, and what the missing ones could add (RCP 2017).
 
-Consciousness and oxygen do not come from a wearable: a check-in says them (for oxygen else the
-registry); where nobody does, they are missing and widen the range. A part counts while it is fresh.
-The score does not apply under 16 years or in pregnancy.
+Consciousness and oxygen do not come from a wearable. A check-in reports them, and for oxygen the
+registry does where no check-in has. Where neither does, they are missing and widen the range. A
+part counts while it is fresh. The score does not apply under 16 years or in pregnancy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rpm_stream.knowledge.registry import has_unreadable_birth, years_old
 from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.score.memory.history import Segment, VitalHistory, as_of
 
-# of oxygen saturation; 2 by prescription only
+# The scale of oxygen saturation. Scale 2 is used by prescription only.
 Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]
 SATURATION = "oxygen_saturation"
 OXYGEN = "oxygen"
@@ -35,18 +35,19 @@ SCALE_SAID: dict[Scale, str] = {scale: f"scale 2, {said}" for scale, said in OXY
 
 
 def has_scale_2(patient: PatientEntry) -> bool:
-    """Whether a patient's saturation is judged on scale 2: whoever is pregnant has a chart of
-    their own, without it.
+    """Whether a patient's saturation is judged on scale 2.
+
+    A pregnant woman has a chart of her own without it.
     """
     return patient.oxygen_scale == 2 and not patient.pregnant
 
 
 class News2Score(Record, frozen=True, kw_only=True):
-    """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured
-    part stands on.
+    """The score at one moment.
 
-    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen
-    saturation when it was measured; ``is_scale_past``: by now it is another one.
+    ``points`` holds the known parts, and ``readings`` the reading of each measured part. ``until``
+    is when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation
+    when it was measured. ``is_scale_past`` is true if the scale at the moment is another one.
     """
 
     score_min: int
@@ -60,8 +61,9 @@ class News2Score(Record, frozen=True, kw_only=True):
 
 
 class Histories(msgspec.Struct, frozen=True):
-    """What the score stands on: the history of each vital; on scale 2 that of the saturation as
-    it counts on oxygen.
+    """The input of the score: the history of each vital.
+
+    On scale 2 ``on_oxygen`` is the history of the saturation with the points that it has on oxygen.
     """
 
     vitals: Mapping[str, VitalHistory]
@@ -89,14 +91,16 @@ class Chart:
         return vital in self._of_vital
 
     def has_bands(self, vital: str) -> bool:
-        """Whether points of the vital are worth an alert by themselves: being on oxygen is a
-        treatment.
+        """Whether points of the vital alone are worth an alert.
+
+        Oxygen is a treatment, so its points are not.
         """
         return vital not in self._oxygen
 
     def exempt(self, patient: PatientEntry, at: datetime) -> str:
-        """Why the chart does not apply, empty where it does; someone of unknown age counts as an
-        adult.
+        """Why the chart does not apply, empty where it does.
+
+        A patient of unknown age counts as an adult.
         """
         if patient.pregnant:
             return "pregnant"
@@ -118,10 +122,11 @@ class Chart:
     def oxygen_points(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> int | None:
-        """Points of "air or oxygen" as of ``at``; None where nobody says it (CONTRACT 10, Oxygen).
+        """Points of "air or oxygen" as of ``at``, or None where nothing is known (CONTRACT 10).
 
-        The answer before ``at`` counts, at most 12 hours, else the registry; answers within an hour
-        of it contradict it, and so does one that comes within the hour: more points count.
+        The last answer before ``at`` counts for at most 12 hours, else the registry. Answers within
+        an hour before it contradict it, and so do answers in the hour after ``at``. More points
+        count then.
         """
         said, answer = self._oxygen_said(patient, histories, at)
         given = [
@@ -134,11 +139,10 @@ class Chart:
     def is_still_on_oxygen(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> bool:
-        """Whether somebody who was on oxygen before ``at`` counts as on it: an answer that has aged
-        has not changed.
+        """Whether a patient who was on oxygen before ``at`` still counts as on it.
 
-        It takes a newer answer, or a registry that says air where nobody has ever answered, to be
-        on air.
+        An answer that has aged is still the last known one. Only a newer answer ends it, or a
+        registry with air where there was never an answer.
         """
         said, answer = self._oxygen_said(patient, histories, at)
         if said or answer is not None:
@@ -152,8 +156,9 @@ class Chart:
     def _answers(
         self, histories: Mapping[str, VitalHistory], at: datetime
     ) -> list[tuple[datetime, Segment]]:
-        """The answers about oxygen with their times; of a row of equal ones the first, the last,
-        the one at ``at``.
+        """The answers about oxygen with their times.
+
+        Of a run of equal answers these are the first, the last and the one at ``at``.
         """
         return [
             (moment, segment)
@@ -165,8 +170,9 @@ class Chart:
     def _oxygen_said(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> tuple[int | None, Segment | None]:
-        """What the registry says, where it counts, and the answer that counts, the newest of
-        those with most points.
+        """The registry's points, where it counts, and the answer that counts.
+
+        That is the newest of the answers with most points.
         """
         answers = self._answers(histories, at)
         before = max((moment for moment, _ in answers if moment <= at), default=None)
@@ -182,7 +188,7 @@ class Chart:
     def reach(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> tuple[datetime | None, datetime | None]:
-        """From when to when, around ``at``, oxygen is what it is then; None: without end."""
+        """The time around ``at`` in which oxygen has the same points. None means without end."""
         times = {
             moment
             for vital in self._oxygen
@@ -203,8 +209,9 @@ class Chart:
         return since, until
 
     def points(self, vital: str, value: Decimal, unit: str, scale: Scale) -> int | None:
-        """Points of one value, rounded half up to the chart's step; None for a vital that is not
-        on the chart.
+        """Points of one value, rounded half up to the chart's step.
+
+        None for a vital that is not on the chart.
         """
         found = self._row(vital, value, unit, scale)
         return None if found is None else found[1]
@@ -223,7 +230,7 @@ class Chart:
         raise AssertionError("the chart's last row has no upper end")
 
     def score(self, histories: Histories, at: datetime, patient: PatientEntry) -> News2Score | None:
-        """The score as of ``at``; None where it does not apply or nothing is known."""
+        """The score as of ``at``, or None where it does not apply or nothing is known."""
         if self.exempt(patient, at):
             return None
         known: dict[str, tuple[int, Segment]] = {}
@@ -270,8 +277,9 @@ class Chart:
     def _on_scale_2(
         self, segment: Segment, at: datetime, histories: Histories, patient: PatientEntry
     ) -> tuple[int, int]:
-        """The fewest and the most points of a saturation, by what is known today of the oxygen
-        when it was measured.
+        """The fewest and the most points of a saturation.
+
+        They follow from what is now known of the oxygen at the time of its measurement.
         """
         scale = self.scale(patient, histories.vitals, min(segment.end, at))
         on_air = segment.points or 0
@@ -284,7 +292,7 @@ class Chart:
     def minimum_on_oxygen(
         self, score: News2Score, histories: Histories, at: datetime, patient: PatientEntry
     ) -> int:
-        """The least that a score would be if the patient were on oxygen at its moment."""
+        """The lowest score if the patient were on oxygen at that moment."""
         parts = {**score.points, OXYGEN: self.news2.max_oxygen}
         segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
         if segment is not None and SATURATION in parts and has_scale_2(patient):
@@ -312,8 +320,9 @@ class Chart:
         return max(segments, key=lambda segment: min(segment.end, at), default=None)
 
     def later_changes(self, histories: Mapping[str, VitalHistory], at: datetime) -> list[datetime]:
-        """Moments after ``at`` at which a part that reaches back to it changed: where a late
-        reading may matter.
+        """Moments within the fresh time after ``at`` at which a part changed.
+
+        A late reading may matter there.
         """
         until = at + self.fresh_for
         return sorted(

@@ -1,6 +1,4 @@
-"""NEWS2 over one instant of one patient: the score as a record, what it finds, and what it is
-now.
-"""
+"""The rule for NEWS2 over one instant of one patient: its records, findings and present total."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ from rpm_stream.score.rules.news2 import (
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
 
 NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
-GROUP = "vital_signs"  # of its vitals
-SCORE_EVERY = timedelta(minutes=5)  # an unchanged score is looked at this often
+GROUP = "vital_signs"  # the group of its vitals
+SCORE_EVERY = timedelta(minutes=5)  # how often an unchanged score is computed
 
 
 class Totals(MomentRule):
@@ -42,8 +40,10 @@ class Totals(MomentRule):
         self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Score the moment where the score can have changed, an alert stands on it, or it was
-        not put out for long.
+        """Score the moment where that is needed.
+
+        It is if the score can have changed, if an alert depends on it, or if no score was written
+        for long.
         """
         if not (moment.judged and self._is_needed(state, moment)):
             return
@@ -70,10 +70,8 @@ class Totals(MomentRule):
         placings: Sequence[Placing],
         patient: PatientEntry,
     ) -> tuple[list[Score], list[Finding]]:
-        """NEWS2 as of the instant, and at each other moment that a late reading or an answer
-        reaches.
-        """
-        # what the score can stand on
+        """NEWS2 as of the instant, and at each moment that a late reading or an answer reaches."""
+        # only vitals on the chart count
         instant = [reading for reading in instant if self.chart.knows(reading.vital)]
         at = instant[0].measured_at
         scores: list[Score] = []
@@ -93,7 +91,7 @@ class Totals(MomentRule):
                 state.breach_parts = tuple(name for name, points in score.points.items() if points)
                 state.breach_at = max(moment, state.breach_at or moment)
         newest = moments[-1]
-        # all of this is late: NEWS2 now is as of the newest
+        # all readings of the instant are late: the present NEWS2 is as of the newest reading
         if state.total is not None and state.total.at > newest:
             newest = state.total.at
             score = self.chart.score(histories, newest, patient)
@@ -102,9 +100,7 @@ class Totals(MomentRule):
         return scores, findings
 
     def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
-        """Where NEWS2 does not apply any more it is nothing now, and what it rang for is over
-        with time.
-        """
+        """Drop the present total where NEWS2 no longer applies, and count the time as calm."""
         if self.chart.exempt(patient, at):
             state.total = None
             state.breach_parts = ()
@@ -117,7 +113,7 @@ class Totals(MomentRule):
         if not any(placing.changed for placing in placings):
             return [at]
         moments = [at, *self.chart.later_changes(state.histories, at)]
-        # an answer counts before it, too
+        # an answer about oxygen also counts for some time before it
         if any(not self.chart.has_bands(reading.vital) for reading in instant):
             earlier = self.chart.later_changes(state.histories, at - ANSWER_BEFORE)
             moments = [*(moment for moment in earlier if moment < at), *moments]
@@ -126,8 +122,9 @@ class Totals(MomentRule):
     def _note(
         self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
     ) -> None:
-        """What NEWS2 is now; it is calm below its limit as long as the parts that gave points
-        are known.
+        """Keep the present NEWS2.
+
+        It is calm below its limit as long as the parts that gave points are known.
         """
         priority = self._priority(score)
         note_calm(state, NEWS2, at, priority is None and self._is_calm(state, score, at, patient))
@@ -147,11 +144,10 @@ class Totals(MomentRule):
     def _is_calm(
         self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
     ) -> bool:
-        """Whether a score below the limit is calm: each part that gave points at the breach is
-        known.
+        """Whether a score below the limit is calm: each part that gave points is known.
 
-        Nobody need answer about oxygen again. But an answer that has aged has taken no points away:
-        it counts on.
+        These are the parts that gave points at the breach. Oxygen needs no new answer. But an
+        answer that has aged takes no points away, so it still counts.
         """
         if not set(state.breach_parts) - {OXYGEN} <= set(score.points):
             return False
@@ -166,7 +162,7 @@ class Totals(MomentRule):
         )
 
     def renew(self, state: ScoreState, entry: PatientEntry) -> None:
-        """What NEWS2 is now, after readings were taken back."""
+        """Compute the present NEWS2 after readings were voided."""
         times = [
             state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest
         ]
@@ -251,12 +247,13 @@ class Totals(MomentRule):
         )
 
     def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
-        """Whether NEWS2 is at its limit or above."""
+        """Return ``beyond`` if NEWS2 is at its limit or above."""
         return "beyond" if state.total is not None and state.total.priority else "inside"
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether NEWS2 is below its limit, with a newer reading of each part that gave points
-        at the breach.
+        """Whether NEWS2 is below its limit by newer readings.
+
+        Each part that gave points at the breach must have a newer one.
         """
         calm = state.calm.get(NEWS2)
         breach_at = state.breach_at
@@ -277,9 +274,7 @@ def _title(score: News2Score) -> str:
 
 
 def news2_words(score: News2Score) -> str:
-    """The score in words: range, what gave points, what is not known, and the scale where it is
-    not the usual one.
-    """
+    """The score in words: its range, what gave points, what is not known, and an unusual scale."""
     total = (
         f"{score.score_min}"
         if score.score_min == score.score_max

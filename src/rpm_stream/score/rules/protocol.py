@@ -1,14 +1,13 @@
-"""What a rule is: it finds something in a patient's readings, says when that has recovered, and
-forgets on request.
+"""What a rule is: it finds something in readings, decides when that has recovered, and forgets.
 
-A rule is one class in one file and one line in ``table.py``; its kind is a line in
-``records.Kind``. Everything that depends on the kind of a finding is asked of its rule here, so
-that no other module names one. The laws that each rule meets are in ``tests/laws/test_rules.py``.
+A rule is one class in one file and one line in ``table.py``. Its kind is a line in
+``records.Kind``. Everything that depends on the kind of a finding is decided by its rule, so that
+no other module names a kind. The laws that each rule meets are in ``tests/laws/test_rules.py``.
 
-A rule is bound to the tables once and holds nothing of a patient. What it must remember of one it
-keeps in ``ScoreState``, bounded. The defaults are those of a rule that notes its own calm
-(``note_calm``): such a rule is back inside while it is calm, and has recovered after
-``recovery_minutes`` of that.
+A rule is bound to the tables once and holds no data of a patient. What it must remember of a
+patient it keeps in ``ScoreState``, bounded. The defaults are those of a rule that notes its own
+calm (``note_calm``). Such a rule is back inside while it is calm, and has recovered after
+``recovery_minutes`` of calm.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def share(knowledge: Knowledge, registry: Registry) -> Shared:
 
 
 class Newest(Protocol):
-    """What a rule said last of a member."""
+    """What a rule last found for a member."""
 
     @property
     def measured_at(self) -> datetime:
@@ -51,11 +50,11 @@ class Newest(Protocol):
 
     @property
     def number(self) -> str:
-        """The value beyond the bound; empty where there is none."""
+        """The value beyond the bound, empty where there is none."""
 
 
 class Held(Protocol):
-    """A member of an episode as a rule sees it: what the rule found once, and when."""
+    """A member of an episode as a rule sees it: what the rule found, and when."""
 
     @property
     def key(self) -> Key:
@@ -75,16 +74,17 @@ class Held(Protocol):
 
     @property
     def newest(self) -> Newest | None:
-        """What the rule said last."""
+        """What the rule found last."""
 
 
 class Rule(Protocol):
-    """What is asked of every rule, by the kind of what it found.
+    """What every rule provides for the findings of its kind.
 
-    ``source``: the tables of ``knowledge/`` that its numbers come from; each row there names its
-    own source. ``words``: what kind of rule it is, for a person. ``may_be_new_normal``: a person
-    may call what it found this patient's new normal, and then it is gone. ``keeps``: why a reading
-    that is taken back changes nothing for this rule; empty where ``forget`` takes it out.
+    ``source`` names the tables of ``knowledge/`` that its numbers come from. Each row there names
+    its own source. ``words`` is the kind of rule in words for a person. ``may_be_new_normal`` is
+    true if a person may declare its findings to be this patient's new normal, which ends them.
+    ``keeps`` is why a voided reading changes nothing for this rule. It is empty where ``forget``
+    takes the reading out.
     """
 
     kind: ClassVar[Kind]
@@ -95,23 +95,27 @@ class Rule(Protocol):
     calm_for: timedelta = timedelta(0)
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether a member has been back inside for its recovery time, by readings."""
+        """Whether a member has been back inside for its recovery time, by readings.
+
+        A value that is inside its limit again has not recovered at once. It must be inside the
+        recovery limit, and readings must show that for the recovery time. Only then may the member
+        end its alert. The time counts up to the newest reading, so missing data recovers nothing.
+        ``is_back`` is the weaker question: whether newer readings are inside at all.
+        """
         calm = state.calm.get(name)
         return calm is not None and calm.until - calm.since >= self.calm_for
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether newer readings than those that rang are back inside already, for however short
-        a time.
-        """
+        """Whether readings newer than the finding are back inside, for however short a time."""
         calm = state.calm.get(name)
         return calm is not None and calm.until > held.measured_at
 
     def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
-        """Where the newest value of a member stands to its limit; of what is learned that is no
-        news.
+        """The level of a member's newest value against its limit.
 
-        A trend's is where the trend rang with it: between there and calm it is as good as inside,
-        so that what hovers about the trend's bound tells nothing at each turn.
+        A learned finding has no number and is always inside. For a trend the level is beyond while
+        the newest value is the one that was found. Between that and calm it is inside, so that a
+        value that hovers about the trend's bound is not reported at each turn.
         """
         latest = state.latest.get(held.vital)
         newest = held.newest
@@ -125,22 +129,24 @@ class Rule(Protocol):
         return True
 
     def standing(self, state: ScoreState, entry: PatientEntry, vital: str) -> Sequence[Finding]:
-        """What the kept readings of a vital show, oldest first; asked after others of them were
-        taken back.
+        """The findings that the kept readings of a vital still show, oldest first.
+
+        It is called after other readings of the vital were voided.
         """
         return ()
 
     def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:
-        """Whether a member still stands by values of which only the time is kept."""
+        """Whether a member is still held by values of which only the time is kept."""
         return False
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of what the rule keeps."""
+        """Remove voided readings of one vital from what the rule keeps."""
         return
 
     def renew(self, state: ScoreState, entry: PatientEntry) -> None:
-        """Settle what follows from the readings that are left, once all that was wrong is
-        forgotten.
+        """Compute again what follows from the readings that are left.
+
+        It is called after all voided readings were removed.
         """
         return
 
@@ -148,8 +154,8 @@ class Rule(Protocol):
 class MomentRule(Rule, Protocol):
     """A rule over the readings of one moment.
 
-    The table in ``table.py`` lists them in the order of looking.
+    The list in ``table.py`` gives the order in which the rules run.
     """
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add what the readings of the moment show to ``moment.findings``; the state moves on."""
+        """Add what the readings of the moment show to ``moment.findings``, and update the state."""

@@ -1,8 +1,8 @@
 """Rates over minutes: glucose that falls so fast that it will be low before long.
 
-The slope is the median of the slopes of all pairs of values in the window (Theil and Sen): one
-wrong value does not move it. Where too few values are known, what the sensor says itself counts.
-Late values take their place in the window.
+The slope is the median of the slopes of all pairs of values in the window (Theil and Sen), so one
+wrong value does not move it. Where too few values are known, the trend that the sensor itself sends
+counts. Late values take their place in the window.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, Shared
 
 MOST_POINTS = 24  # a window of one value a minute, and late ones
-MOST_IN_WINDOW = 8  # of a denser sensor the newest count: pairs grow with the square
+# Only the newest values of a denser sensor count, because pairs grow with the square.
+MOST_IN_WINDOW = 8
 RULE = "rate.falling"
 
 
@@ -45,11 +46,11 @@ class Rates(MomentRule):
         self._falling = {row.vital: row for row in knowledge.trends.falling}
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add what the readings of the moment say of how fast their vital falls."""
+        """Add a finding where the vital falls fast."""
         moment.findings += self._found(state, moment.judged, moment.late)
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings out of the values of the last minutes."""
+        """Remove voided readings from the values of the last minutes."""
         vital = wrong[0].vital
         times = {reading.measured_at for reading in wrong}
         if vital in state.points:
@@ -58,7 +59,6 @@ class Rates(MomentRule):
     def _found(
         self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]
     ) -> Iterator[Finding]:
-        """What the readings of one instant say of how fast their vital falls."""
         for reading in readings:
             row = self._falling.get(reading.vital)
             if row is None or reading.value is None:
@@ -82,7 +82,10 @@ class Rates(MomentRule):
                 yield self._finding(row, reading, slope, reading.id in late)
 
     def _slope(self, window: list[Point], row: Falling, reading: Reading) -> float:
-        """Units a minute; below 0 it falls. 0 where nothing is known."""
+        """The slope in units a minute.
+
+        It is negative where the vital falls, and 0 where nothing is known.
+        """
         span = timedelta(minutes=row.least_minutes)
         if len(window) >= row.least_values and window[-1].at - window[0].at >= span:
             return median(
@@ -91,7 +94,7 @@ class Rates(MomentRule):
             )
         try:
             said = float(Decimal(reading.attributes.get(row.attribute) or "0"))
-        except (InvalidOperation, TypeError):  # the sensor's own NaN or infinity: it knows no trend
+        except (InvalidOperation, TypeError):  # the sensor sent NaN or infinity: it has no trend
             return 0.0
         return said
 
@@ -121,7 +124,10 @@ class Rates(MomentRule):
 
 
 def _window(state: ScoreState, row: Falling, at: datetime, number: float) -> list[Point]:
-    """Enter a value at its time; the values of the window that ends with it, one an instant."""
+    """Enter a value at its time, and return the values of the window that ends with it.
+
+    There is one value an instant.
+    """
     points = state.points.setdefault(row.vital, [])
     place = bisect_right(points, at, key=lambda point: point.at)
     if place and points[place - 1].at == at:

@@ -12,14 +12,15 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
 from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
 
-Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits; None: both
+Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits, None for both
 
 
 def history_of(
     chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
 ) -> VitalHistory | None:
-    """The history by which a vital counts at a time: of a saturation on scale 2 that on air or
-    that on oxygen.
+    """The history of a vital that counts at a time.
+
+    A saturation on scale 2 has two: one on air and one on oxygen.
     """
     is_of_two = vital == SATURATION and has_scale_2(patient) and state.on_oxygen is not None
     if is_of_two and chart.scale(patient, state.histories, at) == "2 on oxygen":
@@ -38,14 +39,15 @@ class Recovery:
         self._band_recovery = timedelta(hours=knowledge.limits.band_recovery_hours)
 
     def is_back(self, state: ScoreState, patient: PatientEntry, of: Of, since: datetime) -> bool:
-        """Whether the newest value of a vital lies inside the recovery limit of a side, measured
-        after ``since``.
+        """Whether the newest value of a vital is inside the recovery limit of a side.
+
+        It must be measured after ``since``.
         """
         tail = self._tail(state, patient, of)
         return tail is not None and tail.is_inside(of[1]) and tail.end > since
 
     def level(self, state: ScoreState, patient: PatientEntry, of: Of) -> Level:
-        """Where the newest value of a vital stands to the limits of a side."""
+        """The level of the newest value of a vital against the limits of a side."""
         tail = self._tail(state, patient, of)
         return "inside" if tail is None or tail.is_inside(of[1]) else tail.level
 
@@ -55,11 +57,10 @@ class Recovery:
         return tail is not None and tail.level == "beyond" and tail.reading is None
 
     def recovered(self, state: ScoreState, patient: PatientEntry, of: Of, rang: datetime) -> bool:
-        """Whether a vital has been inside the recovery limit of a side for its recovery time, by
-        readings after the one that ``rang`` last.
+        """Whether a vital has been inside the recovery limit of a side for its recovery time.
 
-        Of a side whose only limits are bands also one that has not been beyond them for hours
-        (CONTRACT 10).
+        The readings must come after ``rang``, the last one that was beyond. A side that only bands
+        limit has also recovered if it has not been beyond them for hours (CONTRACT 10).
         """
         (vital, side) = of
         tail = self._tail(state, patient, of)
@@ -68,8 +69,8 @@ class Recovery:
             return False
         newest = tail.end
         cut = state.cut.get(vital)
-        # Of the time in which readings were taken back nobody knows: it was no time inside. Nor was
-        # that before the last one that rang, which may have counted by other oxygen.
+        # The time of voided readings does not count as inside, because nothing is known of it. The
+        # time before the last breach does not either: it may have been judged by other oxygen.
         least = rang if cut is None else max(rang, cut)
         since = inside_since(history, side)
         if since is not None and newest - max(since, least) >= self._recovery:
@@ -82,7 +83,7 @@ class Recovery:
         )
 
     def _is_banded(self, state: ScoreState, patient: PatientEntry, of: Of) -> bool:
-        """Whether no limit holds on a side but the bands of a chart."""
+        """Whether the bands of a chart are the only limits on a side."""
         latest = state.latest.get(of[0])
         if latest is None or latest.value is None:
             return False
@@ -101,14 +102,15 @@ class Recovery:
     def _history(
         self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime
     ) -> VitalHistory | None:
-        """The history by which a side of a vital has recovered or not."""
         if self._scale(state, patient, of, at) == "2 on oxygen" and state.on_oxygen is not None:
             return state.on_oxygen
         return state.histories.get(of[0])
 
     def _scale(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> Scale:
-        """The scale of a vital for the recovery of a side: only on oxygen a saturation is too high,
-        and whoever was on it stays so until somebody says otherwise.
+        """The scale of a vital for the recovery of a side.
+
+        A saturation can be too high on oxygen only. A patient who was on oxygen counts as on it
+        until an answer or the registry reports otherwise.
         """
         vital, side = of
         if vital != SATURATION:

@@ -1,15 +1,15 @@
-"""Which readings tell of a measurement that the patient's record has already: they are heard and
-not counted again.
+"""Find second readings of a measurement: they are accepted, but not counted again.
 
-Kept are the marks of the newest readings of each vital by measured time, so that what an app
-delivers hours later is still known: 20 octets each (sameness.py). Of a cuff these are some days; of
-a vital at 1 Hz only a few of the last minute are kept, and they push out nothing older. With each
-measurement are kept the marks of what told of it again: a device tells of it once, and what it
-sends then at another second is another. Where there are too many of these, a measurement is
-forgotten with all of them: of what is in doubt one Observation too many is made, never one too few.
+The same measurement can arrive more than once, for example through an app hours later. Marks of the
+newest readings of each vital are kept by measured time, 20 bytes each (``rpm_stream/sameness.py``).
+For a cuff these are some days. For a vital at 1 Hz only a few of the last minute are kept, and they
+displace nothing older.
 
-And the newest few that came second are kept whole: where the first is taken back, one of them takes
-its place.
+With each measurement the marks of its second readings are kept. A device reports a measurement
+once, so what it sends at another second is another measurement. Where there are too many second
+readings, a measurement is dropped with all of them. If in doubt, one Observation too many is made,
+and never one too few. The newest few second readings are kept whole: if the first is voided, one of
+them replaces it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, Measured, are_one, closest,
 from rpm_stream.score.memory.state import ScoreState, Twin
 from rpm_stream.text import is_of_devices
 
-MOST = 14  # readings of a vital that are kept: 280 octets
-# three hours of a glucose sensor: its maker's servers may come as late as that
+MOST = 14  # marks of a vital that are kept: 280 bytes
+# three hours of a glucose sensor, because its maker's servers may be that late
 MOST_BY_TWO_WAYS = 36
-MOST_A_MINUTE = 6  # of them, while values come faster than that
-MOST_COPIES = 2  # readings that told again of a measurement, for each that may be kept
-MOST_TWINS = 3  # of these of a vital that are kept whole
+MOST_A_MINUTE = 6  # marks of a minute that are kept, while values come faster than that
+MOST_COPIES = 2  # second readings for each measurement that may be kept
+MOST_TWINS = 3  # second readings of a vital that are kept whole
 BEATS = frozenset({"rr_interval"})
 MOST_TEXT = 64  # characters of an attribute that is kept
 _FORM = Struct("<qIII")
@@ -40,8 +40,10 @@ _SIZE = _FORM.size
 
 
 class Same:
-    """The measurements of patients, bound to the knowledge table. What a device says of itself is
-    none, and a beat of the heart has no time of its own: two equal ones of one second are two.
+    """The measurements of patients, bound to the knowledge table.
+
+    What a device reports about itself is no measurement. A beat of the heart has no time of its
+    own, so two equal beats of one second are two measurements.
     """
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -52,8 +54,9 @@ class Same:
         )
 
     def also_seen(self, state: ScoreState, readings: Sequence[Reading]) -> list[Reading]:
-        """Those of ``readings`` that tell of a measurement that is known; the others are known
-        from now on.
+        """Return those of ``readings`` that are second readings of a known measurement.
+
+        The others become known.
         """
         return [reading for reading in readings if self._is_known(state, reading)]
 
@@ -75,15 +78,15 @@ class Same:
 
 
 def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measured | None:
-    """The reading of which ``one`` is the second."""
+    """The first reading of the measurement of which ``one`` is the second."""
     at, said, device, _ = one
     newest = _TIME.unpack_from(kept, len(kept) - _SIZE)[0]
     if at - MINUTE >= newest:
-        return None  # nearly always, where values are rare
+        return None  # the usual case where values are rare
     if at > newest and kept.count(_WORD.pack(device)) * _SIZE >= len(kept):
-        return None  # nearly always, where one device sends them every second
+        return None  # the usual case where one device sends values every second
     if _WORD.pack(said) not in kept:
-        return None  # mostly, where two devices do
+        return None  # the usual case where two devices do
     alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == said]
     near = [each for each in alike if are_one(each, one, vital)]
     return (
@@ -94,15 +97,15 @@ def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measure
 
 
 def _copies(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
-    """What told of a measurement again."""
     of = _checksum(first)
     kept = state.copies.get(vital, b"")
     return (each._replace(said=first.said) for each in _marks(kept) if each.said == of)
 
 
 def _note_copy(state: ScoreState, vital: str, first: Measured, one: Measured) -> None:
-    """Keep ``one`` with its measurement: in place of what it said, that is equal, it names the
-    first.
+    """Keep the mark of ``one`` as a second reading of ``first``.
+
+    The mark names the first reading in place of the value, which is equal.
     """
     copies = [*_marks(state.copies.get(vital, b"")), one._replace(said=_checksum(first))]
     firsts = {_checksum(each): each for each in _marks(state.seen[vital])}
@@ -130,7 +133,10 @@ def _marks(kept: bytes) -> Iterator[Measured]:
 
 
 def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
-    """With one more, in the order of time; the oldest goes where there are too many."""
+    """The marks with one more, in the order of time.
+
+    The oldest is dropped where there are too many.
+    """
     at = one.at
     mark = _FORM.pack(*one)
     end = len(kept)
@@ -150,14 +156,14 @@ def _packed(marks: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_FORM.pack(*each) for each in marks)
 
 
-# --- when readings are taken back -----------------------------------------------------------------
+# --- when readings are voided ---------------------------------------------------------------------
 
 
 def not_counted(state: ScoreState, readings: Iterable[Reading]) -> frozenset[str]:
-    """The ids of those that came second, as far as that is still known: nothing rests on them.
+    """The ids of second readings, as far as they are still known. Nothing depends on them.
 
-    One of which it is not known any more is taken back like any other: an Observation too many is
-    said to be in error rather than one that is wrong left as it is.
+    A second reading that is no longer known is voided like any other. An Observation too many is
+    then marked as entered in error, which is better than to leave a wrong one.
     """
     return frozenset(
         reading.id
@@ -167,8 +173,9 @@ def not_counted(state: ScoreState, readings: Iterable[Reading]) -> frozenset[str
 
 
 def forget(state: ScoreState, reading: Reading) -> None:
-    """Forget a reading that is taken back, whichever it was; what came second to it is asked for
-    by ``heirs``.
+    """Drop a voided reading, be it a first or a second one.
+
+    ``heirs`` returns the second readings of a voided first one.
     """
     vital = reading.vital
     if twins := state.twins.get(vital):
@@ -195,7 +202,7 @@ def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
 
 
 def copies(state: ScoreState, vital: str) -> frozenset[tuple[Measured, Measured]]:
-    """Each reading that is known to have come second, after the first of its measurement."""
+    """Each known second reading, with the first of its measurement."""
     kept = list(_marks(state.copies.get(vital, b"")))
     firsts = (
         {_checksum(first): first for first in _marks(state.seen.get(vital, b""))} if kept else {}
@@ -211,10 +218,9 @@ def copies(state: ScoreState, vital: str) -> frozenset[tuple[Measured, Measured]
 
 
 def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Reading, ...]:
-    """What came second to readings that are taken back, and is right: to be judged and published in
-    their place.
+    """The right second readings of voided first ones, to be judged and published in their place.
 
-    They are second to nothing any more, and forgotten here.
+    They are dropped here, because they are no longer second to another reading.
     """
     ids = {reading.id for reading in wrong}
     lost = {_FORM.pack(*measured(reading)) for reading in wrong if reading.value is not None}
@@ -247,7 +253,7 @@ def _twin(first: Measured, reading: Reading) -> Twin:
 
 
 def _small(attributes: dict[str, Any]) -> dict[str, Any]:
-    """A device may hang kilobytes on each value."""
+    """The attributes without long ones. A device may attach kilobytes to each value."""
     return {
         name: text
         for name, text in attributes.items()

@@ -1,9 +1,9 @@
-"""Signs of a bad signal that no device tells: jumps, wrong units, sensors that disagree, values
-that come again.
+"""Signs of a bad signal that no device reports.
 
-They are told in groups of their own (``device:<kind>``) and said in the words of what else was
-found: a high alert is told with the doubt beside it and never less for it (law 3). Nothing here
-takes a finding away or changes its priority. Late readings are compared with nothing.
+These are jumps, wrong units, sensors that disagree and values that come again. They are reported in
+groups of their own (``device:<kind>``) and named in the texts of other findings. A high alert is
+raised with the doubt in its text, and its priority is never lower for it (law 3). Nothing here
+removes a finding or changes its priority. Late readings are not compared.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ HEART = "heart_rate"
 PULSE = "pulse_rate"
 MOVEMENT = ("cadence", "speed")
 AGAIN = "measure again"
-MOST_SEQUENCES = 8  # of a patient: two meters and a sensor, and as many that were handed in
+# sequences of a patient: two meters and a sensor, and room for devices that were handed in
+MOST_SEQUENCES = 8
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is looked at in the values of one vital."""
+    """The checks for the values of one vital."""
 
     step: Step | None
     mixes_units: bool
@@ -80,10 +81,9 @@ class Quality(MomentRule):
         )
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Say the doubts about the moment's readings in what was found, and add what is told of the
-        signal.
+        """Name doubts about the moment's readings in its findings, and add those about the signal.
 
-        ``state.latest`` must know the moment already.
+        ``state.latest`` must have the moment already.
         """
         doubts: dict[str, str] = {}
         told = [each for reading in moment.judged for each in self._told(state, reading, doubts)]
@@ -157,9 +157,7 @@ class Quality(MomentRule):
             )
 
     def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
-        """How far a value is from the one before, where that is near enough in time to be
-        compared with.
-        """
+        """The distance of a value from the one before, or 0 if too much time lies between them."""
         if reading.measured_at - last.at > plan.within:
             return 0.0
         vital = reading.vital
@@ -205,8 +203,9 @@ class Quality(MomentRule):
             )
 
     def _is_back(self, plan: Plan, reading: Reading, run: DeviceRun | None) -> bool:
-        """Whether a value that was measured again is what it was before the jump: the odd one
-        was an artefact.
+        """Whether a repeated measurement is back at the value before the jump.
+
+        The value in between was an artefact then.
         """
         if (
             plan.step is None
@@ -282,14 +281,12 @@ class Quality(MomentRule):
         return f" from {sensor}" if sensor else ""
 
     def _explained(self, state: ScoreState, finding: Finding, doubts: dict[str, str]) -> Finding:
-        """A finding with what is to be known of its first reading: doubts, and whether the
-        person moved.
-        """
+        """A finding with the doubts about its first reading, and whether the person was moving."""
         first = finding.evidence[0]
         said = []
         if flags := self._signal.ask_repeat.intersection(first.flags):
             named = plain_flags(flag for flag in first.flags if flag in flags)
-            if "the device doubts it" not in finding.why:  # the limits say it themselves
+            if "the device doubts it" not in finding.why:  # texts of the limits have it already
                 said.append(f"the device doubts it, {named}: {AGAIN}")
             elif "repeat" not in finding.why:
                 said.append(AGAIN)
@@ -306,7 +303,7 @@ class Quality(MomentRule):
         )
 
     def _moving(self, state: ScoreState, at: datetime) -> list[str]:
-        """``while moving: 120 steps a minute`` where that is so."""
+        """``while moving: 120 steps a minute`` where the person was moving."""
         rules = self._signal.motion
         for name, least, words in (
             ("cadence", rules.cadence, "steps a minute"),
@@ -323,7 +320,6 @@ class Quality(MomentRule):
 
 
 def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
-    """Note the newest value under ``key``."""
     assert reading.value is not None
     last = state.signal.get(key)
     if last is None:
@@ -336,13 +332,13 @@ def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
 
 
 def _make_room(kept: dict[str, LastValue] | dict[str, list[str]], most: int) -> None:
-    """A patient has few devices: of more than the most, the one entered first goes."""
+    """Drop the entries that were entered first until there is room for one more."""
     while len(kept) >= most:
         del kept[next(iter(kept))]
 
 
 def _stands_in(tail: list[str], values: list[str]) -> bool:
-    """Whether ``tail`` stands in ``values`` in the same order."""
+    """Whether ``tail`` is in ``values`` in the same order."""
     size = len(tail)
     newest = tail[-1]
     ends = (end for end, value in enumerate(values, start=1) if value == newest and end >= size)
@@ -350,7 +346,7 @@ def _stands_in(tail: list[str], values: list[str]) -> bool:
 
 
 def _before(lasted: timedelta) -> str:
-    """``4 seconds before``"""
+    """The time between two readings in words: ``4 seconds before``."""
     seconds = round(lasted.total_seconds())
     if seconds >= 7200:
         return f"{seconds // 3600} hours before"

@@ -1,8 +1,7 @@
-"""What a trend found, in words: the value, how far its days have risen, and what stands beside.
+"""The text of a trend: the value, how far its days have risen, and what accompanies it.
 
-All numbers are said in the unit that the reading came in: that is what the person and the nurse
-read on the device. The distance is that of the two numbers as shown, so that a reader's own sum
-comes out.
+All numbers are in the unit of the reading, which the person and the nurse read on the device. The
+distance is that of the two numbers as shown, so that a reader who subtracts them gets the same.
 """
 
 from __future__ import annotations
@@ -18,7 +17,10 @@ from rpm_stream.score.rules.limits_and_news2 import number_of
 
 
 class TrendWords:
-    """Words for a rise, bound to the knowledge table; ``words`` knows the units."""
+    """Texts for a rise, bound to the knowledge table.
+
+    ``words`` knows the units.
+    """
 
     def __init__(
         self, knowledge: Knowledge, words: UsualWords, averages: Mapping[str, Average]
@@ -28,8 +30,10 @@ class TrendWords:
         self._averages = averages
 
     def rise(self, reading: Reading, risen: Risen) -> str:
-        """``weight 82.1 kg, 2.1 kg above the discharge weight of 80.0 kg; breathlessness 5,
-        usual is 2 (trend)``
+        """The text of a rise.
+
+        For example ``weight 82.1 kg, 2.1 kg above the discharge weight of 80.0 kg; breathlessness
+        5, usual is 2 (trend)``.
         """
         value = self._words.said(reading)
         said = [value if risen.fast is None else self._compared(value, reading, risen, risen.fast)]
@@ -62,7 +66,8 @@ class TrendWords:
         )
 
     def _half_a_step(self, vital: str) -> float:
-        """How far a value may be from its day's, which is kept in steps, where it is the only
-        one of the day.
+        """The largest distance of a value from its day's value where it is the only one of the day.
+
+        The day's value is kept in steps.
         """
         return float(self._knowledge.vitals[vital].resolution) / STEPS / 2 + 1e-9

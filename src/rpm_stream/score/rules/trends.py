@@ -1,8 +1,7 @@
-"""Trends over days: this person's last days against their own days before, as of the time of a
-reading.
+"""Trends over days: this person's last days against their own days before, as of a reading.
 
-Nothing here is learned for good: the window moves on, so a lasting shift becomes the usual after
-its own length, and when a person calls values the new normal the days before no longer count.
+Nothing here is learned for good. The window moves on, so a lasting shift becomes the usual after
+its own length. When a person declares values the new normal, the days before no longer count.
 Values that their device doubts, and those of an unknown user of a shared scale, enter no day.
 """
 
@@ -44,11 +43,12 @@ from rpm_stream.score.rules.protocol import MomentRule, Shared
 from rpm_stream.score.rules.trend_wording import TrendWords
 
 DROPPED = "dropped"
-LEAST_ABOVE = 1e-6  # "more than": days are kept in steps, so that equal weights differ by less
+# For "more than": days are kept in steps, so equal weights differ by less than this.
+LEAST_ABOVE = 1e-6
 
 
 class Rise(Record, frozen=True, kw_only=True):
-    """How far the last days, or one, lie above those before, and how far it would have to be."""
+    """How far the last days, or one, lie above those before, and the threshold."""
 
     fast: float
     slow: float
@@ -56,17 +56,17 @@ class Rise(Record, frozen=True, kw_only=True):
 
     @property
     def by(self) -> float:
-        """The rise; below 0 a fall."""
+        """The rise, which is negative for a fall."""
         return self.fast - self.slow
 
     @property
     def is_over(self) -> bool:
-        """Whether it is as much as it would have to be."""
+        """Whether the rise reaches the threshold."""
         return self.by >= self.threshold
 
 
 class Thumb(Rise, frozen=True, kw_only=True):
-    """A rise within so many days, by the rule of thumb."""
+    """A rise within ``days`` days, by the rule of thumb."""
 
     days: int
 
@@ -77,7 +77,7 @@ class Trends(MomentRule):
     kind = "trend"
     source = ("trends.toml",)
     words = "A course over days"
-    may_be_new_normal = True  # as what was learned: a person may call it so
+    may_be_new_normal = True  # like learned findings, a person may declare it so
 
     def __init__(self, shared: Shared) -> None:
         knowledge = shared.knowledge
@@ -109,9 +109,7 @@ class Trends(MomentRule):
         self._doubted = knowledge.signal.ask_repeat | {"query"}
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add what the readings of the moment show, with the time to the reading of the vital
-        before.
-        """
+        """Add the findings of the moment, with the time to the vital's reading before."""
         for finding in self.found(state, moment.judged, moment.late, moment.entry):
             moment.findings.append(
                 msgspec.structs.replace(finding, apart=moment.gaps.get(finding.vital))
@@ -124,7 +122,7 @@ class Trends(MomentRule):
         late: Collection[str],
         patient: PatientEntry,
     ) -> Iterator[Finding]:
-        """What the readings of one instant add to their days, and what holds then."""
+        """Enter the readings of one instant into their days, and yield the findings."""
         for reading in readings:
             table = self._tables.get(reading.vital)
             if (
@@ -144,7 +142,7 @@ class Trends(MomentRule):
                 yield from self._drop(state, reading, is_late)
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take out of their days, and of what a drop counts, what readings have put there."""
+        """Remove voided readings from their days and from what a drop counts."""
         counted = state.recent.get(_member(wrong[0].vital), [])
         times = {reading.measured_at for reading in wrong}
         counted[:] = [one for one in counted if one.at not in times]
@@ -159,8 +157,9 @@ class Trends(MomentRule):
     def _average(
         self, state: ScoreState, reading: Reading, patient: PatientEntry, how: tuple[bool, bool]
     ) -> Iterator[Finding]:
-        """The rule as of the reading's day; where it came late also of the newest day that it
-        reaches.
+        """The rule as of the reading's day.
+
+        For a late reading it is also that of the newest day, if the reading reaches it.
         """
         entered, is_late = how
         row = self._averages[reading.vital]
@@ -204,16 +203,14 @@ class Trends(MomentRule):
         return Rise(fast=fmean(last), slow=fmean(before), threshold=threshold)
 
     def _since(self, state: ScoreState, vital: str) -> int:
-        """The first day that counts: what was before a new normal does not."""
+        """The first day that counts. Days before a new normal do not."""
         accepted = state.accepted.get(self._knowledge.vitals[vital].group)
         return 0 if accepted is None else day_of(accepted)
 
     def _above_discharge(
         self, state: ScoreState, row: Average, day: int, patient: PatientEntry
     ) -> Rise | None:
-        """How far the day lies above the weight at discharge, where no days of one's own are
-        known.
-        """
+        """How far the day lies above the weight at discharge, used until own days are known."""
         compared = self._discharge.compared(patient, row.vital, day)
         today = self._tables[row.vital].medians(state.days[row.vital], day, day)
         if compared is None or not today:
@@ -223,7 +220,7 @@ class Trends(MomentRule):
     def _risen(
         self, state: ScoreState, row: Average, day: int, patient: PatientEntry
     ) -> Risen | None:
-        """Why the rule holds of ``day``; None where it does not."""
+        """Why the rule holds on ``day``, or None where it does not."""
         rise = self._rise(state, row, day)
         rule = AVERAGE
         if rise is None:
@@ -245,7 +242,7 @@ class Trends(MomentRule):
         return risen
 
     def _thumb(self, state: ScoreState, vital: str, day: int) -> Thumb | None:
-        """The first rule of thumb that holds of ``day``."""
+        """The first rule of thumb that holds on ``day``."""
         table = self._tables[vital]
         kept = state.days[vital]
         today = table.medians(kept, day, day)
@@ -263,9 +260,7 @@ class Trends(MomentRule):
         return None
 
     def _beside(self, state: ScoreState, row: Joined, day: int) -> str:
-        """What stands beside a rise, in words: a worse answer, a heart rate above its usual;
-        else empty.
-        """
+        """What accompanies a rise, in words: a worse answer, or a heart rate above its usual."""
         found = [self._answer(state, row, day)]
         for vital in row.averages:
             rise = self._rise(state, self._averages[vital], day)
@@ -312,8 +307,9 @@ class Trends(MomentRule):
             yield self._finding(reading, DROP, why, usual - float(row.by), is_late)
 
     def _lasts(self, state: ScoreState, row: Drop, reading: Reading, is_low: bool) -> str:
-        """For how long a drop has lasted, in words: by minutes in a stream, by number of single
-        readings.
+        """How long a drop has lasted, in words, or empty if not long enough.
+
+        In a stream minutes count, otherwise the number of readings.
         """
         broken = (DROPPED,) if is_low else ()
         at = reading.measured_at
@@ -331,16 +327,16 @@ class Trends(MomentRule):
         forget(recent)
         return f"in {row.of.count} of the last {row.of.last} readings" if enough else ""
 
-    # --- telling ----------------------------------------------------------------------------------
+    # --- findings ---------------------------------------------------------------------------------
 
     def _finding(
         self, reading: Reading, rule: str, why: str, bound: float | None, is_late: bool
     ) -> Finding:
-        """``bound``: the level in the vital's first unit beyond which the rule rings; None of an
-        older release's words.
+        """The finding of a rule.
 
-        A rise is one of days: the reading's own value may be short of the bound, and then it is no
-        number to measure what comes after it by.
+        ``bound`` is the level in the vital's first unit beyond which the rule holds. It is None for
+        words of an older release. A rise is one of days, so the reading's own value may be short of
+        the bound. It is then not used as the number that later values are compared with.
         """
         vital = self._knowledge.vitals[reading.vital]
         side: Direction = "low" if rule == DROP else "high"

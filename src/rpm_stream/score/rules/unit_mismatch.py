@@ -1,9 +1,8 @@
-"""Whether a value looks sent in another unit than the one that it says, by this person's own usual
-value.
+"""Whether a value looks as if it was sent in another unit than its own.
 
-Nothing is converted and nothing guessed (law 10): the value stays what it is, is judged as it is,
-and a person reads which unit it would fit. Usual is the median of the newest values, suspects too,
-so that a real change becomes usual.
+It is compared with this person's usual value. Nothing is converted or guessed (law 10). The value
+stays and is judged as it is, and a person reads which unit it would fit. Usual is the median of the
+newest values. Suspect values count in it too, so that a real change becomes usual.
 """
 
 from __future__ import annotations
@@ -25,9 +24,7 @@ class OtherUnits:
         self._least = knowledge.signal.usual.least
 
     def suspect(self, state: ScoreState, reading: Reading) -> str | None:
-        """The unit that the value would fit, where it does not fit in its own; None where
-        nothing speaks for one.
-        """
+        """The unit that the value would fit if it does not fit in its own, or None."""
         rule = self._rules.get(reading.vital)
         known = state.usual.get(reading.vital, ())
         if rule is None or reading.value is None or len(known) < self._least:
@@ -48,14 +45,14 @@ class OtherUnits:
         )
 
     def learn(self, state: ScoreState, reading: Reading) -> None:
-        """Enter a value into this person's usual ones."""
+        """Enter a value into this person's usual values."""
         if reading.vital in self._rules and reading.value is not None:
             values = state.usual.setdefault(reading.vital, [])
             values.append(self.number(reading.vital, reading.value, reading.unit))
             del values[: -self._kept]
 
     def number(self, vital: str, value: str, unit: str) -> float:
-        """A value, read in ``unit``, in the vital's first one."""
+        """A value, read in ``unit``, converted to the vital's first unit."""
         own = self._knowledge.vitals[vital].unit
         return (
             float(value)
@@ -65,5 +62,5 @@ class OtherUnits:
 
 
 def _apart(one: float, other: float) -> float:
-    """The ratio of two values, 1 or more; without end where one of them is none of a body."""
+    """The ratio of two values, 1 or more. It is infinite where a value is zero or negative."""
     return max(one / other, other / one) if one > 0 and other > 0 else float("inf")

@@ -1,4 +1,4 @@
-"""What limits say of one reading: the limits that it is beyond, and which side is not back."""
+"""The verdict of the limits on one reading: the limits that it is beyond, and the side not back."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ WORD: dict[Side, str] = {"low": "below", "high": "above"}
 
 
 class Breach(Record, frozen=True, kw_only=True):
-    """One limit that a reading is beyond. ``limit`` names it in the history; ``key`` and ``member``
-    are its place in an episode.
+    """One limit that a reading is beyond.
 
-    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its
-    edge towards the normal. ``first`` is the priority of one such reading, ``repeated`` that of a
-    second in a row, or of one of ``partner``, the (vital, limit) that one measurement gives
-    together with it; ``minutes`` and ``of``: how long it must last before it counts at all.
+    ``limit`` names it in the history. ``key`` and ``member`` are its place in an episode. ``bound``
+    in ``unit`` is the number that the reading is beyond, as the limit is written. For a band it is
+    the edge towards the normal.
+
+    ``first`` is the priority of a single such reading. ``repeated`` is that of a second in a row,
+    or of one together with ``partner``, the (vital, limit) that the same measurement gives.
+    ``minutes`` and ``of`` are how long it must last before it counts at all.
     """
 
     limit: str
@@ -39,10 +41,11 @@ class Breach(Record, frozen=True, kw_only=True):
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """What the limits say of one reading. ``counted``: one of them counts the last readings.
+    """The verdict of the limits on one reading.
 
-    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the
-    sides on which no limit holds but the bands of a chart.
+    ``counted`` is true if one of the limits counts the last readings. ``side`` is the one that is
+    not inside its recovery limits, None where both are. ``banded`` has the sides on which the bands
+    of a chart are the only limits.
     """
 
     level: Level

@@ -118,7 +118,7 @@ def test_an_adapter_that_is_off_is_one_line(
     ("arguments", "told"),
     [
         (["--radio", "blub"], "--radio: system"),
-        (["--radio", "usb"], "which one?"),
+        (["--radio", "usb"], "usb needs a name"),
         (["--zone", "Mars/North"], "no such time zone"),
         (["--gateway", "a b"], "--gateway: 1 to 64"),
         (["--devices", "/none.toml"], "/none.toml: No such file"),
@@ -299,11 +299,11 @@ def test_a_gateway_signs_in_by_a_file_of_its_own(tmp_path: Path) -> None:
     ("text", "mode", "told"),
     [
         (SIGNED, 0o644, "others may read it"),
-        (SIGNED.replace("SASL_SSL", "zaphod"), 0o600, "security_protocol is one of"),
-        (SIGNED + "sasl_pasword = 'zaphod'", 0o600, "sasl_pasword: not known"),
-        (SIGNED + "ssl_cafile = 7", 0o600, "ssl_cafile is a text"),
+        (SIGNED.replace("SASL_SSL", "zaphod"), 0o600, "security_protocol must be one of"),
+        (SIGNED + "sasl_pasword = 'zaphod'", 0o600, "sasl_pasword: unknown"),
+        (SIGNED + "ssl_cafile = 7", 0o600, "ssl_cafile must be a text"),
         (SIGNED + "ssl_cafile = 'none.pem'", 0o600, "cannot be used"),
-        (SIGNED.replace('"zaphod"', '"zaphod'), 0o600, "no TOML"),
+        (SIGNED.replace('"zaphod"', '"zaphod'), 0o600, "not TOML"),
     ],
 )
 def test_what_is_wrong_with_it_is_one_line_without_the_password(

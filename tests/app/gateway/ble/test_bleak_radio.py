@@ -241,7 +241,7 @@ async def test_another_program_has_subscribed(air: BluezDouble, radio: BleakRadi
     link = await connected(air, radio, STRAP)
     with structlog.testing.capture_logs() as logs:
         await link.subscribe(await one(link, "2A37"), print)
-    assert [each["event"] for each in logs] == ["ble_other_subscriber"]
+    assert [each["event"] for each in logs] == ["ble.other_subscriber"]
 
 
 async def test_a_value_that_is_read_is_not_notified_as_well(

@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="no UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         load(tmp_path / "bad.toml")
     (tmp_path / "odd.toml").write_text("device = 1 2", encoding="utf-8")
     with pytest.raises(UsageError, match=r"odd\.toml: .*line 1"):

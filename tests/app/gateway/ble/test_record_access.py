@@ -96,12 +96,12 @@ def test_a_time_with_a_zone_is_no_device_time() -> None:
 @pytest.mark.parametrize("wrong", [-1, 0x10000])
 def test_what_does_not_fit_is_not_sent(wrong: int) -> None:
     for made in (record_access.report_since, record_access.report_from_offset):
-        with pytest.raises(ValueError, match="octets"):
+        with pytest.raises(ValueError, match="bytes"):
             made(wrong)
 
 
 def test_captured_requests() -> None:
-    """Octets as the Glucose Service writes them."""
+    """Bytes as the Glucose Service writes them."""
     assert record_access.report_all().hex() == "0101"
     assert record_access.count_all().hex() == "0401"
     assert record_access.abort().hex() == "0300"
@@ -170,9 +170,9 @@ def test_every_result_code_has_words() -> None:
     [
         ("", "has 0"),
         ("060001", "has 3"),
-        ("0600010100", "1 octets follow"),
+        ("0600010100", "1 bytes follow"),
         ("06010101", "no operator"),
-        ("01000000", "op code 1 of 2A52 is no response"),
+        ("01000000", "op code 1 of 2A52 is not a response"),
     ],
 )
 def test_what_is_no_response(octets: str, fault: str) -> None:

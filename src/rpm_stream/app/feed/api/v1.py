@@ -1,4 +1,4 @@
-"""The feed over HTTP: JSON, and server-sent events for what changes.
+"""The feed over HTTP: JSON, and server-sent events for changes.
 
 The token is checked before (auth/token.py).
 """
@@ -30,24 +30,23 @@ from rpm_stream.publish.feed.rows import PRIORITIES, Filter
 from rpm_stream.records import Direction, Priority
 
 HEARTBEAT_S = 15
-GATHER_S = 0.1  # a burst of changes goes out together
+GATHER_S = 0.1  # so that a burst of changes is sent together
 NO_STORE = {"cache-control": "no-store"}
 
 
 class SeenBody(BaseModel):
-    """``priority`` and ``why`` of the alert as they were when somebody decided."""
+    """``priority`` and ``why`` of the alert as they were when the person decided."""
 
     priority: Priority
     why: list[str] | None = None
 
 
 class Body(BaseModel):
-    """What goes with a decision: who decides (or the cookie of the page says it), and what the
-    action needs.
+    """The body of a decision: who decides, and the fields that the action needs.
 
-    ``record`` is the ``updated_at`` of the alert as it was shown, ``seen`` what it said. With
-    either, the decision is refused where the alert has become worse since (``comment`` and
-    ``assign`` never are).
+    Without ``who`` the page's cookie names the person. ``record`` is the ``updated_at`` of the
+    alert as it was shown, and ``seen`` its content. With either, the decision is refused where the
+    alert has become worse since, except ``comment`` and ``assign``.
     """
 
     who: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
@@ -61,16 +60,16 @@ class Body(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What opens the feed, and how often somebody may try."""
+    """The token, and the limit on tries."""
 
     token: str
     guesses: Guesses
 
 
 class Query(BaseModel):
-    """What of the list somebody asks for.
+    """The filter of the list.
 
-    High alerts come whatever is asked, but for ``patient_ref``: one patient.
+    It never hides high alerts, except for ``patient_ref``, which selects one patient.
     """
 
     resolved: bool = False
@@ -82,7 +81,7 @@ class Query(BaseModel):
 
 
 def create_app(service: Service, doors: Doors, stop: asyncio.Event) -> FastAPI:
-    """The application without its token check; ``stop`` ends the streams."""
+    """Return the application without its token check. ``stop`` ends the streams."""
     app = FastAPI(
         title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
@@ -94,7 +93,7 @@ def create_app(service: Service, doors: Doors, stop: asyncio.Event) -> FastAPI:
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    """Say which field is wrong, without repeating what was sent."""
+    """Answer with the wrong fields, without repeating the request's values."""
     assert isinstance(error, RequestValidationError)
     found = [
         {"field": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]}
@@ -112,8 +111,9 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
 
     @router.get("/alerts", response_class=Response)
     async def alerts(query: Annotated[Query, Parameters()]) -> Response:
-        """The ranked list, or with ``resolved`` those of the last 24 hours; ``person``: what
-        this one has taken on.
+        """The ranked list, or with ``resolved`` the alerts resolved in the last 24 hours.
+
+        ``person`` selects the alerts that this person has taken on.
         """
         wanted = Filter(
             priorities=frozenset(query.priority),
@@ -131,9 +131,7 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
 
     @router.get("/alerts/stream")
     async def stream() -> EventSourceResponse:
-        """Events: ``snapshot`` (a listing), ``alert`` (one view, resolved ones too),
-        ``progress``.
-        """
+        """Events: ``snapshot`` (a listing), ``alert`` (a view, also resolved) and ``progress``."""
         return EventSourceResponse(events(service, stop), ping=HEARTBEAT_S, headers=NO_STORE)
 
     @router.get("/alerts/{alert}", response_class=Response)
@@ -152,14 +150,16 @@ def _decisions(service: Service) -> APIRouter:
 
     @router.post("/alerts/{alert}/{action}", status_code=202)
     async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
-        """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has
-        applied it.
+        """Accept a decision, which is then in ``rpm.actions``.
 
-        ``see`` says that somebody has looked at the alert, and nothing else: send it when a person
-        says so, never because a list was shown. An alert that is ``over`` waits for that. 409 with
-        one plain line where it cannot be done (a high alert cannot be snoozed; the alert got worse
-        since its ``record``), 404 where the alert is not listed, 503 where it could not be stored,
-        or is not yet: the line says which.
+        The alert changes when the service has applied it. ``see`` means that somebody has looked at
+        the alert and nothing else. Send it when a person confirms this, never because a list was
+        shown. An alert that is ``over`` waits for it.
+
+        The answer is 409 with one plain line where the decision cannot be done: a high alert cannot
+        be snoozed, or the alert got worse since its ``record``. It is 404 where the alert is not
+        listed. It is 503 where the decision could not be stored, or is not stored yet, and the line
+        says which.
         """
         who = body.who or who_of(request.cookies)
         decision = msgspec.convert(body.model_dump() | {"action": action, "who": who}, Decision)
@@ -183,7 +183,7 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
 
     @router.get("/healthz")
     async def healthz() -> JSONResponse:
-        """200 once the alerts have been read; nothing about patients."""
+        """200 once the alerts have been read, with nothing about patients."""
         ready = service.state.ready
         progress = service.progress()
         said = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
@@ -191,14 +191,14 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
 
     @router.get("/login")
     async def login_page() -> HTMLResponse:
-        """Where a person types the token."""
+        """The page where a person types the token."""
         return HTMLResponse(login_html(), headers=NO_STORE)
 
     @router.post("/login")
     async def login(
         request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]
     ) -> Response:
-        """Sets the cookie that the page, its websocket and the stream show from then on."""
+        """Set the cookie that the page, its websocket and the stream send from then on."""
         shown = token_field.strip()
         client = client_of(request.scope)
         verdict = doors.guesses.look(client, shown, "login", lambda: same(shown, doors.token))
@@ -223,7 +223,7 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
 
     @router.post("/logout")
     async def logout() -> Response:
-        """Forget the cookies: the next one here is somebody else."""
+        """Delete the cookies, because the next user of this browser may be another person."""
         answer = RedirectResponse("/login", status_code=303)
         answer.delete_cookie(WHO_COOKIE, path="/", samesite="strict")
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
@@ -233,8 +233,11 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
 
 
 async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
-    """The stream of one viewer: the snapshot, then what changes. Nothing is queued for a slow
-    reader: it is sent the latest record of each alert that changed since its last turn."""
+    """Yield the stream of one viewer: the snapshot, then the changes.
+
+    Nothing is queued for a slow reader, which gets the latest record of each alert that changed
+    since its last turn.
+    """
     state = service.state
     seen = state.version
     ready = state.ready
@@ -263,7 +266,7 @@ def _event(name: str, content: Any) -> ServerSentEvent:
 
 
 async def _either(*waiting: Any) -> None:
-    """Return when the first of the coroutines does; the others are cancelled."""
+    """Return when the first of the coroutines does, and cancel the others."""
     tasks = [asyncio.ensure_future(each) for each in waiting]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

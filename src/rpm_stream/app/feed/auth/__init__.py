@@ -1,1 +1,1 @@
-"""Who may use the feed, and what a request may cost before anybody knows who sends it."""
+"""Access to the feed, and what a request may cost before its sender is known."""

@@ -1,11 +1,9 @@
-"""What a request may cost before anybody knows who sends it: its size, and how long it may take to
-arrive.
+"""Limits the size and the time of a request before its sender is known.
 
-The web server itself bounds the headers' size (64 KiB) and nothing else. ``BoundedRequests`` closes
-a connection whose request has not arrived whole in time, headers and body together, also when it
-comes one byte after the other. ``BodyLimit`` reads the body before the application does, and
-answers 413 to one that is too large, by the length that it says, or as soon as it has become too
-large.
+The web server itself limits the headers' size (64 KiB) and nothing else. ``BoundedRequests`` closes
+a connection whose request, headers and body together, has not arrived whole in time, also when it
+comes byte by byte. ``BodyLimit`` reads the body before the application does. It answers 413 to a
+body that is too large, by its declared length or as soon as the received part is too large.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_S = 15.0  # a login over a bad line takes 2 s
-OPEN_BYTES = 8 * 1024  # of a body that anybody may send: a login form
-# of one from somebody who has shown the token: what the page's library sends at most
+OPEN_BYTES = 8 * 1024  # for a body that anybody may send: a login form
+# for a body from a client with the token: the most that the page's library sends
 BYTES = 1024 * 1024
-CLOSE = {"connection": "close"}  # what is still to come is not read
+CLOSE = {"connection": "close"}  # the rest of the request is not read
 
 SLOW = Counter(
     "rpm_feed_slow_requests", "Connections closed because their request did not arrive in time"
@@ -31,26 +29,26 @@ LARGE = Counter("rpm_feed_large_requests", "Requests refused because of their bo
 
 
 class BoundedRequests(H11Protocol):
-    """One connection of the feed; its next request arrives within ``REQUEST_S``, or it is closed.
+    """One connection of the feed, closed if its next request does not arrive in ``REQUEST_S``.
 
-    The time runs from the connection's beginning, and from the end of each answer. It does not run
-    while an answer is made: a stream of events is held as long as its reader likes.
+    The time runs from the beginning of the connection, and from the end of each answer. It does not
+    run while an answer is made, so a stream of events lasts as long as its reader likes.
     """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection begins."""
+        """Start the time of a new connection."""
         super().connection_made(transport)
         self._wait_for_request()
 
     def on_response_complete(self) -> None:
-        """The next request may come."""
+        """Start the time of the next request."""
         super().on_response_complete()
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A connection ends."""
+        """Stop the time of a closed connection."""
         super().connection_lost(exc)
         self._forget()
 
@@ -73,17 +71,15 @@ class BoundedRequests(H11Protocol):
 
 
 class BodyLimit:
-    """ASGI middleware: the application gets the whole body at once, or never hears of the
-    request.
-    """
+    """ASGI middleware that passes on a request with its whole body, or not at all."""
 
     def __init__(self, app: ASGIApp, open_paths: frozenset[str]) -> None:
-        """``open_paths``: those that anybody may use."""
+        """``open_paths`` are the paths that anybody may use."""
         self._app = app
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through, or answer 413."""
+        """Pass the request on, or answer 413."""
         if scope["type"] != "http" or not has_body(scope):
             await self._app(scope, receive, send)
             return
@@ -105,20 +101,20 @@ class BodyLimit:
 
 
 def has_body(scope: Scope) -> bool:
-    """Whether a request says that a body follows."""
+    """Whether the headers of a request announce a body."""
     headers = Headers(scope=scope)
     return "transfer-encoding" in headers or _said(scope) > 0
 
 
 def _said(scope: Scope) -> int:
-    """The length that the request says; the web server has refused one that is no number."""
+    """Return the declared length. The web server has refused one that is no number."""
     return int(Headers(scope=scope).get("content-length", "0"))
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None as soon as it is larger than ``most``.
+    """Return the whole body, or None as soon as it is larger than ``most``.
 
-    Empty where the client has gone.
+    It is empty where the client has gone.
     """
     parts: list[bytes] = []
     size = 0

@@ -1,17 +1,18 @@
-"""Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is
-kept out for long.
+"""Limits how often a client may try tokens.
 
-What cannot be guessed is always looked at: a cookie (dear to make, see token.py) and a token of 80
-random bits. A short token is looked at seldom. Whoever shows a wrong one a few times waits before
-the next is looked at, twice as long each time, some seconds at most; and all addresses together may
-try so often a second. While somebody waits no token of theirs is compared, so that the answer says
-nothing.
+The owner of the right token is never kept out for long.
 
-Who was told to wait and comes again with the same token has a turn before those who come with a new
-one, and a share of their own: somebody with ever new guesses cannot take it from them, from the
-same address or from others. (With a short token somebody can who shows each guess again as told:
-then two are not to be told apart.) A token that this address has signed in with before is always
-looked at. The same wrong token again is no new guess: an old tab does no harm.
+A value that cannot be guessed is always compared: a cookie, which is expensive to make (see
+token.py), and a token of 80 random bits. A short token is compared seldom. A client with a few
+wrong tokens waits before its next is compared, twice as long each time, up to some seconds. All
+addresses together have a limit a second too. No token of a client is compared while it waits, so
+the answer reveals nothing.
+
+A client that had to wait and comes again with the same token has its turn before clients with a new
+one. Such clients have a share of their own, so that a stream of new guesses, from the same address
+or others, cannot take it from them. With a short token, an attacker who sends each guess again as
+asked can take it, because the two then look the same. A token that this address has signed in with
+before is always compared. The same wrong token again is no new guess, so an old tab does no harm.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ from prometheus_client import Counter
 Way = Literal["login", "bearer", "cookie"]
 WAYS: tuple[Way, ...] = ("login", "bearer", "cookie")
 
-FREE = 3  # wrong tokens of an address before it waits: people mistype
+FREE = 3  # wrong tokens of an address before it waits, because people mistype
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 4.0
-FORGET_S = 900.0  # after so long without a wrong one an address begins anew
+FORGET_S = 900.0  # after so long without a wrong one an address is forgotten
 KNOWN_WRONG = 16  # wrong tokens of an address that are remembered
 ADDRESSES = 10_000
 SIGNED_IN = 4096
 TOLD_TO_WAIT = 50_000  # tokens (as digests) that have a turn when they come again
-NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all that follow
+NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all addresses in it
 
 WRONG = Counter(
     "rpm_feed_wrong_tokens", "Wrong tokens that were looked at, by how they were shown", ["way"]
@@ -54,8 +55,9 @@ log = structlog.get_logger("rpm_stream.feed")
 
 
 class Verdict(NamedTuple):
-    """Whether the token is right; ``wait``: it was not looked at, and may be shown again after
-    so many seconds.
+    """Whether the token is right.
+
+    With a ``wait`` it was not compared, and may be sent again after so many seconds.
     """
 
     right: bool
@@ -63,7 +65,7 @@ class Verdict(NamedTuple):
 
 
 class Bucket:
-    """So many at once, and then so many a second."""
+    """A token bucket: ``size`` at once, and then ``a_second`` a second."""
 
     def __init__(self, size: float, a_second: float) -> None:
         self._size = size
@@ -72,7 +74,7 @@ class Bucket:
         self._at = 0.0
 
     def take(self, now: float) -> bool:
-        """Whether there is one more."""
+        """Take one, and return whether there was one."""
         self._left = min(self._size, self._left + (now - self._at) * self._a_second)
         self._at = now
         if self._left < 1:
@@ -85,9 +87,7 @@ NOTHING = Bucket(0, 0)
 
 
 class _Address:
-    """What is known of an address: its wrong tokens (as digests), and from when on it may try
-    again.
-    """
+    """The wrong tokens of an address (as digests), and the time from which it may try again."""
 
     def __init__(self) -> None:
         self.failures = 0
@@ -98,8 +98,11 @@ class _Address:
 
 
 class Guesses:
-    """Compares what is shown, not too often. ``unguessable``: so is the token; ``now``: seconds of
-    a clock that never goes back."""
+    """Compares tokens, not too often.
+
+    ``unguessable`` means that the token is. ``now`` returns seconds of a clock that never goes
+    back.
+    """
 
     def __init__(self, unguessable: bool = False, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -113,8 +116,9 @@ class Guesses:
         self._told = Bucket(20, 5)
 
     def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
-        """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in
-        constant time.
+        """Return the verdict on a ``value`` that ``client`` sent.
+
+        ``is_right`` compares in constant time.
         """
         place = _counted(client, way)
         now = self._now()
@@ -142,12 +146,12 @@ class Guesses:
         return Verdict(True)
 
     def admit(self, client: str, value: str, way: Way) -> None:
-        """Always look at what ``client`` was given for its token, shown in this way."""
+        """Always compare from now on the ``value`` that ``client`` was given for its token."""
         self._signed_in[(_counted(client, way), self._digest(value, way))] = None
         _bound(self._signed_in, SIGNED_IN)
 
     def _digest(self, value: str, way: Way) -> bytes:
-        """What stands for a shown token: what is wrong as a bearer may be right as a cookie."""
+        """Return the digest of a token and its way. A wrong bearer may be right as a cookie."""
         return hmac.digest(self._key, f"{way} {value}".encode(errors="surrogatepass"), "sha256")
 
     def _known(self, place: str, now: float) -> _Address | None:
@@ -158,7 +162,7 @@ class Guesses:
         return known
 
     def _wait(self, known: _Address | None, place: str, digest: bytes, now: float) -> float:
-        """Seconds until this one may come again; 0: it is looked at now."""
+        """Return the seconds until this token may come again, or 0 to compare it now."""
         turn = self._turns.get((place, digest))
         if turn is not None and now < turn:
             return turn - now
@@ -175,8 +179,9 @@ class Guesses:
         return wait
 
     def _share(self, known: _Address | None, told: bool, now: float) -> Bucket:
-        """Of which share the next look is; one that comes for the first time has none where
-        others wait their turn.
+        """Return the share that the next comparison belongs to.
+
+        A token that comes for the first time has none while others wait for their turn.
         """
         if told:
             return self._told
@@ -196,12 +201,12 @@ class Guesses:
         if over > 0:
             known.next_at = now + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(over - 1, 10))
         WRONG.labels(way).inc()
-        if known.failures & (known.failures - 1) == 0:  # the first, then ever more seldom
+        if known.failures & (known.failures - 1) == 0:  # at 1, 2, 4, 8 … failures
             log.warning("feed.wrong_token", address=place, failures=known.failures, way=way)
 
 
 def place_of(client: str) -> str:
-    """Who counts as one: an IPv4 address, or the network of an IPv6 one."""
+    """Return the address that counts as one client: of IPv4 itself, of IPv6 its network."""
     try:
         address = ip_address(client)
     except ValueError:
@@ -214,7 +219,7 @@ def place_of(client: str) -> str:
 
 
 def _counted(client: str, way: Way) -> str:
-    """Whose wrong tokens are counted together: an address, its cookies apart."""
+    """Return the name under which wrong tokens are counted: the address, with cookies apart."""
     return f"{place_of(client)} cookies" if way == "cookie" else place_of(client)
 
 

@@ -1,6 +1,4 @@
-"""The login page: plain HTML without script, so that it works before anything else is let
-through.
-"""
+"""The login page. It is plain HTML without script, so it works before anything else is allowed."""
 
 from __future__ import annotations
 
@@ -41,6 +39,6 @@ $message<button type="submit">Sign in</button></form>
 
 
 def login_html(message: str = "") -> str:
-    """The page; ``message`` says what was wrong with the last try."""
+    """Return the page. ``message`` describes the fault of the last try."""
     shown = f'<p class="wrong" role="alert">{escape(message)}</p>' if message else ""
     return _PAGE.substitute(message=shown, use=escape(INTENDED_USE))

@@ -1,11 +1,10 @@
-"""Who may see the feed: one token, shown as a bearer header or in a cookie, checked before anything
-else runs.
+"""Checks the one token of the feed before anything else runs.
 
-The check is one ASGI layer around the whole application, so that the page, its websocket, its
-static files and the API cannot differ. The token is never in a URL, a log line or an answer. The
-cookie is derived from it at a cost of some tenths of a second: it is always looked at, so that open
-pages go on over a restart of the feed while somebody guesses, and whoever guesses cookies pays that
-for each.
+The token comes in a bearer header or in a cookie. The check is one ASGI layer around the whole
+application, so it is the same for the page, its websocket, its static files and the API. The token
+is never in a URL, a log line or an answer. Deriving the cookie takes some tenths of a second. A
+cookie is therefore always compared, so open pages survive a restart of the feed while somebody
+guesses, and an attacker pays that cost for each guessed cookie.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ COOKIE = "rpm_token"
 OPEN_PATHS = frozenset({"/healthz", "/login"})
 CLOSED_BY_POLICY = 1008  # websocket close code, RFC 6455 7.4.1
 
-# Nothing is fetched from elsewhere: the page is served whole from here. The page's library compiles
-# templates and writes inline scripts, which is what the two `unsafe` sources are for.
+# Nothing is fetched from elsewhere, because the page is served whole from here. The page's library
+# compiles templates and writes inline scripts, which need the two `unsafe` sources.
 CONTENT_POLICY = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self'"
     b" 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self';"
@@ -46,8 +45,10 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 def choose_token(settings: Settings) -> tuple[str, bool]:
-    """The configured token (without the line end of a mounted file), or a new random one (256
-    bits); the second value says that it is new."""
+    """Return the configured token or a new random one (256 bits), and whether it is new.
+
+    The line end of a mounted file is removed from the configured token.
+    """
     if settings.token is not None and (token := settings.token.get_secret_value().strip()):
         return token, False
     return secrets.token_urlsafe(32), True
@@ -61,16 +62,21 @@ def same(shown: str, token: str) -> bool:
 
 
 def unguessable(token: str) -> bool:
-    """Whether it looks like 80 random bits or more: at least 22 characters, ten of them different.
+    """Whether the token looks like 80 random bits or more.
 
-    Of such a token one may show as many wrong ones as the feed can answer, and never find it."""
+    That is at least 22 characters, ten of them different. An attacker may try as many wrong ones as
+    the feed can answer, and never find such a token.
+    """
     return len(token) >= 22 and len(set(token)) >= 10
 
 
 @lru_cache(maxsize=8)
 def cookie_value(token: str) -> str:
-    """What the login puts into the cookie: derived from the token, so that the token itself is not
-    kept there; dear, so that it is no quick way to guess."""
+    """Return the value that the login puts into the cookie.
+
+    It is derived from the token, so that the token itself is not kept there. The derivation is
+    expensive, so that it is no quick way to guess.
+    """
     key = token.encode(errors="surrogatepass")
     derived = hashlib.scrypt(
         key, salt=b"rpm-stream feed cookie", n=2**15, r=8, p=3, maxmem=2**26, dklen=32
@@ -79,7 +85,7 @@ def cookie_value(token: str) -> str:
 
 
 def shown(headers: Headers) -> tuple[Way, str] | None:
-    """What the request shows as its token: a bearer, else the cookie."""
+    """Return the way and the value of the request's token: a bearer, or else the cookie."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value:
         return "bearer", value.strip()
@@ -88,20 +94,21 @@ def shown(headers: Headers) -> tuple[Way, str] | None:
 
 
 def is_token(way: Way, value: str, token: str) -> bool:
-    """Whether that is the token, or in a cookie what is derived from it."""
+    """Whether the value is the token, or in a cookie the value derived from it."""
     return same(value, cookie_value(token) if way == "cookie" else token)
 
 
 def client_of(scope: Scope) -> str:
-    """The address that a request comes from; behind a proxy the one that it names, where the web
-    server trusts it.
+    """Return the address that a request comes from.
+
+    Behind a proxy that the web server trusts it is the address that the proxy names.
     """
     client = scope.get("client")
     return client[0] if client else "unknown"
 
 
 def too_many(wait: float, html: bool) -> Response:
-    """429: after so many seconds the token is looked at."""
+    """Return a 429 answer with the seconds after which the token is compared."""
     seconds = math.ceil(wait)
     headers = {"retry-after": str(seconds), "cache-control": "no-store"}
     said = f"Too many wrong tokens. Try again in {seconds} second{'' if seconds == 1 else 's'}."
@@ -111,26 +118,28 @@ def too_many(wait: float, html: bool) -> Response:
 
 
 def same_origin(headers: Headers) -> bool:
-    """Whether the browser says that the request comes from a page of this host; clients that say
-    nothing pass.
+    """Whether the request comes from a page of this host, by the browser's Origin header.
+
+    Clients without the header pass.
     """
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 class TokenGate:
-    """ASGI middleware: 401 (a login page for browsers) or a closed websocket unless the token is
-    shown.
+    """ASGI middleware that answers 401 or closes the websocket, unless the token is sent.
+
+    Browsers get a login page with the 401.
     """
 
     def __init__(self, app: ASGIApp, token: str, guesses: Guesses) -> None:
         self._app = app
         self._token = token
         self._guesses = guesses
-        cookie_value(token)  # derived now, and not while somebody waits for an answer
+        cookie_value(token)  # derived now, and not while a client waits for an answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through, or answer in place of the application."""
+        """Pass the request on, or answer in place of the application."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -142,7 +151,7 @@ class TokenGate:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": CLOSED_BY_POLICY})
         else:
-            if has_body(scope):  # it is not read
+            if has_body(scope):  # the body is not read
                 refusal.headers.update(CLOSE)
             await refusal(scope, receive, _with_headers(send))
 

@@ -1,6 +1,6 @@
-"""A chart in the words of ECharts.
+"""A chart as options of ECharts.
 
-Pure: a Chart in, its options out; times stay UTC, the browser shows its own.
+The functions are pure. Times stay UTC, and the browser shows its own.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from rpm_stream.app.feed.page.style import COLOURS
 LINE = "#33506e"
 EVIDENCE = "#b3161b"
 SOFT = "#51606e"
-MARGIN = 0.08  # of the span of values, above and below
+MARGIN = 0.08  # as a part of the span of values, above and below
 
 
 def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
-    """The vital as a line, the evidence as large diamonds over it, the limits as dashed lines
-    with their words.
+    """Return the options of a chart.
+
+    The vital is a line, the evidence large diamonds over it, and the limits dashed lines with their
+    labels.
     """
     low, high = _span(chart)
     unit = f" ({chart.unit_words})" if chart.unit_words else ""
@@ -57,7 +59,7 @@ def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
 
 
 def describe(chart: Chart) -> str:
-    """The chart in a sentence, for those who do not see it."""
+    """Return the chart as a sentence, for readers who do not see it."""
     values = [point.value for point in chart.points if point.value is not None]
     if not values:
         return f"{chart.title}: no values."
@@ -130,7 +132,7 @@ def _ms(at: datetime) -> int:
 
 
 def _span(chart: Chart) -> tuple[float, float]:
-    """What the value axis shows: all values and all limits, and a little more."""
+    """Return the range of the value axis: all values and limits, and a little more."""
     values = [point.value for point in chart.points if point.value is not None]
     values += [line.value for line in chart.limits]
     if not values:

@@ -1,5 +1,6 @@
-"""The dialogue that asks what a decision needs, says what it does, and sends it: one for all
-kinds of decision.
+"""The dialogue that asks for the fields of a decision, explains it, and sends it.
+
+There is one for all kinds of decision.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ SIDES: dict[Direction | None, str] = {
 
 
 class Ask(Record, frozen=True, kw_only=True):
-    """How a kind of decision is asked for.
+    """The texts of the dialogue for a kind of decision.
 
-    ``final``: it cannot be undone, and the dialogue says so.
+    ``final`` means that the decision cannot be undone, and that the dialogue says so.
     """
 
     button: str
@@ -117,12 +118,12 @@ ASKS: dict[Kind, Ask] = {
 }
 
 
-# What it does to an alert that is over.
+# The effect on an alert that is over.
 OVER_SAYS: dict[Kind, str] = {
     "see": "{back}. Once somebody has looked, the alert can leave the list.",
     "acknowledge": "{back}. You have looked at it, so it can leave the list.",
 }
-# What it does to an alert that is not about values: a silence, a device, a setting.
+# The effect on an alert that is not about values: a silence, a device, a setting.
 OTHER_SAYS: dict[Kind, str] = {
     "acknowledge": "It stays in the list until what it tells of is over, or somebody resolves it.",
     "snooze": (
@@ -137,7 +138,7 @@ HELD = (
 
 
 def what_it_does(kind: Kind, row: Row) -> str:
-    """What a decision does to this alert, in a sentence or two."""
+    """Return the effect of a decision on this alert, in a sentence or two."""
     if row.over and kind in OVER_SAYS:
         return OVER_SAYS[kind].format(back=back_words(row.group))
     if kind in OTHER_SAYS and not is_of_values(row.group):
@@ -148,7 +149,7 @@ def what_it_does(kind: Kind, row: Row) -> str:
 
 
 def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
-    """What can be decided about an alert now, what is asked for most often first."""
+    """Return the decisions that an alert allows now, the most frequent first."""
     if row.state == "resolved":
         return []
     of_values = is_of_values(row.group)
@@ -171,14 +172,14 @@ def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
 
 
 class DecisionDialog:
-    """Asks, sends, and says what is wrong; built anew for each question."""
+    """Asks, sends, and shows faults. It is rebuilt for each question."""
 
     def __init__(self, service: Service, on_done: Callable[[str], None]) -> None:
         self._service = service
         self._on_done = on_done
         self._row: Row | None = None
         self._kind: Kind = "acknowledge"
-        # how many questions were asked: tells this one's answer from an earlier one's
+        # the number of the question, which tells its answer from an earlier one's
         self._asked = 0
         self._is_sending = False
         self._zone: tzinfo = UTC
@@ -237,13 +238,14 @@ class DecisionDialog:
             self._button = ui.button(ask.button, on_click=self._send).props(
                 f"no-caps unelevated {colour}"
             )
-        if not ask.final:  # what cannot be undone is not sent by a slip on the Enter key
+        if not ask.final:  # so that the Enter key never sends a final decision by accident
             self._why.on("keydown.enter", self._send)
             self._who.on("keydown.enter", self._send)
 
     def _write_about(self, row: Row) -> None:
-        """What is decided about: as it stands here it is seen, and nothing worse is decided on
-        by pressing.
+        """Write the alert that is decided about.
+
+        The shown alert counts as the seen one, so a press never decides about anything worse.
         """
         self._row = row
         self._about.clear()
@@ -286,8 +288,9 @@ class DecisionDialog:
         return replace(decision, until=until, direction=side)
 
     async def _send(self) -> None:
-        """Send it once: until that is answered, neither the button nor the Enter key sends it
-        again.
+        """Send the decision once.
+
+        Until it is answered, neither the button nor the Enter key sends it again.
         """
         if self._row is None or self._is_sending:
             return
@@ -296,11 +299,11 @@ class DecisionDialog:
         asked = self._asked
         who = str(self._who.value or "").strip()
         wrong = await self._answer(self._row)
-        # another question is open by now, in which this answer has nothing to say
+        # Another question is open by now, so this answer is not shown.
         if asked != self._asked:
             return
         self._wrong.set_text(f"{wrong[:1].upper()}{wrong[1:]}")
-        if wrong == KEPT:  # nothing is left to press: once more would be a second decision
+        if wrong == KEPT:  # no button is left, because another press would be a second decision
             self._leave.set_text("Close")
             return
         self._is_sending = False
@@ -310,7 +313,7 @@ class DecisionDialog:
             self._on_done(who)
 
     async def _answer(self, row: Row) -> str:
-        """What is wrong with the decision, in a sentence; "" when it is stored."""
+        """Return what is wrong with the decision as a sentence, or "" when it is stored."""
         try:
             decision = self._decision(row)
             if not decision.who:

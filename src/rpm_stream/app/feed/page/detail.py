@@ -1,4 +1,4 @@
-"""What opens over the list: one alert in full, and what can be decided about it."""
+"""The dialogue over the list with one alert in full, and its possible decisions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from rpm_stream.publish.feed.timeline import STATE_WORDS
 
 
 class DetailDialog:
-    """One alert: why, the charts with limits and evidence, its life, its rule.
+    """One alert: its reasons, the charts with limits and evidence, its life and its rule.
 
-    Rebuilt when the alert changes.
+    It is rebuilt when the alert changes.
     """
 
     def __init__(self, service: Service, on_ask: Callable[[str, Kind], None]) -> None:
@@ -47,7 +47,7 @@ class DetailDialog:
         self._dialog.open()
 
     def refresh(self, zone: tzinfo) -> None:
-        """Write the alert anew if it, or what its charts show, has changed."""
+        """Rewrite the alert if it, or the content of its charts, has changed."""
         detail = self._service.detail(self._key) if self._key else None
         if detail is None:
             return
@@ -70,7 +70,7 @@ class DetailDialog:
             self._now.set_content(now_html(detail.alert.row))
 
     def _redraw(self, detail: Detail) -> None:
-        """New points into the charts that stand, so that the reader's place and focus stay."""
+        """Put new points into the present charts, so that the reader's place and focus stay."""
         for chart, (drawing, caption) in zip(_drawn(detail), self._charts, strict=True):
             drawing.options.clear()
             drawing.options.update(options(chart, detail.alert.row.opened_at))
@@ -101,7 +101,7 @@ class DetailDialog:
                     self._build_button(row.id, kind, is_first=kind == kinds[0])
 
     def _state(self, detail: Detail, zone: tzinfo) -> str:
-        """State, who has it, and what is on its way."""
+        """Return the state, its person, and the pending decision."""
         row = detail.alert.row
         view = detail.alert
         words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
@@ -143,7 +143,8 @@ class DetailDialog:
             for line in row.why:
                 with ui.element("li"):
                     ui.label(line)
-        for mark in row.marks[1 if row.over else 0 :]:  # what is over is said on top
+        # the mark of an alert that is over is written on top
+        for mark in row.marks[1 if row.over else 0 :]:
             ui.label(f"{mark.word}: {mark.meaning}").classes("r-caption")
         for chart in _drawn(detail):
             self._build_chart(chart, detail)
@@ -168,7 +169,7 @@ class DetailDialog:
         self._charts.append((drawing, ui.label(describe(chart)).classes("r-caption")))
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
-        """What happened, the latest first: when, what, by whom, why."""
+        """Write the history, the latest step first: when, what, by whom, why."""
         now = self._service.now()
         words = life.words_of(detail.alert.row.group)
         with ui.element("ol").classes("r-steps"):
@@ -205,14 +206,14 @@ def _heading(text: str) -> None:
 
 
 def _drawn(detail: Detail) -> list[Chart]:
-    """The charts that have a value to draw."""
+    """Return the charts that have a value to draw."""
     return [
         chart for chart in detail.charts if any(point.value is not None for point in chart.points)
     ]
 
 
 def _content(detail: Detail) -> tuple[object, ...]:
-    """What must be built anew when it changes: neither the words of time nor the points."""
+    """Return the parts whose change needs a rebuild, without the texts of time and the points."""
     row = detail.alert.row
     pending = (
         detail.alert.pending,

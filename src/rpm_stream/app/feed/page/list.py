@@ -1,8 +1,8 @@
-"""The list in its sections: what needs somebody now; below it, folded, what sleeps and what is back
-inside its limits.
+"""The list of alerts in its sections.
 
-One element a row, kept while its alert stays where it is, so that focus and scroll survive an
-update.
+The first section holds the alerts that need a person now. Below it, folded, are the snoozed ones
+and those whose values are back inside their limits. An alert keeps its element while it stays in
+its section, so that focus and scroll survive an update.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rpm_stream.app.feed.page.row import RowDoors, RowElement
 from rpm_stream.app.feed.service import Listing, View
 from rpm_stream.publish.feed.rows import Section
 
-# rows of a section below the high ones; the rest on demand, to keep the page light
+# rows of a section besides the high ones; the rest on demand, to keep the page light
 FIRST_SHOWN = 200
 
 # The sections below the first, in their order, with their summaries.
@@ -40,7 +40,7 @@ class Rows:
         self._more.set_visibility(False)
 
     def write(self, views: list[View], listing: Listing, zone: tzinfo) -> None:
-        """Show ``views`` in their order, all that are high and some of the rest."""
+        """Show ``views`` in their order, all high ones and some of the rest."""
         high = sum(view.row.priority == "high" for view in views)
         shown = views[: max(self._most, high)]
         self._more.set_visibility(len(shown) < len(views))
@@ -62,9 +62,9 @@ class Rows:
 
 
 class AlertList:
-    """Writes views into their sections; only what changed is sent to the browser.
+    """Writes views into their sections. Only changes are sent to the browser.
 
-    ``on_more`` is called when the reader wants to see more rows than were written.
+    ``on_more`` is called when the reader asks for more rows than are shown.
     """
 
     def __init__(self, doors: RowDoors, on_more: Callable[[], None]) -> None:
@@ -108,7 +108,7 @@ class AlertList:
 
 
 class _Fold:
-    """A section that a click opens; not there at all while it is empty."""
+    """A section that a click opens. It is hidden while it is empty."""
 
     def __init__(self, section: Section, build: Callable[[], Rows]) -> None:
         title = self._title = FOLDED[section]
@@ -125,7 +125,10 @@ class _Fold:
 
 
 def _nothing(listing: Listing, *, has_folded: bool) -> tuple[str, str]:
-    """What to say, and its icon. An empty list is good news only while somebody is judging."""
+    """Return the text for an empty list, and its icon.
+
+    An empty list is good news only while a worker is judging.
+    """
     if not listing.ready:
         return "Reading the alerts…", "hourglass_empty"
     if listing.progress.status != "current":

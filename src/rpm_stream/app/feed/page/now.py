@@ -1,5 +1,6 @@
-"""The newest values of an alert as the page writes them: large, with their age; what is old
-looks old and says so.
+"""The newest values of an alert for the page, large and with their age.
+
+An old value is marked as old in its look and in words.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NOBODY_LOOKED = "Nobody has looked at it yet."
 
 
 def now_html(row: Row) -> str:
-    """A list of the newest values, empty where the alert has none; every text in it is escaped."""
+    """Return a list of the newest values as escaped HTML, or "" for an alert without any."""
     if not row.now:
         return ""
     return f'<ul class="r-now" aria-label="Newest values">{"".join(map(_item, row.now))}</ul>'
@@ -37,8 +38,9 @@ def _item(each: Latest) -> str:
 
 
 def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
-    """The same in sentences, with the time instead of an age, for what stands still while
-    somebody reads it.
+    """Return the same in sentences, with the time instead of an age.
+
+    They are for a dialogue, which does not change while it is read.
     """
     lines = []
     for each in row.now:
@@ -51,7 +53,7 @@ def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
 
 
 def looked_words(row: Row) -> str:
-    """Whether somebody has looked at an alert that is over; "" for one that goes on."""
+    """Return a sentence on who has looked at an alert that is over, or "" for one that is not."""
     if not row.over:
         return ""
     back = back_words(row.group)

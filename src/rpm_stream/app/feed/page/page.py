@@ -1,4 +1,4 @@
-"""The page: one object a browser tab, refreshed from the state while the tab is open."""
+"""The page: one object for each browser tab, refreshed from the state while the tab is open."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import Listing, Service, View
 from rpm_stream.publish.feed import rows as feed
 
-LOOK_S = 0.5  # how often a tab looks whether something changed
-WORDS_S = 10.0  # how often "12 minutes ago" is written anew
-ZONE_S = 5.0  # how long a tab may take to say its zone
+LOOK_S = 0.5  # how often a tab looks for changes
+WORDS_S = 10.0  # how often texts such as "12 minutes ago" are renewed
+ZONE_S = 5.0  # how long a tab may take to answer with its zone
 ZONE_SCRIPT = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 
 def mount_page(app: FastAPI, service: Service) -> None:
     """Put the page at ``/`` of ``app``.
 
-    Once per process: the page's library keeps one application.
+    Once per process, because the page's library keeps one application.
     """
 
-    # Its warning of an unknown page repeats the whole address, and somebody may have typed a
-    # patient's number there.
+    # Its warning of an unknown page repeats the whole address, in which somebody may have typed a
+    # patient's number.
     logging.getLogger("nicegui").setLevel(logging.ERROR)
 
     async def show() -> None:
@@ -65,7 +65,7 @@ class FeedPage:
         self._hidden_words = ""
 
     async def show(self) -> None:
-        """Build the page and keep it current, then learn the reader's time zone from the tab."""
+        """Build the page and keep it current, then get the reader's time zone from the tab."""
         request = ui.context.client.request
         self._who = who_of(request.cookies) if request is not None else ""
         ui.add_css(CSS)
@@ -85,7 +85,9 @@ class FeedPage:
         await self._learn_zone()
 
     async def _learn_zone(self) -> None:
-        """On a slow line the tab does not answer in time: the page stays on UTC, and says UTC
+        """Ask the tab for its time zone.
+
+        On a slow line the tab does not answer in time. The page then stays on UTC, and writes UTC
         beside each time.
         """
         try:
@@ -164,8 +166,9 @@ class FeedPage:
         self._detail.refresh(self._zone)
 
     def _shown(self, everything: Listing) -> list[View]:
-        """What the reader asks for; what is high stands above it, also above the resolved (law
-        3).
+        """Return the views that pass the filter.
+
+        High alerts are above them, also above the resolved ones (law 3).
         """
         wanted = self._tools.wanted(self._who)
         if self._tools.tab != "resolved":
@@ -207,7 +210,7 @@ class FeedPage:
                     ui.label(text)
 
     def _write_hidden(self, everything: Listing, shown: set[str]) -> None:
-        """Say what the reader's own filter hides; high alerts it never does."""
+        """Show how many alerts the reader's filter hides. It never hides high alerts."""
         hidden = (
             0
             if self._tools.tab == "resolved"

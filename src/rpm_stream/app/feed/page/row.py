@@ -1,4 +1,4 @@
-"""One row of the list: an alert as one element, written anew only where it changed."""
+"""One row of the list: an alert as one element, which is rewritten only where it changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import View
 from rpm_stream.publish.feed.rows import OVER, Row
 
-# What a row says while a decision is on its way.
+# The text of a row while a decision is pending.
 WAITING: dict[Kind, str] = {
     "see": "Marking as seen",
     "acknowledge": "Acknowledging",
@@ -31,8 +31,9 @@ WAITING: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RowDoors:
-    """What a row can ask of the page: open an alert, ask for a decision; and whether a row's
-    alert may be snoozed.
+    """The calls from a row to the page.
+
+    They open an alert, ask for a decision, and check whether the alert may be snoozed.
     """
 
     open: Callable[[str], None]
@@ -53,8 +54,9 @@ class RowElement:
         self.box.on("click", lambda: doors.open(key))
 
     def write(self, view: View, now: datetime, zone: tzinfo) -> None:
-        """Build anew when the alert itself changed; otherwise only the words of time and the
-        newest values.
+        """Rebuild the row when the alert itself changed.
+
+        Otherwise only the times and the newest values are renewed.
         """
         content = (_lasting(view), zone if view.row.snoozed_until else None)
         if self._times is None or self._written != content:
@@ -107,7 +109,7 @@ class RowElement:
         self._now = ui.html("", sanitize=False)
 
     def _build_state(self, view: View, now: datetime, zone: tzinfo) -> None:
-        """Who has it, and what is on its way."""
+        """Write the state, its person, and the pending decision."""
         row = view.row
         if row.state == "acknowledged":
             ui.label(f"Acknowledged by {row.acknowledged_by or 'someone'}").classes("r-acked")
@@ -153,11 +155,12 @@ class RowElement:
 
 
 def _lasting(view: View) -> View:
-    """The view without what changes by itself: a press on what is built anew for that would be
-    lost.
+    """Return the view without the parts that change by themselves.
+
+    A row that were rebuilt for those would lose a press on its buttons.
     """
     row = view.row
-    if row.state != "resolved":  # only a resolved row says when it was written
+    if row.state != "resolved":  # only a resolved row shows when it was written
         row = msgspec.structs.replace(row, updated_at=row.opened_at, measured_at=row.opened_at)
     return msgspec.structs.replace(
         view, row=msgspec.structs.replace(row, since_words="", measured_words="", now=())
@@ -169,7 +172,7 @@ def _mark_class(word: str) -> str:
 
 
 def _times(row: Row, now: datetime, zone: tzinfo) -> str:
-    """The two lines of time; nothing of it comes from outside but times, so it is safe as HTML."""
+    """Return the two lines of time as HTML. They hold only times, so they need no escaping."""
     if row.state == "resolved":
         resolved = f"Resolved <b>{clock(row.updated_at, now, zone)}</b>"
         return f"<div>{resolved}</div><div>Opened {clock(row.opened_at, now, zone)}</div>"

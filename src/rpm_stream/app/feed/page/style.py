@@ -1,4 +1,4 @@
-"""How the page looks. Colour never stands alone: every priority also has its word and its icon."""
+"""The look of the page. Every priority has a word and an icon besides its colour."""
 
 from __future__ import annotations
 

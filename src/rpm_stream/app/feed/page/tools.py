@@ -1,6 +1,6 @@
-"""The tools above the list: counts, tabs, and what the reader wants to see.
+"""The tools above the list: counts, tabs and the reader's filter.
 
-None of them touches a high alert.
+None of them hides a high alert.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALL_GROUPS = "All kinds"
 
 
 class Tools:
-    """Writes counts, and calls ``on_change`` when the reader asks for something else."""
+    """Writes counts, and calls ``on_change`` when the reader changes the filter."""
 
     def __init__(self, on_change: Callable[[], None], on_no_name: Callable[[], None]) -> None:
         self.tab: Tab = "all"
@@ -50,12 +50,12 @@ class Tools:
             ).props("dense outlined options-dense")
 
     def wanted(self, who: str) -> Filter:
-        """The reader's filter; ``who`` is the reader."""
+        """Return the reader's filter. ``who`` is the reader."""
         person = who if self.tab == "mine" else None
         return msgspec.structs.replace(self._wanted, only_open=self.tab == "open", person=person)
 
     def clear(self) -> None:
-        """Back to everything."""
+        """Reset the filter."""
         self.tab = "all"
         self._wanted = Filter()
         self._patient.set_value("")
@@ -63,7 +63,7 @@ class Tools:
         self._on_change()
 
     def write(self, everything: Listing, who: str) -> None:
-        """Show the counts of everything that is listed, and what is asked for."""
+        """Show the counts of everything that is listed, and the filter."""
         self._who = who
         for priority, (chip, count) in self._chips.items():
             count.set_content(f"<b>{everything.counts[priority]}</b>")
@@ -83,7 +83,7 @@ class Tools:
     def _write_groups(self, views: tuple[View, ...]) -> None:
         found = Counter(view.row.group for view in views)
         if self._wanted.group:
-            # what is asked for stays to be seen when its last alert has gone
+            # keeps the selected group visible when its last alert has gone
             found[self._wanted.group] += 0
         options = {"": ALL_GROUPS} | {
             name: f"{feed.group_words(name)} ({found[name]})" for name in sorted(found)
@@ -92,7 +92,10 @@ class Tools:
             self._group.set_options(options, value=self._wanted.group or "")
 
     def _build_chip(self, priority: Priority) -> tuple[ui.element, ui.html]:
-        """A count; a button where a click may hide that priority, which it may not for high."""
+        """Build a count of a priority.
+
+        It is a button where a click hides that priority. High alerts cannot be hidden.
+        """
         is_high = priority == "high"
         kind = ui.element("span" if is_high else "button").classes(f"r-chip {priority}")
         kind.props('title="High alerts always stay in the list"' if is_high else "type=button")
@@ -128,7 +131,7 @@ class Tools:
         self._on_change()
 
     def _read(self) -> None:
-        """Take over what was typed and chosen."""
+        """Take the typed and selected values into the filter."""
         wanted = msgspec.structs.replace(
             self._wanted,
             patient=str(self._patient.value or ""),

@@ -1,4 +1,4 @@
-"""The question who sits in front of the page."""
+"""The dialogue that asks for the name of the person at the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NameDialog:
                 ui.button("That is me", on_click=self._done).props("no-caps unelevated")
 
     def ask(self, who: str) -> None:
-        """Open the question, with the name that is known."""
+        """Open the question, with the known name."""
         self._name.set_value(who)
         self._dialog.open()
 

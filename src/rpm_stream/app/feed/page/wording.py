@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from rpm_stream.app.feed.progress import Progress
 from rpm_stream.publish.moments import ago_words
 
-MORNING = time(8)  # the day shift has read the list
+MORNING = time(8)  # the day shift has read the list by then
 
 
 def zone(name: str) -> tzinfo:
-    """The zone that a browser names; UTC when this machine does not know it."""
+    """Return the zone that a browser names, or UTC when this machine does not know it."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -29,14 +29,14 @@ def clock(at: datetime, now: datetime, zone: tzinfo, *, seconds: bool = False) -
 
 
 def judged(progress: Progress, zone: tzinfo) -> str:
-    """The short line at the top of the page, as of when it was looked at."""
+    """Return the short line at the top of the page, as of the last look."""
     if progress.judged_up_to is None:
         return "Not judged yet" if progress.status != "no_worker" else "No worker is judging"
     return f"Judged up to {clock(progress.judged_up_to, progress.checked_at, zone, seconds=True)}"
 
 
 def alarm(progress: Progress) -> str | None:
-    """What is wrong with judging, in a sentence; None when nothing is."""
+    """Return what is wrong with judging as a sentence, or None."""
     if progress.status == "current":
         return None
     since = (
@@ -53,9 +53,9 @@ def alarm(progress: Progress) -> str | None:
 
 
 def wrong_clocks(progress: Progress) -> str | None:
-    """Which machines have a wrong clock, in a sentence; None when none has.
+    """Return the machines with a wrong clock as a sentence, or None.
 
-    What is listed follows Kafka's clock.
+    The listed times follow Kafka's clock.
     """
     if not progress.clocks:
         return None
@@ -71,7 +71,7 @@ def _length(ahead: int) -> str:
 
 
 def duration_words(seconds: int) -> str:
-    """A length of time in its largest unit, rounded.
+    """Return a length of time in its largest unit, rounded.
 
     >>> duration_words(86_400), duration_words(5_400), duration_words(90)
     ('1 day', '2 hours', '2 minutes')
@@ -84,8 +84,9 @@ def duration_words(seconds: int) -> str:
 
 
 def snooze_ends(now: datetime, zone: tzinfo) -> list[tuple[str, datetime]]:
-    """The ends that are offered for a snooze: one hour, four, and eight o'clock of the reader's
-    next morning.
+    """Return the offered ends of a snooze: in one hour, in four, and at eight the next morning.
+
+    The morning is the reader's.
     """
     found: list[tuple[str, datetime]] = []
     for hours in (1, 4):

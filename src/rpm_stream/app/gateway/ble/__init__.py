@@ -1,3 +1,1 @@
-"""The radio gateway: Bluetooth Low Energy devices in, frames through the gateway client and its
-spool out.
-"""
+"""The radio gateway: sends frames of Bluetooth Low Energy devices through the gateway client."""

@@ -1,4 +1,4 @@
-"""What bleak and D-Bus raise, in the words of ``radio.py``."""
+"""Translation of the errors of bleak and D-Bus into those of ``radio.py``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ RAISED: tuple[type[Exception], ...] = (
     EOFError,
     TimeoutError,
     NotImplementedError,
-    AssertionError,  # bleak asserts that it has a bus: it went while it was used
+    AssertionError,  # bleak asserts that it has a bus; the bus may end while it is used
 )
-"""All that a call of bleak may raise for what the air, a device or the system did."""
+"""All exceptions with which a call of bleak may report a failure of radio, device or system."""
 if sys.platform == "linux":
     from dbus_fast.errors import DBusFastError
 
@@ -60,8 +60,9 @@ _LOST_WORDS = ("not connected", "disconnected")
 
 
 def of_link(error: BaseException, connected: bool) -> RadioError:
-    """The error of a request on a connection; ``connected`` says whether the connection still
-    stood after it.
+    """Return the error of a request on a connection.
+
+    ``connected`` is whether the connection was still up after the request.
     """
     match error:
         case BleakGATTProtocolError() if connected:
@@ -81,7 +82,7 @@ def of_link(error: BaseException, connected: bool) -> RadioError:
 
 
 def of_connecting(error: BaseException) -> RadioError:
-    """The error of an attempt to connect or to scan."""
+    """Return the error of an attempt to connect or to scan."""
     match error:
         case BleakBluetoothNotAvailableError():
             return RadioOff(str(error.args[0]))
@@ -101,8 +102,9 @@ def of_connecting(error: BaseException) -> RadioError:
 
 
 def is_stuck(error: BleakDBusError) -> bool:
-    """BlueZ believes that it scans already, which it does not: only a power cycle helps (bleak
-    issue 2021).
+    """Whether BlueZ wrongly believes that it is scanning already.
+
+    Only a power cycle helps (bleak issue 2021).
     """
     return _name(error) == "InProgress"
 
@@ -122,14 +124,15 @@ def _tells_of_loss(text: str) -> bool:
 
 
 def _text(error: BaseException) -> str:
-    """All that it says; bleak's own text of a D-Bus error parses numbers in it, and may fail at
-    that.
+    """Return all arguments of ``error`` as one text.
+
+    bleak's own text of a D-Bus error parses numbers in it and may fail at that.
     """
     return " ".join(str(each) for each in error.args)
 
 
 def _name(error: BaseException) -> str:
-    """``NotReady`` of ``org.bluez.Error.NotReady``; else the class."""
+    """Return ``NotReady`` for ``org.bluez.Error.NotReady``, else the name of the class."""
     return (
         error.dbus_error.rpartition(".")[2]
         if isinstance(error, BleakDBusError)

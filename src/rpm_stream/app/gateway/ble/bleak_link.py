@@ -1,4 +1,4 @@
-"""One connection of the bleak back-end."""
+"""One connection of the bleak back end."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from rpm_stream.app.gateway.ble.radio import (
     short_uuid,
 )
 
-if TYPE_CHECKING:  # it needs the D-Bus, which macOS and Windows do not have
+if TYPE_CHECKING:  # imports the D-Bus library, which macOS and Windows do not have
     from rpm_stream.app.gateway.ble.bluez import Bluez
 
 Answer = TypeVar("Answer")
 
-ANSWER_SECONDS = 30.0  # the rule of ATT: after that nothing more may be asked on this connection
+ANSWER_SECONDS = 30.0  # ATT's limit: after it no more requests are allowed on the connection
 PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 CLOSE_SECONDS = 5.0
-# values that came before the end may still be on their way: other news travel by another socket
+# Values that came before the end may still be on their way, because they travel by another socket.
 DRAIN_SECONDS = 0.1
-# BlueZ tells a value that was read as a notification too, on another connection of the D-Bus
+# BlueZ also reports a value that was read as a notification, on another D-Bus connection.
 ECHO_SECONDS = 0.05
 PROPERTIES: Final[dict[str, Property]] = {
     "read": "read",
@@ -50,23 +50,23 @@ _log = structlog.get_logger(__name__)
 class BleakLink(LinkState):
     """A ``radio.Link`` on a connected ``BleakClient``.
 
-    BlueZ confirms an indication itself, before this process has it, and also one that came before
-    anybody had subscribed: a bonded device that sends at once after connecting is served more
-    safely by a bare controller (``usb:0``). Where a characteristic offers both, BlueZ subscribes to
-    notifications. Neither can be chosen.
+    BlueZ confirms an indication itself before this process has it. It does so even if no program
+    had subscribed yet. A bonded device that sends at once after connecting is therefore served more
+    safely by a bare controller (``usb:0``). If a characteristic offers both, BlueZ subscribes to
+    notifications. Neither behaviour can be configured.
     """
 
     def __init__(self, client: BleakClient, address: str, bluez: Bluez | None, path: str) -> None:
-        """``bluez`` and ``path``, the D-Bus path of the device, on Linux only."""
+        """Wrap ``client``. ``bluez`` and ``path`` (the device's D-Bus path) are for Linux only."""
         super().__init__(address, bonded=False)
         self._client = client
         self._bluez = bluez
         self._path = path
         self._refused_for_keys = False
-        self._dying = False  # nothing more is asked; what still arrives is delivered
+        self._dying = False  # no more requests; values that still arrive are delivered
         self._found: dict[int, BleakGATTCharacteristic] = {}
         self._receivers: dict[int, Callable[[bytes], None]] = {}
-        # values that came while their characteristic was read
+        # values that arrived while their characteristic was being read
         self._read: dict[int, list[bytes]] = {}
         self._released: asyncio.Task[None] | None = None
         for service in client.services:
@@ -74,16 +74,15 @@ class BleakLink(LinkState):
                 self._found[each.handle] = each
 
     async def look(self) -> None:
-        """Ask the system whether keys are kept."""
+        """Ask the system whether it keeps keys for the device."""
         if self._bluez is not None:
             self._bonded = await self._bluez.bonded(self._path)
 
     def ended(self) -> None:
-        """bleak says that the connection has ended; all values that came before are delivered.
+        """Mark the connection as ended, after bleak has delivered all earlier values.
 
-        What bleak keeps of it is given back in the background: without that each lost connection
-        would keep a connection to the D-Bus and a watcher, and later values would arrive once for
-        each of them.
+        bleak's resources are released in the background. Otherwise each lost connection would keep
+        a D-Bus connection and a watcher, and later values would arrive once for each of them.
         """
         self._dying = True
         if not self._gone.is_set():
@@ -91,9 +90,10 @@ class BleakLink(LinkState):
             self._released = self._released or asyncio.ensure_future(self._release())
 
     def lost(self) -> None:
-        """Something else says so: the adapter went, or a request found nobody.
+        """Mark the connection as lost when another source reports it.
 
-        Values may still be on their way.
+        Such a source is the adapter that went away, or a request that got no answer. Values may
+        still be on their way.
         """
         if not self._dying:
             self._dying = True
@@ -114,14 +114,15 @@ class BleakLink(LinkState):
             self._gone.set()
 
     async def close(self) -> None:
-        """Disconnect, at most five seconds. Never raises for a link that is gone."""
+        """Disconnect within at most five seconds. Never raises for a link that is gone."""
         self._dying = True
         self._released = self._released or asyncio.ensure_future(self._release())
         await asyncio.shield(self._released)
 
     async def characteristics(self) -> Sequence[Characteristic]:
-        """All of them, in the order of their handles; the system has discovered them while it
-        connected.
+        """Return all characteristics, ordered by handle.
+
+        The system discovered them while it connected.
         """
         self._stands()
         return [
@@ -137,9 +138,9 @@ class BleakLink(LinkState):
     async def subscribe(
         self, characteristic: Characteristic, callback: Callable[[bytes], None]
     ) -> None:
-        """Let the device send.
+        """Subscribe to ``characteristic``.
 
-        A further call writes the subscription anew and replaces the callback.
+        A further call writes the subscription again and replaces the callback.
         """
         self._stands()
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
@@ -147,11 +148,11 @@ class BleakLink(LinkState):
         handle = characteristic.handle
         found = self._of(characteristic)
         again = handle in self._receivers
-        # BlueZ then tells each value once for each of the two, to both
+        # With two subscribers BlueZ reports each value twice to each of them.
         if not again and _is_notifying(found):
-            _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
+            _log.warning("ble.other_subscriber", characteristic=characteristic.uuid)
         self._receivers[handle] = callback
-        # two subscriptions of bleak would deliver twice (Windows) or be refused (macOS, BlueZ)
+        # A second subscription of bleak would deliver twice (Windows) or fail (macOS, BlueZ).
         if again:
             with suppress(Refused):
                 await self._asked(self._client.stop_notify(found))
@@ -166,9 +167,9 @@ class BleakLink(LinkState):
             raise
 
     async def read(self, characteristic: Characteristic) -> bytes:
-        """The value now.
+        """Return the current value.
 
-        It is not delivered to the subscription as well, though BlueZ tells it there.
+        It is not delivered to the subscription as well, although BlueZ reports it there.
         """
         found = self._of(characteristic)
         handle = characteristic.handle
@@ -187,14 +188,14 @@ class BleakLink(LinkState):
         return value
 
     async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
-        """Write; with ``response`` until the device has taken it."""
+        """Write ``data``. With ``response``, wait until the device has taken it."""
         await self._asked(self._client.write_gatt_char(self._of(characteristic), data, response))
 
     async def pair(self) -> None:
-        """Encrypt, bonding where that was not done.
+        """Encrypt the connection, and bond if there is no bond yet.
 
-        Keys that the device no longer has are deleted, and the connection ends with them: the next
-        one bonds anew.
+        Keys that the device no longer has are deleted, and the connection ends with them. The next
+        connection bonds again.
         """
         self._stands()
         if self._bonded and self._refused_for_keys and self._bluez is not None:
@@ -209,7 +210,7 @@ class BleakLink(LinkState):
         try:
             await self._asked(self._paired(), PAIR_SECONDS + CLOSE_SECONDS)
         except Refused as error:
-            # macOS pairs by itself when it is needed
+            # macOS pairs by itself when that is needed.
             if str(error) != "this system does not do that":
                 raise PairingFailed(f"the device was not paired ({error})") from error
         await self.look()
@@ -218,14 +219,14 @@ class BleakLink(LinkState):
         await (self._client.pair() if self._bluez is None else self._bluez.pair(self._path))
 
     async def rssi(self) -> int | None:
-        """None: the system tells the strength of advertisements only."""
+        """Return None: the system reports signal strength for advertisements only."""
         self._stands()
         return None
 
     def _arrived(self, handle: int, value: bytes) -> None:
-        """A value of a subscription.
+        """Deliver a value of a subscription.
 
-        A link that is gone has none: whatever is told later is not live.
+        Values that arrive after the link has ended are dropped, because they are not live.
         """
         if handle in self._read:
             self._read[handle].append(value)
@@ -243,10 +244,10 @@ class BleakLink(LinkState):
     async def _asked(
         self, request: Coroutine[Any, Any, Answer], within: float | None = None
     ) -> Answer:
-        """The answer to ``request``, or what went wrong in our words.
+        """Return the answer to ``request``. Raises the errors of ``radio.py``.
 
-        BlueZ answers nothing on a connection that has just ended: the request is raced against its
-        end.
+        BlueZ answers nothing on a connection that has just ended. The request is therefore raced
+        against the end of the connection.
         """
         task = asyncio.ensure_future(request)
         ended = asyncio.ensure_future(self._gone.wait())
@@ -272,7 +273,7 @@ class BleakLink(LinkState):
 
 
 def _is_notifying(characteristic: BleakGATTCharacteristic) -> bool:
-    """Whether somebody has subscribed before us: another program, as far as BlueZ tells."""
+    """Whether another program has already subscribed, as far as BlueZ reports it."""
     match characteristic.obj:
         case (str(), dict() as props):
             return bool(props.get("Notifying"))

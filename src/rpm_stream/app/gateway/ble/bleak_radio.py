@@ -1,8 +1,8 @@
-"""The back-end for the operating system's Bluetooth stack: Linux (BlueZ), macOS, Windows, by bleak.
+"""The back end for the operating system's Bluetooth stack (Linux, macOS, Windows), with bleak.
 
-**Not tested on hardware.** Its tests run bleak's own code for Linux over a real D-Bus daemon
-against a double of BlueZ's interface (``tests/support/radio/bluez.py``); macOS and Windows have no
-double. Importing this module needs the extra ``ble``.
+**Not tested on hardware.** The tests run bleak's own code for Linux over a real D-Bus daemon
+against a double of BlueZ's interface (``tests/support/radio/bluez.py``). There is no double for
+macOS and Windows. Importing this module needs the extra ``ble``.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if sys.platform == "linux":
     from rpm_stream.app.gateway.ble.bluez import Bluez
 
 AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
-"""The device's address to the number that it shows, None where nobody answers: pairing ends."""
+"""Maps a device's address to the number that the device shows. None ends the pairing."""
 
 CLOSE_SECONDS = 5.0
-HELD_SECONDS = 10.0  # between two looks at what BlueZ holds connected
+HELD_SECONDS = 10.0  # between two looks for connections that BlueZ holds
 ATTEMPT: tuple[type[Exception], ...] = (*RAISED, NotFound)
 
 _log = structlog.get_logger(__name__)
@@ -49,20 +49,20 @@ class BleakRadio:
     """A ``radio.Radio`` on the system's stack."""
 
     def __init__(self, adapter: str | None = None, passkey: AskPasskey | None = None) -> None:
-        """``adapter`` such as ``hci1`` (Linux only), None: the first that is on.
+        """Use ``adapter``, such as ``hci1`` (Linux only). None: the first adapter that is on.
 
-        ``passkey`` asks a person for the number that a device shows (Linux only; other systems ask
-        by themselves).
+        ``passkey`` asks a person for the number that a device shows (Linux only). Other systems ask
+        by themselves.
         """
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
         self._scan = Scan(self._saw, self._cycle)
         self._links: dict[str, BleakLink] = {}
         self._connecting: set[str] = set()
-        # links that the adapter took with it: their last values are on their way
+        # links that ended with the adapter; their last values are still on their way
         self._ending: list[BleakLink] = []
         self._letting_go: set[asyncio.Task[None]] = set()
         self._reading = False
-        self._waiting: dict[str, Sighting] = {}  # the newest of each address, until it is read
+        self._waiting: dict[str, Sighting] = {}  # the newest of each address, not yet read
         self._heard = asyncio.Event()
         self._why_off: str | None = None
 
@@ -86,7 +86,7 @@ class BleakRadio:
             await self._bluez.close()
 
     async def sightings(self) -> AsyncGenerator[Sighting, None]:
-        """Advertisements, without end; of one device the newest where the reader is slow."""
+        """Yield advertisements without end. A slow reader gets only the newest of each device."""
         if self._reading:
             raise ValueError("sightings are read already")
         self._reading = True
@@ -115,15 +115,15 @@ class BleakRadio:
             self._heard.set()
 
     async def _see_held(self) -> None:
-        """Tell devices that BlueZ holds connected for nobody here as if they advertised: they can
-        be connected to.
+        """Report devices to which BlueZ holds an unused connection as if they advertised.
 
-        BlueZ keeps a connection whose process was killed, and a connected device advertises no
-        more: without this it would be silent until it goes out of reach.
+        BlueZ keeps a connection whose process was killed, and a connected device does not
+        advertise. Without this the device would be silent until it goes out of reach. It can be
+        connected to.
         """
         if self._bluez is None:
             return
-        with suppress(RadioOff, Refused):  # what is wrong is told by the watch on the adapter
+        with suppress(RadioOff, Refused):  # the watch on the adapter reports these errors
             for address, (_, props) in (await self._bluez.devices()).items():
                 ours = address in self._links or address in self._connecting
                 if props.get("Connected") and not ours:
@@ -131,21 +131,21 @@ class BleakRadio:
                     self._saw(Sighting(address, props.get("Name"), services, props.get("RSSI")))
 
     async def _still_on(self) -> None:
-        """Raises ``RadioOff`` once all that the links had to tell has arrived."""
+        """If the adapter is off, wait for the last values of its links and raise ``RadioOff``."""
         if self._why_off is not None:
             await asyncio.gather(*(link.gone.wait() for link in self._ending))
             raise RadioOff(self._why_off)
 
     async def connect(self, address: str, within: float) -> Link:
-        """Connect and discover.
+        """Connect to the device and discover its services.
 
-        Raises ``NotFound``, ``RadioOff``; ``PairingFailed`` for keys that do not hold.
+        Raises ``NotFound``, ``RadioOff``, and ``PairingFailed`` for keys that are no longer valid.
         """
         address = address.upper()
         if self._bluez is not None:
             await self._bluez.check()
         if (old := self._links.pop(address, None)) is not None:
-            await old.close()  # two clients of one device would hear each value twice
+            await old.close()  # two clients of one device would receive each value twice
         ended: list[Callable[[], None]] = []
         early = asyncio.Event()
 
@@ -181,14 +181,14 @@ class BleakRadio:
         return link
 
     async def _said(self, error: Exception, address: str) -> RadioError:
-        """What ended an attempt to connect, in our words."""
+        """Return the error of ``radio.py`` for what ended an attempt to connect."""
         said = error if isinstance(error, RadioError) else of_connecting(error)
         return await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said
 
     def _let_go(self, client: BleakClient | None) -> None:
-        """A connection that nobody waits for any more would keep its device from advertising.
+        """Close an abandoned connection, which would keep its device from advertising.
 
-        An attempt that has not ended in one was cleared up by bleak.
+        bleak itself cleans up after an attempt that did not end in a connection.
         """
         if client is not None and client.is_connected:
             task = asyncio.ensure_future(_ended(client))
@@ -196,8 +196,9 @@ class BleakRadio:
             task.add_done_callback(self._letting_go.discard)
 
     async def _lost_at_once(self, address: str) -> RadioError:
-        """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before
-        anything else.
+        """Return why a device disconnected during discovery.
+
+        BlueZ encrypts the connection to a bonded device first, so invalid keys show here.
         """
         known = (await self._bluez.devices()).get(address) if self._bluez is not None else None
         if (
@@ -212,12 +213,13 @@ class BleakRadio:
                 "the device no longer has the keys that were kept: they were deleted"
             )
         return NotFound(
-            f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew"
+            f"{LOST_AT_ONCE}; if this repeats, remove it in bluetoothctl and pair it again"
         )
 
     async def _device(self, address: str) -> BLEDevice:
-        """What bleak connects to: what BlueZ knows already, or the next that advertises with
-        this address.
+        """Return the device for bleak to connect to.
+
+        That is a device that BlueZ knows already, or the next one that advertises with ``address``.
         """
         if (
             self._bluez is not None
@@ -228,10 +230,10 @@ class BleakRadio:
         return await self._scan.device(address)
 
     async def reset(self) -> None:
-        """Switch the adapter off and on; elsewhere than on Linux, and where this user may not, only
-        scan anew.
+        """Switch the adapter off and on, and continue the scan.
 
-        All links are gone after it. Raises ``RadioOff`` where the adapter stays off.
+        On other systems than Linux, and without the permission for it, it only restarts the scan.
+        All links are gone afterwards. Raises ``RadioOff`` if the adapter stays off.
         """
         await self._close_links()
         await self._scan.stop()
@@ -248,7 +250,7 @@ class BleakRadio:
             try:
                 await self._bluez.cycle()
             except Refused as error:
-                _log.warning("ble_adapter_not_reset", fault=str(error))
+                _log.warning("ble.adapter_not_reset", fault=str(error))
 
     async def _close_links(self) -> None:
         links = list(self._links.values())
@@ -260,7 +262,7 @@ class BleakRadio:
 
     def _off(self, why: str) -> None:
         """The adapter or BlueZ itself has gone, and every connection with it."""
-        _log.warning("ble_radio_off", why=why)
+        _log.warning("ble.radio_off", why=why)
         self._why_off = why
         self._ending = list(self._links.values())
         self._links.clear()
@@ -281,9 +283,9 @@ async def _ended(client: BleakClient) -> None:
 
 
 async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
-    """Await ``request`` until that time of the loop.
+    """Await ``request`` until that time of the loop. Raises ``TimeoutError``.
 
-    What does not let itself be cancelled is left behind.
+    A request that does not react to its cancellation is left behind.
     """
     task = asyncio.ensure_future(request)
     try:

@@ -1,5 +1,6 @@
-"""Scanning by bleak: one scanner for all who need it, because BlueZ refuses a second one of the
-same process.
+"""Scanning with bleak: one scanner that all callers share.
+
+BlueZ refuses a second scanner of the same process.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from bleak.exc import BleakDBusError
 from rpm_stream.app.gateway.ble.bleak_errors import RAISED, is_stuck, of_connecting
 from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting, short_uuid
 
-UNKNOWN_RSSI = -127  # what bleak says where the system told nothing
+UNKNOWN_RSSI = -127  # bleak's value if the system gave none
 STOP_SECONDS = 5.0
-# of BlueZ, not of the air
+# properties of BlueZ's own state; they do not come from the device's advertisement
 STATE = ("Connected", "ServicesResolved", "Paired", "Bonded", "Trusted", "Blocked")
-KNOWN_STATES = 1024  # phones change their address every quarter of an hour
+KNOWN_STATES = 1024  # most devices tracked: phones change their address every quarter of an hour
 
 
 class Scan:
-    """Scans while somebody needs it."""
+    """A scan that runs as long as at least one caller needs it."""
 
     def __init__(
         self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]
     ) -> None:
-        """``told`` gets each advertisement; ``cycle`` switches the adapter off and on."""
+        """Call ``told`` for each advertisement. ``cycle`` switches the adapter off and on."""
         self.adapter: str | None = None  # on Linux, such as hci0
         self._told = told
         self._cycle = cycle
@@ -43,7 +44,7 @@ class Scan:
 
     @asynccontextmanager
     async def needed(self) -> AsyncIterator[None]:
-        """Scan within. Raises ``RadioOff``."""
+        """Keep the scan running inside the context. Raises ``RadioOff``."""
         self._needed += 1
         try:
             await self.go_on()
@@ -54,7 +55,7 @@ class Scan:
                 await self.stop()
 
     async def device(self, address: str) -> BLEDevice:
-        """The next device that advertises with this address."""
+        """Return the next device that advertises with this address."""
         seen = self._expected.get(address)
         if seen is None or seen.done():
             seen = self._expected[address] = asyncio.get_running_loop().create_future()
@@ -66,13 +67,13 @@ class Scan:
                 del self._expected[address]
 
     async def go_on(self) -> None:
-        """Begin, or begin anew after ``stop``, where somebody needs it. Raises ``RadioOff``."""
+        """Start the scan, also after ``stop``, if a caller needs it. Raises ``RadioOff``."""
         async with self._starting:
             if self._scanner is None and self._needed:
                 self._scanner = await self._begun()
 
     async def stop(self) -> None:
-        """Scan no more, whoever needs it, until ``go_on``. Never raises."""
+        """Stop the scan until ``go_on``, even if callers need it. Never raises."""
         async with self._starting:
             scanner = self._scanner
             self._scanner = None
@@ -82,8 +83,8 @@ class Scan:
                         await scanner.stop()
 
     async def _begun(self) -> BleakScanner:
-        # DuplicateData: else BlueZ tells a device again only when its strength changes by 8 dB, and
-        # one that came back after a lost connection may not be told at all.
+        # Without DuplicateData BlueZ reports a device again only if its strength changes by 8 dB.
+        # It may then not report a device at all that came back after a lost connection.
         asked: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
         if self.adapter is not None:
             asked["adapter"] = self.adapter
@@ -115,8 +116,10 @@ class Scan:
         self._told(Sighting(address, told.local_name or device.name, services, rssi))
 
     def _is_advertisement(self, told: AdvertisementData) -> bool:
-        """Whether a device was heard. bleak on Linux tells each change of what BlueZ knows of a
-        device as if it was: above all that it was connected or has been lost.
+        """Whether the device itself was heard.
+
+        On Linux bleak also reports each change of BlueZ's own knowledge of a device in this way,
+        above all that the device was connected or lost.
         """
         props = told.platform_data[1] if len(told.platform_data) > 1 else None
         if not isinstance(props, dict):

@@ -1,10 +1,13 @@
-"""BlueZ over D-Bus, for what bleak does not do: whether the adapter is on, a power cycle, bonds, a
-number to type.
+"""The parts of BlueZ's D-Bus interface that bleak lacks.
 
-bleak watches devices only. When ``bluetoothd`` ends or the adapter is pulled out, no device says
-goodbye, so bleak shows its connections as alive for ever: here the service and the adapter
-themselves are watched. Source: BlueZ's doc/org.bluez.Adapter.rst, org.bluez.Device.rst,
-org.bluez.Agent.rst, org.bluez.AgentManager.rst.
+These are the adapter's power state and power cycle, bonds, and pairing with a number.
+
+bleak watches devices only. If ``bluetoothd`` ends or the adapter is pulled out, BlueZ sends no
+signal for its devices, and bleak shows the connections as alive for ever. This module therefore
+watches the service and the adapter themselves.
+
+Source: BlueZ's doc/org.bluez.Adapter.rst, org.bluez.Device.rst, org.bluez.Agent.rst and
+org.bluez.AgentManager.rst.
 """
 
 from __future__ import annotations
@@ -33,10 +36,10 @@ PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 DAEMON: Final = "org.freedesktop.DBus"
 OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
 
-CALL_SECONDS = 25.0  # what D-Bus libraries wait for an answer
-NEWS_SECONDS = 0.1  # between what bleak hears on its bus and what is heard on this one
+CALL_SECONDS = 25.0  # the usual time limit of D-Bus libraries
+NEWS_SECONDS = 0.1  # from a signal on bleak's bus to the same signal on this one
 POWER_SECONDS = 10.0  # for an adapter to come back after it was switched on
-OFF_SECONDS = 1.0  # how long it stays off: some dongles forget nothing in less
+OFF_SECONDS = 1.0  # how long it stays off; in less time some dongles do not reset
 
 Props: TypeAlias = dict[str, Any]
 
@@ -46,24 +49,24 @@ _log = structlog.get_logger(__name__)
 class Bluez:
     """One adapter of BlueZ.
 
-    ``on_lost`` is called with one line whenever the adapter or the service has gone.
+    It calls ``on_lost`` with a one-line reason whenever the adapter or the service has gone.
     """
 
     def __init__(
         self, adapter: str | None, on_lost: Callable[[str], None], passkey: AskPasskey | None
     ) -> None:
-        """``adapter`` such as ``hci1``; None: the first that is on."""
+        """Use ``adapter``, such as ``hci1``. None: the first adapter that is on."""
         self._wanted = adapter
         self._on_lost = on_lost
         self._passkey = passkey
         self._bus: MessageBus | None = None
         self._path = ""
         self._switching = False
-        self._refused_keys: set[str] = set()  # paths of devices that hung up because of them
+        self._refused_keys: set[str] = set()  # paths of devices that disconnected because of them
         self._breaking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Find the adapter. Raises ``RadioOff`` with what to do."""
+        """Find the adapter. Raises ``RadioOff`` with advice for the operator."""
         try:
             self._bus = MessageBus(bus_type=BusType.SYSTEM)
             await self._bus.connect()
@@ -82,12 +85,12 @@ class Bluez:
             raise
 
     async def close(self) -> None:
-        """Give the bus back. Never raises."""
+        """Close the connection to the bus. Never raises."""
         bus = self._bus
         self._bus = None
         if bus is None:
             return
-        was_connected = bus.connected  # else nothing would end the wait
+        was_connected = bus.connected  # otherwise the wait below would never end
         bus.disconnect()
         if was_connected:
             with suppress(OSError, EOFError, DBusFastError):
@@ -95,11 +98,11 @@ class Bluez:
 
     @property
     def adapter(self) -> str:
-        """Its name, such as ``hci0``."""
+        """The adapter's name, such as ``hci0``."""
         return self._path.rpartition("/")[2]
 
     async def devices(self) -> dict[str, tuple[str, Props]]:
-        """By address, the path and properties of all devices that BlueZ knows on this adapter."""
+        """Return the devices that BlueZ knows on this adapter: address to path and properties."""
         found = {}
         for path, interfaces in (await self._objects()).items():
             device = interfaces.get(DEVICE)
@@ -108,7 +111,7 @@ class Bluez:
         return found
 
     async def bonded(self, path: str) -> bool:
-        """Whether keys of this device are kept."""
+        """Whether BlueZ keeps keys of this device."""
         with suppress(Refused, RadioOff):
             props = unpack_variants(
                 (await self._call(path, f"{PROPERTIES}.GetAll", "s", DEVICE))[0]
@@ -119,7 +122,8 @@ class Bluez:
     async def pair(self, path: str) -> None:
         """Pair and bond a connected device. Raises ``Refused`` with BlueZ's reason.
 
-        Asked on this bus, because BlueZ takes the agent of whoever asks.
+        The request goes over this bus, because BlueZ uses the agent of the connection that
+        requests it.
         """
         await self._call(path, f"{PROPERTIES}.Set", "ssv", DEVICE, "Trusted", Variant("b", True))
         try:
@@ -133,21 +137,21 @@ class Bluez:
                 raise
 
     async def refused_keys(self, path: str) -> bool:
-        """Whether the device has just hung up because it does not know our keys.
+        """Whether the device has just disconnected because it does not know the kept keys.
 
-        BlueZ before 5.82 does not tell.
+        BlueZ before 5.82 does not report that.
         """
         await asyncio.sleep(NEWS_SECONDS)
         return path in self._refused_keys
 
     async def forget(self, path: str) -> None:
-        """Delete a device with its keys; it is disconnected by that."""
+        """Delete a device with its keys. This also disconnects it."""
         self._refused_keys.discard(path)
         with suppress(Refused):
             await self._call(self._path, f"{ADAPTER}.RemoveDevice", "o", path)
 
     async def check(self) -> None:
-        """Raises ``RadioOff`` unless the adapter is there and on."""
+        """Raise ``RadioOff`` unless the adapter is present and on."""
         try:
             props = unpack_variants(
                 (await self._call(self._path, f"{PROPERTIES}.GetAll", "s", ADAPTER))[0]
@@ -160,11 +164,11 @@ class Bluez:
     async def cycle(self) -> None:
         """Switch the adapter off and on.
 
-        Raises ``RadioOff`` where it stays off, ``Refused`` where we may not.
+        Raises ``RadioOff`` if it stays off and ``Refused`` without the permission for it.
         """
         self._switching = True
         try:
-            # off already, or bluetoothd is starting: only what follows counts
+            # It is off already, or bluetoothd is starting. Only what follows counts.
             with suppress(RadioOff):
                 await self._power(False)
             await asyncio.sleep(OFF_SECONDS)
@@ -247,7 +251,10 @@ class Bluez:
                     self._on_lost(_switched_off(self.adapter))
 
     async def _call(self, path: str, method: str, signature: str = "", *body: Any) -> list[Any]:
-        """The answer's body. Raises ``RadioOff`` without an answer, ``Refused`` for a no."""
+        """Return the body of the answer.
+
+        Raises ``RadioOff`` if there is no answer and ``Refused`` for an error.
+        """
         if self._bus is None or not self._bus.connected:
             raise RadioOff("the D-Bus system bus is gone")
         interface, _, member = method.rpartition(".")
@@ -289,11 +296,10 @@ def _switched_off(adapter: str) -> str:
 
 
 async def _forget_what_bleak_knows() -> None:
-    """A new ``bluetoothd`` knows nothing of what bleak has kept of the old one: connections above
-    all.
+    """Make bleak drop its knowledge of the old ``bluetoothd``, above all its connections.
 
-    bleak (3.1) begins anew only when its bus breaks, so the bus is broken; its clients hear of the
-    disconnection.
+    A new ``bluetoothd`` knows nothing of them. bleak (3.1) starts afresh only when its bus breaks,
+    so this breaks the bus. bleak's clients are then notified of the disconnection.
     """
     with suppress(OSError, EOFError, DBusFastError, BleakError):
         manager = await get_global_bluez_manager()

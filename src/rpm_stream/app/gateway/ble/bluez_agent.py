@@ -1,8 +1,8 @@
-"""BlueZ's pairing agent: a person reads six digits from the device and types them. Only for
-``--passkey``-like use.
+"""BlueZ's pairing agent: a person reads six digits from the device and types them.
 
-Without an agent BlueZ bonds devices that need no number ("just works"), which most cuffs, scales
-and oximeters are; several glucose meters show or carry a number.
+It is for ``--passkey``. Without an agent BlueZ bonds only devices that need no number ("just
+works"), as most cuffs, scales and oximeters do. Several glucose meters display a number or have it
+on a label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PERSON_SECONDS = 60.0
 MOST = 999_999
 
 AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
-"""The device's address to the number that it shows, None where nobody answers: pairing ends."""
+"""Maps a device's address to the number that the device shows. None ends the pairing."""
 
 
 class Agent:
@@ -32,9 +32,9 @@ class Agent:
         self._asking: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:
-        """Become the agent of this process' pairings.
+        """Register as the agent for this process's pairings.
 
-        An agent that is refused leaves "just works".
+        If BlueZ refuses the agent, only "just works" pairing remains.
         """
         self._bus.add_message_handler(self._heard)
         await self._bus.call(
@@ -67,7 +67,7 @@ class Agent:
                 return Message.new_method_return(message)
             case "Release":
                 return Message.new_method_return(message)
-            case _:  # a confirmation that nobody can give, a service of a classic device
+            case _:  # no person can confirm here; services of Bluetooth Classic are not used
                 return Message.new_error(message, "org.bluez.Error.Rejected", "not by this gateway")
 
     async def _answer(self, message: Message) -> None:
@@ -86,5 +86,5 @@ class Agent:
 
 
 def device_address(path: str) -> str:
-    """``F0:F1:F2:F3:F4:F5`` of ``/org/bluez/hci0/dev_F0_F1_F2_F3_F4_F5``."""
+    """Return ``F0:F1:F2:F3:F4:F5`` for ``/org/bluez/hci0/dev_F0_F1_F2_F3_F4_F5``."""
     return path.rpartition("/dev_")[2].replace("_", ":").upper()

@@ -1,5 +1,6 @@
-"""How each device is: for the operator's screen, a file beside the spool, and Prometheus (there
-without any name).
+"""The state of each device, for the operator's screen, a status file and Prometheus.
+
+The metrics do not name devices.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from rpm_stream.app.gateway.ble.small_files import replace_or_log
 
 
 class Presence(StrEnum):
-    """Where a device is, in one word for a person."""
+    """Where a device is, in words for a person."""
 
     away = "away"
     connecting = "connecting"
     connected = "connected"
-    unpaired = "not paired"  # it or a person refused
+    unpaired = "not paired"  # the device or a person refused
 
 
 class Row(msgspec.Struct):
-    """One device.
+    """The state of one device.
 
-    A value that was heard is old once the link is lost: ``heard_at`` says how old.
+    Values from the device are old once the link is lost. ``heard_at`` is the time of the last one.
     """
 
     device: str
@@ -40,11 +41,11 @@ class Row(msgspec.Struct):
     connections: int = 0
     battery: int | None = None  # percent
     rssi: int | None = None  # dBm
-    fault: str | None = None  # of the last attempt
+    fault: str | None = None  # error of the last attempt
 
 
 class Status(msgspec.Struct):
-    """The file that says how all devices are."""
+    """The content of the status file: the state of all devices."""
 
     at: datetime
     devices: list[Row]
@@ -53,7 +54,7 @@ class Status(msgspec.Struct):
 
 
 class RadioMeters:
-    """The radio of one gateway in Prometheus; no device has a label."""
+    """The Prometheus metrics of one gateway's radio. They have no label for a device."""
 
     def __init__(self, registry: CollectorRegistry, rows: Callable[[], Iterable[Row]]) -> None:
         def lowest(values: Iterable[int | None], without: float) -> float:
@@ -109,23 +110,23 @@ class Board:
     def __init__(
         self, clock: Callable[[], datetime], registry: CollectorRegistry, path: Path | None = None
     ) -> None:
-        """``path``: where the rows are written, for whoever asks from outside; None: nowhere."""
+        """Use ``path`` as the status file that other programs read. None: no file."""
         self.rows: dict[str, Row] = {}
         self.radio_fault: str | None = None
-        self.refused: Counted[str] = Counted()  # by the service, by reason
+        self.refused: Counted[str] = Counted()  # the service's rejects by reason
         self.meters = RadioMeters(registry, lambda: list(self.rows.values()))
         self.clock = clock
         self._path = path
 
     def row(self, device: str, model: str | None = None) -> Row:
-        """The row of a device, made at the first call."""
+        """Return the row of a device. The first call creates it."""
         row = self.rows.get(device)
         if row is None:
             row = self.rows[device] = Row(device, model, since=self.clock())
         return row
 
     def moved(self, device: str, presence: Presence, fault: str | None = None) -> None:
-        """A device came or went."""
+        """Note that a device came or went."""
         row = self.row(device)
         if row.presence is not presence:
             row.presence = presence
@@ -135,14 +136,14 @@ class Board:
             row.rssi = None
 
     def heard(self, device: str) -> None:
-        """A value came."""
+        """Note that a value arrived."""
         row = self.row(device)
         row.values += 1
         row.heard_at = self.clock()
         self.meters.values.inc()
 
     def write(self) -> None:
-        """The file, as JSON."""
+        """Write the status file as JSON."""
         if self._path is not None:
             status = Status(
                 self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused)

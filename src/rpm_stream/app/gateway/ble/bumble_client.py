@@ -11,8 +11,8 @@ from bumble import att
 from bumble.device import Connection
 from bumble.gatt_client import Client
 
-UNCLAIMED = 64  # values that may wait for their subscription
-CLAIM_SECONDS = 10.0  # after which a value that nobody subscribed to is confirmed and dropped
+UNCLAIMED = 64  # most values that wait for their subscription
+CLAIM_SECONDS = 10.0  # after this time a value without a subscription is confirmed and dropped
 
 _log = structlog.get_logger(__name__)
 
@@ -20,9 +20,9 @@ _log = structlog.get_logger(__name__)
 class Values(Client):
     """bumble's GATT client with one receiver for each characteristic.
 
-    A bonded device sends as soon as the connection is encrypted, before we have subscribed anew.
-    bumble would confirm such a value and drop it. Here it waits for its receiver, and an indication
-    is confirmed only once it was received.
+    A bonded device sends as soon as the connection is encrypted, before this gateway has subscribed
+    again. bumble would confirm such a value and drop it. Here the value waits for its receiver, and
+    an indication is confirmed only once it was received.
     """
 
     def __init__(self, bearer: Connection) -> None:
@@ -31,7 +31,7 @@ class Values(Client):
         self._unclaimed: list[tuple[int, bytes, bool]] = []
 
     def receive(self, handle: int, receiver: Callable[[bytes], None]) -> None:
-        """From now on ``receiver`` gets the values of ``handle``, first those that wait."""
+        """Deliver the values of ``handle`` to ``receiver``, first those that already wait."""
         self._receivers[handle] = receiver
         waiting = self._unclaimed
         self._unclaimed = []
@@ -41,11 +41,11 @@ class Values(Client):
     def on_att_handle_value_notification(
         self, notification: att.ATT_Handle_Value_Notification
     ) -> None:
-        """A value that needs no answer."""
+        """Take a value that needs no confirmation."""
         self._arrived(notification.attribute_handle, notification.attribute_value, False)
 
     def on_att_handle_value_indication(self, indication: att.ATT_Handle_Value_Indication) -> None:
-        """A value that the device keeps until it is confirmed."""
+        """Take a value that the device keeps until it is confirmed."""
         self._arrived(indication.attribute_handle, indication.attribute_value, True)
 
     def _arrived(self, handle: int, value: bytes, confirm: bool) -> None:
@@ -60,24 +60,25 @@ class Values(Client):
             self._unclaimed.append((handle, value, confirm))
 
     def _give_up(self) -> None:
-        """Confirm what nobody wants, or the device would send nothing else."""
+        """Confirm values without a receiver: otherwise the device would send nothing else."""
         unclaimed = self._unclaimed
         self._unclaimed = []
         if unclaimed:
-            _log.warning("ble_values_unclaimed", count=len(unclaimed))
+            _log.warning("ble.values_unclaimed", count=len(unclaimed))
         for _, _, confirm in unclaimed:
             if confirm and self.connection.handle in self.connection.device.connections:
                 self.send_confirmation(att.ATT_Handle_Value_Confirmation())
 
     def on_disconnection(self, *args: Any) -> None:
-        """Nothing waits for a connection that has ended."""
+        """Drop everything that waits for the ended connection."""
         super().on_disconnection(*args)
         self._receivers.clear()
         self._unclaimed.clear()
 
 
 def swap_client(connection: Connection) -> None:
-    """Give a new connection our client, before anything can arrive: to be called by the event of
-    the connection.
+    """Give a new connection the client ``Values``.
+
+    Call it from the connection's event, before anything can arrive.
     """
     connection.gatt_client = Values(connection)

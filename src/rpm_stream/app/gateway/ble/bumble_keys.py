@@ -1,6 +1,4 @@
-"""The keys of bonded devices, for the bumble back-end: one JSON file that its owner alone may
-read.
-"""
+"""The bumble back end's keys of bonded devices: one JSON file that only its owner may read."""
 
 from __future__ import annotations
 
@@ -15,20 +13,23 @@ from rpm_stream.app.runtime.private import replace_private
 
 
 class Keys(JsonKeyStore):
-    """bumble's key store with a file of mode 0600, written whole or not at all, also when the
-    power fails.
+    """bumble's key store in a file of mode 0600.
+
+    The file is written whole or not at all, also if the power fails.
     """
 
     def __init__(self, path: Path, adapter: str) -> None:
-        """``adapter`` is our own address as the devices know it: keys made under another one are
-        of no use.
+        """Use the file ``path``.
+
+        ``adapter`` is this gateway's own address as the devices know it. Keys that were made under
+        another address are useless.
         """
         super().__init__(adapter, str(path))
 
     async def load(self) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, dict[str, Any]]]:
-        """All keys, and those of this adapter.
+        """Return all keys, and those of this adapter.
 
-        A file that cannot be read is ``RadioOff``, never an empty store.
+        Raises ``RadioOff`` for a file that cannot be read. Such a file is never an empty store.
         """
         try:
             return await super().load()

@@ -1,4 +1,4 @@
-"""One connection of the bumble back-end: GATT on a bare controller."""
+"""One connection of the bumble back end: GATT on a bare controller."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from rpm_stream.app.gateway.ble.radio import (
 
 Answer = TypeVar("Answer")
 
-MTU = 247  # what a controller sends in one piece since Bluetooth 4.2
+MTU = 247  # the most that a controller sends in one piece since Bluetooth 4.2
 PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 CCCD = 0x2902
-WITHOUT_VALUES = frozenset(
-    {"1800", "1801", "180A"}
-)  # access, attributes, device information: not discovered, for speed
+# access, attributes and device information: not discovered, for speed
+WITHOUT_VALUES = frozenset({"1800", "1801", "180A"})
 WANTS_PAIRING = frozenset(
     {
         att.ErrorCode.INSUFFICIENT_AUTHENTICATION,
@@ -63,15 +62,18 @@ class BumbleLink(LinkState):
     """A ``radio.Link`` on a bumble connection."""
 
     def __init__(self, connection: Connection, address: str, bonded: bool) -> None:
-        """``address`` as in the sighting; ``bonded``: keys of this device are kept."""
+        """Wrap ``connection``.
+
+        ``address`` is the one of the sighting. ``bonded`` is whether keys of this device are kept.
+        """
         super().__init__(address, bonded)
         self._connection = connection
-        self._reason = 0  # of the end, as HCI numbers it
+        self._reason = 0  # why the connection ended, as an HCI error code
         self._found: list[Characteristic] | None = None
         self._proxies: dict[int, CharacteristicProxy[bytes]] = {}
         connection.once(connection.EVENT_DISCONNECTION, self._ended)
         if connection.handle not in connection.device.connections:
-            self._gone.set()  # it ended before we could listen
+            self._gone.set()  # it ended before this listener was added
 
     @property
     def _client(self) -> Values:
@@ -84,18 +86,18 @@ class BumbleLink(LinkState):
         self._gone.set()
 
     def lost(self) -> None:
-        """The adapter is gone, and this connection with it."""
+        """Mark the connection as ended, because the adapter is gone."""
         self._gone.set()
 
     async def prepare(self) -> None:
-        """Agree on how long a value may be: what is longer than 20 octets is cut off otherwise."""
+        """Agree on the length of a value. Without this, values longer than 20 bytes are cut off."""
         try:
             await self._asked(self._client.request_mtu(MTU))
         except Refused:
-            _log.info("ble_mtu_stays", octets=self._client.mtu)
+            _log.info("ble.mtu_stays", octets=self._client.mtu)
 
     async def characteristics(self) -> Sequence[Characteristic]:
-        """All of them but those of GAP, GATT and Device Information."""
+        """Return all characteristics but those of GAP, GATT and Device Information."""
         if self._found is None:
             self._found = await self._asked(self._discovered())
         return self._found
@@ -117,7 +119,10 @@ class BumbleLink(LinkState):
     async def subscribe(
         self, characteristic: Characteristic, callback: Callable[[bytes], None]
     ) -> None:
-        """Indication where it is offered, else notification; one receiver a characteristic."""
+        """Subscribe to indications if they are offered, else to notifications.
+
+        A characteristic has one receiver.
+        """
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
         descriptor = await self._asked(self._configuration(characteristic))
@@ -128,7 +133,7 @@ class BumbleLink(LinkState):
         )
 
     async def _configuration(self, characteristic: Characteristic) -> int:
-        """The handle of the descriptor that switches sending on."""
+        """Return the handle of the descriptor that switches sending on."""
         proxy = self._proxies[characteristic.handle]
         kept = proxy.descriptors or await self._client.discover_descriptors(proxy)
         for descriptor in kept:
@@ -137,17 +142,17 @@ class BumbleLink(LinkState):
         raise Refused(f"{characteristic.uuid} has no descriptor to subscribe by")
 
     async def read(self, characteristic: Characteristic) -> bytes:
-        """The value now."""
+        """Return the current value."""
         return bytes(await self._asked(self._client.read_value(characteristic.handle)))
 
     async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
-        """Write; with ``response`` until the device has taken it."""
+        """Write ``data``. With ``response``, wait until the device has taken it."""
         await self._asked(
             self._client.write_value(characteristic.handle, data, with_response=response)
         )
 
     async def pair(self) -> None:
-        """Encrypt by the kept keys, else bond."""
+        """Encrypt the connection with the kept keys, or bond if there are none."""
         if self._connection.is_encrypted:
             return
         device = self._connection.device
@@ -162,7 +167,7 @@ class BumbleLink(LinkState):
                     await device.keystore.delete(name)
                 self._bonded = False
                 raise PairingFailed(
-                    "the device has other keys than we: they were deleted"
+                    "the device has other keys than the kept ones, which were deleted"
                 ) from error
             return
         await self._secured(device.pair(self._connection))
@@ -177,7 +182,7 @@ class BumbleLink(LinkState):
             raise PairingFailed("the device did not finish pairing") from None
 
     async def rssi(self) -> int | None:
-        """Signal strength; None where the controller does not tell."""
+        """Return the signal strength, None if the controller does not report it."""
         try:
             return int(await self._asked(self._strength()))
         except Refused:
@@ -188,23 +193,23 @@ class BumbleLink(LinkState):
         return int((await self._connection.device.send_sync_command(command)).rssi)
 
     async def close(self) -> None:
-        """Disconnect, at most five seconds."""
+        """Disconnect within at most five seconds."""
         if self._gone.is_set():
             return
         try:
             async with asyncio.timeout(5.0):
                 await self._asked(self._connection.disconnect())
         except (LinkLost, Refused, TimeoutError):
-            _log.info("ble_link_was_gone")
+            _log.info("ble.link_was_gone")
         self._gone.set()
 
     async def _asked(
         self, request: Coroutine[Any, Any, Answer], refused: Callable[[str], Exception] = Refused
     ) -> Answer:
-        """The answer to ``request``, or what went wrong in our words.
+        """Return the answer to ``request``. Raises the errors of ``radio.py``.
 
-        bumble cancels what waits when a connection ends, which would look as if we ourselves were
-        cancelled: the request runs in a task of its own.
+        When a connection ends, bumble cancels the requests that wait. In the calling task that
+        would look like a cancellation of the caller, so the request runs in a task of its own.
         """
         if self._gone.is_set():
             request.close()
@@ -223,16 +228,14 @@ class BumbleLink(LinkState):
             await self._hang_up()
             raise LinkLost("the device did not answer") from error
         except (hci.HCI_Error, core.ProtocolError) as error:
-            raise refused(str(error.error_name or "the device said no")) from error
+            raise refused(str(error.error_name or "the device refused")) from error
         except core.BaseBumbleError as error:
             raise LinkLost(f"the connection has ended ({type(error).__name__})") from error
         finally:
             await _stopped(task, ended)
 
     async def _hang_up(self) -> None:
-        """After a request without an answer nothing more may be asked (ATT): the connection is
-        of no use.
-        """
+        """Close the connection: ATT allows no further request after one without an answer."""
         if not self._gone.is_set():
             await self.close()
 

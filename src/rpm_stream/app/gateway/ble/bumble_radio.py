@@ -1,8 +1,8 @@
-"""The back-end for a bare controller: a USB dongle, a serial chip, a kernel's HCI socket, and the
-tests' virtual radio.
+"""The back end for a bare controller.
 
-A whole Bluetooth stack in Python (bumble): no ``bluetoothd``, and the controller belongs to this
-process alone.
+That is a USB dongle, a serial chip, a kernel's HCI socket, or the virtual radio of the tests.
+bumble is a whole Bluetooth stack in Python. There is no ``bluetoothd``, and the controller belongs
+to this process alone.
 """
 
 from __future__ import annotations
@@ -38,18 +38,20 @@ from rpm_stream.app.gateway.ble.radio import (
 )
 
 OPEN_SECONDS = 15.0
-CANCEL_SECONDS = 5.0  # for a controller to say that it has given up connecting
-# Always the address that the gateway's name gives: bonds outlive the exchange of a broken dongle.
+CANCEL_SECONDS = 5.0  # for a controller to confirm that it has given up connecting
+# Always the address that is derived from the gateway's name, so that bonds survive the exchange of
+# a broken dongle.
 OWN = hci.OwnAddressType.RANDOM
-SEEN = 1024  # addresses of which the kind is kept: phones change theirs every quarter of an hour
+# most addresses whose type is kept: phones change theirs every quarter of an hour
+SEEN = 1024
 BACKLOG = 1000  # sightings that wait for their reader
-# What an advertisement says of services: type of the element to octets of one UUID (Core
-# Specification Supplement, A).
+# The elements of an advertisement that list services: type of the element to the bytes of one UUID
+# (Core Specification Supplement, A).
 SERVICES = {0x02: 2, 0x03: 2, 0x06: 16, 0x07: 16}
-NAMES = (0x09, 0x08)  # complete, shortened
+NAMES = (0x09, 0x08)  # complete name, shortened name
 
 OpenHost = Callable[[], AbstractAsyncContextManager[Host]]
-# the device's address to the six digits that it shows
+# maps the device's address to the six digits that it shows
 AskPasskey = Callable[[str], Awaitable[int | None]]
 
 _log = structlog.get_logger(__name__)
@@ -57,11 +59,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class BumbleOptions:
-    """``keys``: the file of the bonds. ``identity`` names this gateway where the controller has no
-    address of its own.
+    """The settings of a ``BumbleRadio``.
 
-    ``passkey``: asks a person for what the device shows; without it only devices that need no
-    number are bonded.
+    ``keys`` is the file of the bonds. ``identity`` is the gateway's name, from which its Bluetooth
+    address is derived. ``passkey`` asks a person for the number that a device shows. Without it
+    only devices that need no number are bonded.
     """
 
     keys: Path
@@ -78,7 +80,7 @@ class _Person(PairingDelegate):
         self._address = address
 
     async def get_number(self) -> int | None:
-        """The passkey; None: pairing ends."""
+        """Return the passkey. None ends the pairing."""
         return await self._ask(self._address)
 
 
@@ -86,7 +88,7 @@ class BumbleRadio:
     """A ``radio.Radio`` on a controller of its own."""
 
     def __init__(self, open_host: OpenHost, options: BumbleOptions) -> None:
-        """``open_host`` opens the controller anew at each entering and at each reset."""
+        """Call ``open_host`` for the controller at each entering and at each reset."""
         self._open_host = open_host
         self._options = options
         self._device: Device | None = None
@@ -121,7 +123,7 @@ class BumbleRadio:
                 await self._scan()
 
     async def sightings(self) -> AsyncGenerator[Sighting, None]:
-        """Advertisements, without end; ``RadioOff`` when the controller goes away."""
+        """Yield advertisements without end. Raises ``RadioOff`` when the controller goes away."""
         if self._heard is not None:
             raise ValueError("sightings are read already")
         heard = self._heard = asyncio.Queue(BACKLOG)
@@ -144,7 +146,7 @@ class BumbleRadio:
             raise NotFound("not seen yet")
         async with self._change:
             device = self._ready()
-            await self._still()  # not every controller connects while it scans
+            await self._still()  # not every controller can connect while it scans
             self._connecting = True
             try:
                 async with asyncio.timeout(within + CANCEL_SECONDS):
@@ -206,8 +208,9 @@ class BumbleRadio:
         return device
 
     def _met(self, connection: Connection) -> None:
-        """A connection stands; one that was given up in the same moment belongs to nobody, and
-        is ended.
+        """Prepare a new connection.
+
+        An attempt that was given up in the same moment has no owner, so its connection is closed.
         """
         swap_client(connection)
         if not self._connecting:
@@ -243,7 +246,7 @@ class BumbleRadio:
             await host.__aexit__(None, None, None)
 
     def _gone(self) -> None:
-        """The controller went away by itself."""
+        """Note that the controller went away by itself."""
         if self._device is None:
             return
         for link in self._links:
@@ -276,7 +279,7 @@ class BumbleRadio:
 
     async def _scan_again(self) -> None:
         if self._heard is not None and self._device is not None and self._device.powered_on:
-            # the reader of the sightings finds out, or the hub that hears nothing any more
+            # The reader of the sightings then notices, or the hub, which hears nothing any more.
             with suppress(RadioOff):
                 await self._scan()
 
@@ -292,7 +295,7 @@ class BumbleRadio:
         if device is None or heard is None:
             return
         if len(device.advertisement_accumulators) > SEEN:
-            # bumble keeps one for each address that it ever heard
+            # bumble keeps an accumulator for each address that it has ever heard.
             device.advertisement_accumulators.clear()
         address = _identity(device, advertisement.address)
         self._seen[address] = advertisement.address
@@ -305,7 +308,10 @@ class BumbleRadio:
 
 
 def _identity(device: Device, address: hci.Address) -> str:
-    """The address by which the device is known: of a bonded one that hides, the one it told us."""
+    """Return the address by which the device is known.
+
+    For a bonded device with a changing private address that is the identity address that it gave.
+    """
     known: Any = device.address_resolver
     if known is not None and address.is_resolvable:
         return str((known.resolve(address) or address).to_string(False))
@@ -313,7 +319,10 @@ def _identity(device: Device, address: hci.Address) -> str:
 
 
 def _sighting(address: str, advertisement: Advertisement) -> Sighting:
-    """Read by octets: strangers' advertisements hold anything, and none may raise here."""
+    """Return the sighting, read byte by byte.
+
+    Advertisements of unknown devices may hold anything, and none of them may raise here.
+    """
     said = advertisement.data.ad_structures
     uuids = {
         short_uuid(octets[place : place + size][::-1].hex())

@@ -1,6 +1,4 @@
-"""Controllers by name: ``usb:0``, ``serial:/dev/ttyACM0``, ``hci-socket:0``, as bumble writes
-them.
-"""
+"""Opens controllers by bumble's names: ``usb:0``, ``serial:/dev/ttyACM0``, ``hci-socket:0``."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ HELP = {
 
 
 def transport_host(name: str) -> AbstractAsyncContextManager[Host]:
-    """The host of a controller; entering raises ``RadioOff`` with a question that helps."""
+    """Return the host of a controller. Entering it raises ``RadioOff`` with a hint."""
     return _opened(name)
 
 
@@ -30,7 +28,7 @@ def transport_host(name: str) -> AbstractAsyncContextManager[Host]:
 async def _opened(name: str) -> AsyncIterator[Host]:
     try:
         transport = await open_transport(name)
-    except Exception as error:  # each of a dozen drivers has errors of its own
+    except Exception as error:  # each of a dozen drivers has exceptions of its own
         hint = HELP.get(name.split(":")[0], "is it there?")
         raise RadioOff(
             f"no Bluetooth controller at {name} ({error or type(error).__name__}): {hint}"

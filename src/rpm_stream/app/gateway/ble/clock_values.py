@@ -1,10 +1,11 @@
-"""The values that set a device's clock: Current Time (2A2B), Date Time (2A08), Local Time
-Information (2A0F).
+"""The values that set a device's clock.
 
-What lives here: a moment to octets, and octets back, so that a device's clock can be compared
-before it is written. What must not: a clock. The caller gives the moment and the offset. All three
-are local time, and only 2A0F carries an offset, so the caller sends the same offset with its
-frames.
+They are Current Time (2A2B), Date Time (2A08) and Local Time Information (2A0F). This module
+converts moments to bytes. It also converts bytes back, so that a device's clock can be compared
+before it is written.
+
+It reads no clock: the caller gives the moment and the offset. All three values are local time, and
+only 2A0F carries an offset, so the caller sends the same offset with its frames.
 
 Source: GATT Specification Supplement (Current Time, Exact Time 256, Day of Week, Time Zone, DST
 Offset).
@@ -20,7 +21,7 @@ from rpm_stream.app.gateway.ble import fields
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Record
 
-MANUAL: Final = 1  # bits of the adjust reason
+MANUAL: Final = 1  # this and the next three are bits of the adjust reason
 EXTERNAL_REFERENCE: Final = 2
 TIME_ZONE_CHANGED: Final = 4
 SUMMER_TIME_CHANGED: Final = 8
@@ -31,28 +32,31 @@ _FRACTIONS = 256
 _QUARTER_MIN = 15
 _ZONE_UNKNOWN = -128
 _SUMMER_UNKNOWN = 255
-_SUMMER_CODES: dict[int, int] = {0: 0, 30: 2, 60: 4, 120: 8}  # minutes to the octet of DST Offset
+_SUMMER_CODES: dict[int, int] = {0: 0, 30: 2, 60: 4, 120: 8}  # minutes to the code of DST Offset
 _SUMMER_MIN: dict[int, int] = {code: minutes for minutes, code in _SUMMER_CODES.items()}
 
 
 class NoClockValue(RpmStreamError, ValueError):
-    """The octets are no value of the characteristic. The text names the fault."""
+    """The bytes are not a value of the characteristic. The text names the fault."""
 
 
 class CurrentTime(Record, frozen=True, kw_only=True):
     """A value of 2A2B.
 
-    ``local`` is what the device's clock shows, without zone; None where it has no date yet.
+    ``local`` is the time on the device's clock, without a zone. It is None if the clock has no date
+    yet.
     """
 
     local: datetime | None
     weekday: int  # 1 Monday to 7 Sunday, 0 unknown
-    reasons: int  # bits as MANUAL and the others
+    reasons: int  # bits: MANUAL and the others
 
 
 class LocalTime(Record, frozen=True, kw_only=True):
-    """A value of 2A0F in minutes: ``standard`` is the offset from UTC without summer time; None
-    is unknown.
+    """A value of 2A0F in minutes.
+
+    ``standard`` is the offset from UTC without summer time. ``summer`` is what summer time adds.
+    None is unknown.
     """
 
     standard: int | None
@@ -60,16 +64,16 @@ class LocalTime(Record, frozen=True, kw_only=True):
 
     @property
     def utc_offset(self) -> int | None:
-        """The whole offset from UTC in minutes, None where one of the two is unknown."""
+        """The whole offset from UTC in minutes, None if one of the two is unknown."""
         return None if self.standard is None or self.summer is None else self.standard + self.summer
 
 
 def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
-    """Ten octets of 2A2B: the moment ``at`` (with a zone) as local time ``utc_offset`` minutes east
-    of UTC.
+    """Return the ten bytes of 2A2B for the moment ``at`` (with a zone).
 
-    ``reasons`` is a manual update unless told otherwise, as blessed-android writes it to medical
-    devices. Fractions are cut to 1/256 s. Raises ``ValueError`` for a moment without a zone.
+    They show local time, ``utc_offset`` minutes east of UTC. ``reasons`` is a manual update by
+    default, as blessed-android writes it to medical devices. Fractions are cut to 1/256 s. Raises
+    ``ValueError`` for a moment without a zone.
 
     >>> current_time(datetime(2026, 11, 30, tzinfo=timezone(timedelta(hours=1))), 90).hex()
     'ea070b1e001e00010001'
@@ -81,11 +85,10 @@ def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
 
 
 def date_time(local: datetime) -> bytes:
-    """Seven octets of 2A08: ``local`` is what the device's clock shall show; a fraction of a second
-    is cut.
+    """Return the seven bytes of 2A08 that set a device's clock to ``local``.
 
-    Raises ``ValueError`` for a time with a zone: the octets have none, so the caller converts
-    first.
+    A fraction of a second is cut. Raises ``ValueError`` for a time with a zone: the bytes have
+    none, so the caller converts first.
     """
     if local.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
@@ -93,8 +96,10 @@ def date_time(local: datetime) -> bytes:
 
 
 def local_time_information(local_time: LocalTime) -> bytes:
-    """Two octets of 2A0F; what its steps cannot say (15 minutes; 0, 30, 60, 120 for summer) is
-    sent as unknown.
+    """Return the two bytes of 2A0F.
+
+    The value has steps of 15 minutes for the zone, and 0, 30, 60 or 120 minutes for summer time.
+    Offsets that do not fit are sent as unknown.
     """
     zone = local_time.standard
     summer = local_time.summer
@@ -109,11 +114,10 @@ def local_time_information(local_time: LocalTime) -> bytes:
 
 
 def local_time_at(at: datetime, zone: tzinfo) -> LocalTime:
-    """The offset that holds in ``zone`` at the moment ``at`` (with a zone), split as 2A0F splits
-    it.
+    """Return the offset of ``zone`` at the moment ``at`` (with a zone), split as 2A0F splits it.
 
-    Where the zone's own split has no octet (Dublin counts winter as one hour less), all of it is
-    the standard offset.
+    If 2A0F has no code for the zone's own split, the whole offset is the standard offset. An
+    example is Dublin, which counts winter as one hour less.
     """
     local = at.astimezone(zone)
     offset = _minutes(local.utcoffset())
@@ -124,16 +128,17 @@ def local_time_at(at: datetime, zone: tzinfo) -> LocalTime:
 
 
 def local_at(at: datetime, zone: tzinfo) -> datetime:
-    """What a clock in ``zone`` shows at the moment ``at`` (with a zone): a time without a zone,
-    for ``date_time``.
+    """Return the time on a clock in ``zone`` at the moment ``at`` (with a zone).
+
+    The result has no zone, as ``date_time`` needs it.
     """
     return at.astimezone(zone).replace(tzinfo=None)
 
 
 def parse_current_time(data: bytes) -> CurrentTime:
-    """A value of 2A2B that was read. Raises ``NoClockValue``."""
+    """Parse a value of 2A2B. Raises ``NoClockValue``."""
     if len(data) != _LAYOUT.size:
-        raise NoClockValue(f"a value of 2A2B has {_LAYOUT.size} octets, this has {len(data)}")
+        raise NoClockValue(f"a value of 2A2B has {_LAYOUT.size} bytes, this has {len(data)}")
     year, month, day, hours, minutes, seconds, weekday, fraction, reasons = _LAYOUT.unpack(data)
     if weekday > 7:
         raise NoClockValue("the day of the week is out of range")
@@ -144,23 +149,23 @@ def parse_current_time(data: bytes) -> CurrentTime:
 
 
 def parse_date_time(data: bytes) -> datetime | None:
-    """A value of 2A08 that was read, without zone; None where its date is unknown.
+    """Parse a value of 2A08 to a time without a zone, None if its date is unknown.
 
     Raises ``NoClockValue``.
     """
     if len(data) != 7:
-        raise NoClockValue(f"a value of 2A08 has 7 octets, this has {len(data)}")
+        raise NoClockValue(f"a value of 2A08 has 7 bytes, this has {len(data)}")
     year, month, day, hours, minutes, seconds = struct.unpack("<HBBBBB", data)
     return _checked(year, month, day, timedelta(hours=hours, minutes=minutes, seconds=seconds))
 
 
 def parse_local_time_information(data: bytes) -> LocalTime:
-    """A value of 2A0F that was read.
+    """Parse a value of 2A0F.
 
-    Raises ``NoClockValue`` for a length or a value that is reserved.
+    Raises ``NoClockValue`` for a wrong length, a zone out of range or a reserved value.
     """
     if len(data) != 2:
-        raise NoClockValue(f"a value of 2A0F has 2 octets, this has {len(data)}")
+        raise NoClockValue(f"a value of 2A0F has 2 bytes, this has {len(data)}")
     zone, summer = struct.unpack("<bB", data)
     if zone != _ZONE_UNKNOWN and not -48 <= zone <= 56:
         raise NoClockValue("the time zone is out of range")
@@ -171,8 +176,9 @@ def parse_local_time_information(data: bytes) -> LocalTime:
 
 
 def ahead(shown: datetime, at: datetime, utc_offset: int) -> timedelta:
-    """How far a device's clock that shows ``shown`` is ahead of the moment ``at``; negative
-    where it is behind.
+    """Return how far a device's clock that shows ``shown`` is ahead of the moment ``at``.
+
+    The result is negative if the clock is behind.
     """
     return shown - _local(at, utc_offset)
 

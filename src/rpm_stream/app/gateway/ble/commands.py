@@ -1,4 +1,4 @@
-"""What ``rpm-stream gateway ble`` and ``gateway ble scan`` do, behind their options."""
+"""The commands ``rpm-stream gateway ble`` and ``gateway ble scan``, without their options."""
 
 from __future__ import annotations
 
@@ -54,23 +54,23 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """Whom to serve, by which radio, and where the frames go."""
+    """Which devices to serve, by which radio, and where the frames go."""
 
     radio: str
-    devices: Path | None  # None: the registry
+    devices: Path | None  # the allow-list; None: the registry
     bootstrap: str
-    folder: Path  # of the spool, the keys, the marks
+    folder: Path  # for the spool, the keys and the marks
     gateway_id: str
     zone: tzinfo | None
     passkey: bool
     metrics_port: int | None
-    kafka: Path | None  # how to sign in to the broker
+    kafka: Path | None  # the file with the broker's credentials
     options: HubOptions
 
 
 @dataclass(frozen=True)
 class Looking:
-    """How to look for what is near."""
+    """How to scan for nearby devices."""
 
     seconds: float
     everything: bool
@@ -78,24 +78,24 @@ class Looking:
 
 
 def own_name() -> str:
-    """This gateway by the name of its machine, in what a gateway id may have."""
+    """Return a gateway id from the name of this machine, in the characters that an id may have."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:48] or "ble"
 
 
 def serve(serving: Serving) -> None:
-    """Be a gateway until it is stopped. ``UsageError`` where it cannot begin."""
+    """Run a gateway until it is stopped. Raises ``UsageError`` if it cannot start."""
     listed = None if serving.devices is None else known_devices.load(serving.devices)
     kafka = security().arguments() if serving.kafka is None else kafka_options(serving.kafka)
     if serving.kafka is not None and listed is None:
         raise UsageError(
-            "--kafka: the registry is read by the service's side alone: give --devices too"
+            "--kafka: only the service itself may read the registry: give --devices too"
         )
     radio = _radio(serving.radio, serving.folder, serving.gateway_id, serving.passkey)
     try:
         asyncio.run(_serve(serving, listed, radio, kafka))
     except RadioOff as error:
         raise UsageError(str(error)) from error
-    except OSError as error:  # the spool: in use, or not to be written
+    except OSError as error:  # the spool is in use or cannot be written
         raise UsageError(str(error)) from error
 
 
@@ -125,10 +125,10 @@ async def _serve(
 
 
 async def _until_told(work: Sequence[Any]) -> None:
-    """All at once, until one fails or the process is told to end."""
+    """Run all of ``work`` until one fails or the process receives SIGTERM."""
     tasks = [asyncio.ensure_future(one) for one in work]
     told = asyncio.Event()
-    with suppress(NotImplementedError):  # Windows: Ctrl-C alone
+    with suppress(NotImplementedError):  # Windows has Ctrl-C only
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     end = asyncio.ensure_future(told.wait())
     try:
@@ -142,8 +142,9 @@ async def _until_told(work: Sequence[Any]) -> None:
 
 
 def sender(gateway: Gateway, zone: tzinfo | None) -> Any:
-    """``Gateway.send`` that says with each frame where the devices' clocks are, also over a
-    change of summer time.
+    """Return ``Gateway.send`` with the offset of the devices' clocks in each frame.
+
+    The offset is computed for each frame, so it is right after a change of summer time.
     """
 
     async def send(device: str, *, notifications: Sequence[Notification]) -> None:
@@ -154,30 +155,30 @@ def sender(gateway: Gateway, zone: tzinfo | None) -> Any:
 
 
 def offset_text(at: datetime, zone: tzinfo | None) -> str:
-    """The offset of ``zone`` from UTC at a moment, ``+02:00``."""
+    """Return the offset of ``zone`` from UTC at a moment, such as ``+02:00``."""
     minutes = int((at.astimezone(zone).utcoffset() or timedelta()).total_seconds() // 60)
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
 
 
 async def _refusals(gateway: Gateway, board: Board) -> None:
-    """Count what the service refused; a broker that is in trouble must not end a gateway."""
+    """Count the service's rejects. An error of the broker must not end the gateway."""
     while True:
         try:
             async for reject in gateway.rejects():
                 board.refused[reject.reason] += 1
         except (KafkaError, OSError) as error:
-            _log.warning("ble_rejects_unread", kind=type(error).__name__)
+            _log.warning("ble.rejects_unread", kind=type(error).__name__)
         await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
-    """The table on a terminal, drawn anew each second; elsewhere nothing."""
+    """Draw the table on a terminal each second. Elsewhere do nothing."""
     console = Console(stderr=True)
     if not wanted or not console.is_terminal:
         await asyncio.Event().wait()
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            configure_log("ERROR")  # above the table, which says the rest
+            configure_log("ERROR")  # errors appear above the table, which shows everything else
             while True:
                 live.update(board_table(board, gateway.spooled), refresh=True)
                 await asyncio.sleep(DRAW_SECONDS)
@@ -186,8 +187,9 @@ async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
 
 
 def status(folder: Path, gateway_id: str) -> None:
-    """How the devices of the gateway on this machine are: a table for a person, the file's JSON
-    for a program.
+    """Print the state of the devices of the gateway on this machine.
+
+    A terminal gets a table. A program gets the JSON of the status file.
     """
     path = folder / f"{gateway_id}.ble-status.json"
     try:
@@ -207,8 +209,10 @@ def status(folder: Path, gateway_id: str) -> None:
 
 
 def scan(radio: str, folder: Path, looking: Looking) -> None:
-    """Show what is near: a table for a person, JSON Lines for a program, an allow-list for a
-    file.
+    """Print the devices that are near.
+
+    A terminal gets a table and a program gets JSON Lines. With ``looking.template`` the output is
+    an allow-list for a file.
     """
     try:
         found = asyncio.run(_near(_radio(radio, folder, own_name(), False), looking.seconds))
@@ -246,7 +250,10 @@ def _as_line(each: Sighting) -> dict[str, Any]:
 
 
 async def _near(radio: Radio, seconds: float) -> dict[str, Sighting]:
-    """Each device once, with all that it said: names often come in another packet than services."""
+    """Return each device once, by address, with all that it advertised.
+
+    A name often comes in another packet than the services.
+    """
     found: dict[str, Sighting] = {}
     async with radio:
         with suppress(TimeoutError):

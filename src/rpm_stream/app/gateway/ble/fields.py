@@ -9,16 +9,16 @@ from datetime import datetime
 
 
 def unsigned(value: int, octets: int) -> bytes:
-    """An unsigned integer of so many octets. Raises ``ValueError`` outside its range."""
+    """Return an unsigned integer in ``octets`` bytes. Raises ``ValueError`` outside its range."""
     if not 0 <= value < 1 << (8 * octets):
-        raise ValueError(f"{value} does not fit into {octets} octets")
+        raise ValueError(f"{value} does not fit into {octets} bytes")
     return value.to_bytes(octets, "little")
 
 
 def date_time(moment: datetime) -> bytes:
-    """Seven octets of 2A08 from the fields of ``moment`` as they stand (local time; the wire has no
-    zone).
+    """Return the seven bytes of 2A08 for the fields of ``moment``.
 
+    The fields are written without conversion: they are local time, and the value has no zone.
     Raises ``ValueError`` for a fraction of a second or a year outside 1582 to 9999.
     """
     if moment.microsecond or moment.year < 1582:

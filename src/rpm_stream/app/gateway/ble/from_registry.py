@@ -1,5 +1,6 @@
-"""The devices of the registry, followed while the gateway runs, and remembered for a start
-without the broker.
+"""Follows the registry's devices while the gateway runs.
+
+The devices are also kept in a file, for a start without the broker.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> None:
-    """Call ``serve`` with what ``path`` remembers, then with what the registry has, at each
-    change; for ever.
+    """Call ``serve`` with the devices in ``path``, then with the registry's at each change.
+
+    It runs for ever and rewrites ``path`` at each change.
     """
     served = remembered(path)
     serve(Known(served))
@@ -44,7 +46,7 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
                     replace_or_log(path, msgspec.json.encode(served))
             task.result()
         except AWAY as error:
-            _log.warning("ble_registry_away", kind=type(error).__name__, devices=len(served))
+            _log.warning("ble.registry_away", kind=type(error).__name__, devices=len(served))
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -52,11 +54,11 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
 
 
 def remembered(path: Path) -> list[KnownDevice]:
-    """The devices of the last time; none where there was none."""
+    """Return the devices of the last run, an empty list if there are none."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[KnownDevice])
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError) as error:
-        _log.warning("ble_devices_unreadable", kind=type(error).__name__)
+        _log.warning("ble.devices_unreadable", kind=type(error).__name__)
         return []

@@ -1,8 +1,8 @@
-"""The gateway's supervisor: it scans, connects the devices that it knows, and never gives one up.
+"""The gateway's supervisor: it scans and connects to known devices, and never gives one up.
 
-A device is connected when it is seen, not when a timer says so: a cuff advertises for half a minute
-and is gone for the day. After a failure it waits a little, with chance in it, so that no two wait
-for each other for ever.
+The hub connects to a device when it sees it, not on a timer: a cuff advertises for half a minute
+and is then gone for the day. After a failure a device waits a little. The time is partly random, so
+that no two devices keep waiting for each other.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class HubOptions:
-    """What a deployment may set; times in seconds."""
+    """The settings of a hub that a deployment may change; times in seconds."""
 
-    links: int = 7  # connections at once: what the smallest controllers hold
+    links: int = 7  # connections at once: the limit of the smallest controllers
     connect_within: float = 10.0
     retry_first: float = 1.0
     retry_longest: float = 30.0
     radio_longest: float = 60.0  # between two tries to open an adapter that is gone
-    rescan_after: float = 120.0  # without any advertisement: the scan is begun anew
-    reset_after: float = 300.0  # the adapter is reset, where no link would suffer
-    # also where one would; both double with each reset in vain, up to six hours
+    rescan_after: float = 120.0  # without any advertisement, before the scan is restarted
+    reset_after: float = 300.0  # the same before the adapter is reset, if no device is connected
+    # The same if a device is connected. Both times double with each reset in vain, up to six hours.
     reset_anyway_after: float = 1800.0
-    failures_to_reset: int = 6  # connections in a row that failed, over all devices
-    idle_after: float = 60.0  # a link without values makes room for a device that waits
+    failures_to_reset: int = 6  # failed connections in a row, over all devices
+    idle_after: float = 60.0  # without values, before a link is closed for a device that waits
     look_every: float = 10.0
     chance: random.Random = field(default_factory=random.Random)
 
 
 LONGEST_PATIENCE = 6 * 3600.0
-WRITE_EVERY = 6  # looks
+WRITE_EVERY = 6  # checks between two writes of the status file
 
 
 @dataclass
 class Place:
-    """Where the hub stands with one device."""
+    """The hub's state for one device."""
 
     outbox: Outbox
     sending: asyncio.Task[None]
@@ -64,9 +64,9 @@ class Hub:
     """One adapter and the devices that it serves."""
 
     def __init__(self, radio: Radio, send: Send, shared: Shared, options: HubOptions) -> None:
-        """``send`` is ``Gateway.send``.
+        """Prepare the hub. ``send`` is ``Gateway.send``.
 
-        Give the devices by ``serve`` before ``run``, and again when they change.
+        Call ``serve`` with the devices before ``run``, and again when they change.
         """
         self.known = Known([])
         self._radio = radio
@@ -75,18 +75,19 @@ class Hub:
         self._shared = shared
         self._board = shared.board
         self._places: dict[str, Place] = {}
-        self._seen_at = 0.0  # any advertisement
-        self._waiting = False  # a known device was seen while all links were taken
-        self._failed = 0  # connections in a row
+        self._seen_at = 0.0  # time of the last advertisement of any device
+        self._waiting = False  # a known device was seen while all links were in use
+        self._failed = 0  # failed connections in a row
         self._in_vain = 0  # resets since the last advertisement
         self._looked = 0
         self._rescanned_at = 0.0
         self._restart = asyncio.Event()
-        self._off: RadioOff | None = None  # a connection found out first
+        self._off: RadioOff | None = None  # the error of a connection that met it first
 
     def serve(self, known: Known) -> None:
-        """From now on these devices; the connection of one that is no longer among them is
-        ended.
+        """Serve these devices from now on.
+
+        The connections of devices that are no longer among them are closed.
         """
         self.known = known
         for device in known.devices:
@@ -101,7 +102,7 @@ class Hub:
     async def run(self) -> None:
         """Serve for ever.
 
-        Raises ``RadioOff`` only where the adapter cannot be opened the first time.
+        Raises ``RadioOff`` only if the adapter cannot be opened the first time.
         """
         pause = self._options.retry_first
         ever = False
@@ -120,13 +121,13 @@ class Hub:
                     if not ever:
                         raise
                     self._board.radio_fault = str(error)
-                    _log.error("ble_radio_off", fault=str(error), retry_s=pause)
+                    _log.error("ble.radio_off", fault=str(error), retry_s=pause)
                 await asyncio.sleep(pause * self._options.chance.uniform(0.5, 1.0))
                 pause = min(pause * 2, self._options.radio_longest)
         finally:
             await self._end()
 
-    # --- one life of the adapter ------------------------------------------------------------------
+    # --- from opening the adapter to its loss -----------------------------------------------------
 
     async def _serve(self) -> None:
         self._seen_at = self._rescanned_at = self._loop().time()
@@ -136,7 +137,7 @@ class Hub:
                 raise self._off
             for place in self._places.values():
                 if place.sending.done():
-                    # what ended the gateway's sending ends this too: nothing is swallowed
+                    # An error that ended the gateway's sending also ends the hub.
                     place.sending.result()
             self._restart.clear()
             tasks = [
@@ -180,7 +181,7 @@ class Hub:
         return place
 
     async def _attend(self, known: KnownDevice, place: Place, address: str) -> None:
-        """One connection from the first try to its end, whatever ends it."""
+        """Serve one connection from the first try to its end, however it ends."""
         device = known.device
         fault = None
         self._board.moved(device, Presence.connecting)
@@ -199,7 +200,7 @@ class Hub:
             fault = error
             self._failed += place.session is None
             self._board.meters.failures.inc()
-            _log.info("ble_link_failed", kind=type(error).__name__, fault=str(error))
+            _log.info("ble.link_failed", kind=type(error).__name__, fault=str(error))
             if isinstance(error, RadioOff):
                 self._off = error
                 self._restart.set()
@@ -219,7 +220,7 @@ class Hub:
         if all(one.device != device for one in self.known.devices):
             del self._board.rows[device]
 
-    # --- what goes wrong without a word -----------------------------------------------------------
+    # --- failures that no call reports ------------------------------------------------------------
 
     async def _look(self) -> None:
         while True:
@@ -232,7 +233,7 @@ class Hub:
                 self._seen_at = now
                 self._failed = 0
                 self._in_vain += 1
-                _log.warning("ble_adapter_reset", in_vain=self._in_vain)
+                _log.warning("ble.adapter_reset", in_vain=self._in_vain)
                 await self._radio.reset()
                 return
             if now - max(self._seen_at, self._rescanned_at) > self._options.rescan_after:
@@ -243,7 +244,7 @@ class Hub:
         dropped = sum(place.outbox.take_dropped() for place in self._places.values())
         if dropped:
             self._board.meters.dropped.inc(dropped)
-            _log.error("ble_values_dropped", count=dropped)
+            _log.error("ble.values_dropped", count=dropped)
         for device in self.known.doubtful:
             if (row := self._board.row(device)).presence is not Presence.connected:
                 row.fault = "two devices here have its name: list its address"
@@ -252,19 +253,20 @@ class Hub:
             self._board.write()
 
     def _stuck(self, silent: float) -> bool:
-        """Whether to reset the adapter: nothing was seen for ``silent`` seconds, or nothing can
-        be connected.
+        """Whether to reset the adapter.
+
+        It is reset if nothing was seen for ``silent`` seconds, or if connecting keeps failing.
         """
         connected = sum(place.session is not None for place in self._places.values())
         if connected >= len(self.known.devices):
-            return False  # there is nothing to find
+            return False  # all devices are connected
         if self._failed >= self._options.failures_to_reset:
             return True
         after = self._options.reset_anyway_after if connected else self._options.reset_after
         return silent > min(after * (1 << min(self._in_vain, 16)), LONGEST_PATIENCE)
 
     def _make_room(self) -> None:
-        """End the link that was idle longest, where a device waits for one."""
+        """If a device waits for a link, close the one that has been idle longest."""
         if not self._waiting:
             return
         self._waiting = False
@@ -284,20 +286,20 @@ class Hub:
     # --- the end ----------------------------------------------------------------------------------
 
     async def _let_go(self) -> None:
-        """End all connections; what they brought stays in the outboxes."""
+        """Close all connections. Their values stay in the outboxes."""
         await _ended([place.task for place in self._places.values() if place.task is not None])
 
     async def _end(self) -> None:
-        """Bring what was heard to the disk, at most ten seconds, and stop."""
+        """Write the received values to disk within at most ten seconds, and stop."""
         try:
             async with asyncio.timeout(10.0):
                 for place in self._places.values():
                     if not place.sending.done():
                         await place.outbox.flush()
         except TimeoutError:
-            _log.error("ble_disk_does_not_take_it")
+            _log.error("ble.flush_timed_out")
         if lost := sum(len(place.outbox) for place in self._places.values()):
-            _log.error("ble_values_lost_at_end", count=lost)
+            _log.error("ble.values_lost_at_end", count=lost)
         await _ended([place.sending for place in self._places.values()])
         self._board.write()
 
@@ -306,9 +308,9 @@ class Hub:
 
 
 def _tell(task: asyncio.Task[None]) -> None:
-    """A fault of our own ends one connection, not the gateway, and is never silent."""
+    """Log a bug that ended a connection. It does not end the gateway."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("ble_connection_fault", kind=type(error).__name__, exc_info=error)
+        _log.error("ble.connection_fault", kind=type(error).__name__, exc_info=error)
 
 
 async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -1,5 +1,6 @@
-"""How a gateway signs in to its broker: a small TOML file, because a password has no place on a
-command line.
+"""A gateway's credentials for its broker, in a small TOML file.
+
+A password must not be on a command line.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 def kafka_options(path: Path) -> dict[str, Any]:
-    """aiokafka's arguments from a file, certificates loaded. ``UsageError`` that names no secret.
+    """Return aiokafka's arguments from a file, with the certificates loaded.
 
-    ``security_protocol``, ``sasl_mechanism``, ``sasl_plain_username``, ``sasl_plain_password``, and
-    paths ``ssl_cafile``, ``ssl_certfile``, ``ssl_keyfile`` (``ssl_password`` opens the key),
-    relative to the file.
+    The file may have ``security_protocol``, ``sasl_mechanism``, ``sasl_plain_username``,
+    ``sasl_plain_password``, the paths ``ssl_cafile``, ``ssl_certfile`` and ``ssl_keyfile``, and
+    ``ssl_password``, which opens the key. Paths are relative to the file. Raises ``UsageError``
+    with a text that has no secret.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -41,17 +43,17 @@ def kafka_options(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # the text may quote a password
-        raise UsageError(f"{path}: no TOML ({type(error).__name__})") from None
+        # The parser's own text may quote a password.
+        raise UsageError(f"{path}: not TOML ({type(error).__name__})") from None
     for name, value in table.items():
         if name not in SIGNING_IN and name not in FILES:
             raise UsageError(
-                f"{path}: {name}: not known; {', '.join(sorted(SIGNING_IN | FILES.keys()))} are"
+                f"{path}: {name}: unknown, one of {', '.join(sorted(SIGNING_IN | FILES.keys()))}"
             )
         if not isinstance(value, str):
-            raise UsageError(f"{path}: {name} is a text in quotes")
+            raise UsageError(f"{path}: {name} must be a text in quotes")
     if table.get("security_protocol", "PLAINTEXT") not in PROTOCOLS:
-        raise UsageError(f"{path}: security_protocol is one of {', '.join(PROTOCOLS)}")
+        raise UsageError(f"{path}: security_protocol must be one of {', '.join(PROTOCOLS)}")
     if SECRETS & table.keys() and os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(f"{path}: holds a password and others may read it: chmod 600 {path}")
     found = {name: value for name, value in table.items() if name in SIGNING_IN}

@@ -1,9 +1,11 @@
-"""The devices that a gateway serves. It connects to no other: whose readings they would be, nobody
-has said.
+"""The devices that a gateway serves.
 
-What lives here: the allow-list (a TOML file), its faults in words, and which entry an advertisement
-belongs to. What must not: a guess. A name that two devices advertise at once belongs to neither,
-because a neighbour's strap of the same make would put its readings on the wrong patient.
+The gateway connects to no other device, because it would not know whose readings they are.
+
+This module reads the allow-list (a TOML file), describes its errors and finds the entry for an
+advertisement. It never guesses. If two devices advertise a name at the same time, the name belongs
+to neither of them. A neighbour's strap of the same make would otherwise put its readings on the
+wrong patient.
 """
 
 from __future__ import annotations
@@ -20,15 +22,13 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry, Record
 from rpm_stream.text import is_clean
 
-AT_ONCE_S = (
-    # two addresses under one name within so many seconds are two devices, not one that changed its
-    # address
-    60.0
-)
+# Two addresses under one name within this many seconds are two devices, not one device that changed
+# its address.
+AT_ONCE_S = 60.0
 LONGEST_ID = 128  # characters, as in a frame
 
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
-# what macOS gives in place of an address
+# macOS gives a UUID in place of an address
 _MAC_UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 _FOUND_BY = ("address", "name", "serial")
 _TEXTS = ("device", *_FOUND_BY, "model")
@@ -39,27 +39,28 @@ class KnownDevice(Record, frozen=True, kw_only=True):
     """One entry of the allow-list, found by exactly one of ``address``, ``name`` and ``serial``."""
 
     device: str
-    """The id in the frames, as the registry has it."""
+    """The device's id in the frames and in the registry."""
     address: str | None = None
-    """``F0:F1:F2:F3:F4:F5`` in capitals; on macOS a UUID."""
+    """``F0:F1:F2:F3:F4:F5`` in capitals, on macOS a UUID."""
     name: str | None = None
-    """The advertised name, whole."""
+    """The whole advertised name."""
     serial: str | None = None
-    """The end of the advertised name, where the maker puts the serial number (``Polar H10
-    12345678``).
+    """The serial number at the end of the advertised name, as in ``Polar H10 12345678``.
+
+    Some makers put it there.
     """
     model: str | None = None
-    """The model in the registry; the gateway itself reads it only to say what a device is."""
+    """The model in the registry. The gateway itself uses it only for display."""
     clock: bool = True
     """Set the device's clock after connecting."""
     stored: bool = True
-    """Ask for stored records after connecting."""
+    """Read stored records after connecting."""
     bond: bool = False
-    """Pair and bond before anything else; without it only where the device asks for it."""
+    """Pair and bond before anything else. Otherwise the gateway pairs only if the device asks."""
 
 
 class Known:
-    """The allow-list, and which of its entries an advertisement belongs to.
+    """The allow-list, which finds the entry of an advertisement.
 
     >>> known = Known([KnownDevice(device="strap-1", name="HR-70A")])
     >>> here, next_door = (Sighting(end * 6, "HR-70A", frozenset(), -50) for end in ("AA", "BB"))
@@ -72,19 +73,21 @@ class Known:
         self._by_address = {each.address: each for each in self.devices if each.address}
         self._by_name = {each.name: each for each in self.devices if each.name}
         self._by_serial = [each for each in self.devices if each.serial]
-        # device -> address -> when it advertised the device's name last
+        # device -> address -> time of its last advertisement with the device's name
         self._seen: dict[str, dict[str, float]] = {}
         self._doubtful: set[str] = set()
 
     @property
     def doubtful(self) -> frozenset[str]:
-        """Devices of whose name two were near at once when it was advertised last: each needs
-        its address instead.
+        """The devices whose name two devices advertised at the same time.
+
+        Such a device must be listed by its address instead. It stays in the set until the name is
+        advertised by one device alone.
         """
         return frozenset(self._doubtful)
 
     def find(self, sighting: Sighting, at: float) -> KnownDevice | None:
-        """The entry of an advertisement, None for an unknown device and for a doubtful one.
+        """Return the entry of an advertisement, None for an unknown or a doubtful device.
 
         ``at`` is in seconds of any clock that does not go back.
         """
@@ -114,7 +117,7 @@ class Known:
 
 
 def from_registry(entries: Iterable[DeviceEntry]) -> Known:
-    """The devices whose id in the registry is their Bluetooth address, in any of its spellings."""
+    """Return the devices whose id in the registry is a Bluetooth address in any spelling."""
     devices = []
     for entry in entries:
         address = plain_address(entry.device)
@@ -124,19 +127,19 @@ def from_registry(entries: Iterable[DeviceEntry]) -> Known:
 
 
 def load(path: Path) -> Known:
-    """The allow-list of a file. Raises ``UsageError`` with a line for each fault."""
+    """Load the allow-list from a file. Raises ``UsageError`` with a line for each error."""
     try:
         return parse(path.read_text("utf-8"), str(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: no UTF-8 text") from None
+        raise UsageError(f"{path}: not UTF-8 text") from None
 
 
 def parse(text: str, source: str) -> Known:
-    """The allow-list in ``text``; ``source`` is what the faults name.
+    """Parse the allow-list in ``text``.
 
-    Raises ``UsageError`` with a line for each.
+    Raises ``UsageError`` with a line for each error, which starts with ``source``.
     """
     try:
         table = tomllib.loads(text)
@@ -161,7 +164,9 @@ def parse(text: str, source: str) -> Known:
 
 
 def plain_address(text: str) -> str | None:
-    """An address in capitals with colons (on macOS a UUID with hyphens), None for anything else.
+    """Return an address in capitals with colons, None for a text that is no address.
+
+    The identifier that macOS gives is a UUID and keeps its hyphens.
 
     >>> plain_address("c0-26-da-01-02-03"), plain_address("cuff-17")
     ('C0:26:DA:01:02:03', None)
@@ -176,8 +181,9 @@ def plain_address(text: str) -> str | None:
 
 
 def _ends_with(name: str, serial: str) -> bool:
-    """Whether ``name`` ends with the whole number ``serial``: not with the last digits of a
-    longer one.
+    """Whether ``name`` ends with the whole number ``serial``.
+
+    The last digits of a longer number do not count.
     """
     head = name[: -len(serial)]
     return name[len(head) :].casefold() == serial.casefold() and not head[-1:].isalnum()
@@ -222,7 +228,7 @@ def _text_fault(value: object) -> str | None:
 
 
 def _twice(devices: list[KnownDevice]) -> Iterable[str]:
-    """What two entries have in common; the later one is named."""
+    """Yield a line for each value that two entries share. It names the later entry."""
     first: dict[tuple[str, str], int] = {}
     for number, each in enumerate(devices, start=1):
         for what in ("device", *_FOUND_BY):

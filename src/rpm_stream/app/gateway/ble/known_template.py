@@ -1,5 +1,6 @@
-"""An allow-list to fill in, made of what is near: ``gateway ble scan --template >
-devices.toml``.
+"""An allow-list to fill in, made from the devices that are near.
+
+The command is ``gateway ble scan --template > devices.toml``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.text import cleaned
 
-# what a person calls a device that has it; source: Bluetooth SIG, assigned numbers
+# service to the usual name of a device that has it; source: Bluetooth SIG, assigned numbers
 SERVICES: dict[str, str] = {
     "180D": "heart rate",
     "1809": "thermometer",
@@ -24,7 +25,7 @@ SERVICES: dict[str, str] = {
     "183E": "physical activity",
     "1840": "health sensor",
 }
-# straps and foot pods send without a bond; what stores results asks for one
+# Straps and foot pods send without a bond. Devices that store results ask for one.
 _OPEN_TO_ALL = frozenset({"180D", "1814"})
 _HEAD = """\
 # The devices that this gateway serves. It connects to no other.
@@ -41,8 +42,9 @@ _HEAD = """\
 
 
 def template(sightings: Iterable[Sighting]) -> str:
-    """TOML of the health devices among ``sightings``, strongest first, each once; ``device`` is
-    left to fill in.
+    """Return TOML with the health devices among ``sightings``, each once, strongest first.
+
+    ``device`` is left to fill in.
     """
     nearest: dict[str, Sighting] = {}
     for each in sightings:
@@ -54,7 +56,7 @@ def template(sightings: Iterable[Sighting]) -> str:
 
 
 def health(sighting: Sighting) -> list[str]:
-    """In words, what the device advertises that this service decodes; empty for other devices."""
+    """Return the names of the device's services that this service decodes, if any."""
     return [words for uuid, words in SERVICES.items() if uuid in sighting.services]
 
 

@@ -1,6 +1,4 @@
-"""What the links of both Bluetooth stacks have in common: address, bond and end of one
-connection.
-"""
+"""The state that the links of both Bluetooth stacks share: address, bond and end."""
 
 from __future__ import annotations
 
@@ -15,7 +13,10 @@ class LinkState:
     """
 
     def __init__(self, address: str, bonded: bool) -> None:
-        """``address`` as in the sighting; ``bonded``: keys of this device are kept."""
+        """Start a link that is up.
+
+        ``address`` is the one of the sighting. ``bonded`` is whether keys of this device are kept.
+        """
         self._address = address
         self._bonded = bonded
         self._gone = asyncio.Event()
@@ -27,7 +28,7 @@ class LinkState:
 
     @property
     def bonded(self) -> bool:
-        """Whether keys of this device are kept; False where the system does not tell."""
+        """Whether keys of this device are kept; False if the system does not report it."""
         return self._bonded
 
     @property

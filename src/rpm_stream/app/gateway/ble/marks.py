@@ -1,5 +1,6 @@
-"""Up to which stored record each device has been read, kept over restarts: a number and a
-fingerprint, no value.
+"""The last stored record that was read from each device, kept over restarts.
+
+A mark has a number and a fingerprint, and no measured value.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Mark(NamedTuple):
-    """A record: its ``number`` (sequence, or minutes since the session start), and what tells it
-    from a namesake.
+    """The identity of a record.
+
+    ``number`` is its sequence number, or the minutes since the start of the session. ``print`` is a
+    fingerprint that distinguishes it from another record with the same number.
     """
 
     number: int
@@ -27,7 +30,7 @@ class Mark(NamedTuple):
 
 
 def marks_of(characteristic: str, payload: bytes) -> list[Mark]:
-    """The marks of the stored records in a value; none where they have no number (an oximeter's).
+    """Return the marks of the stored records in a value, none if they have no number (oximeter).
 
     >>> [mark.number for mark in marks_of("2A18", bytes.fromhex("000701ea070b1e0a0000"))]
     [263]
@@ -48,11 +51,13 @@ def _mark(number: bytes, told_by: bytes) -> Mark:
 
 
 class Marks:
-    """The marks of one gateway's devices, in one file that its owner alone may read."""
+    """The marks of one gateway's devices, in one file that only its owner may read."""
 
     def __init__(self, path: Path) -> None:
-        """A file that cannot be read counts as none: then all stored records are read again, and
-        known as repeats.
+        """Load the file.
+
+        A file that cannot be read counts as empty. All stored records are then read again, and the
+        service recognises them as repeats.
         """
         self._path = path
         self._marks: dict[str, dict[str, Mark]] = {}
@@ -61,14 +66,14 @@ class Marks:
         except FileNotFoundError:
             return
         except (OSError, msgspec.DecodeError) as error:
-            _log.warning("ble_marks_unreadable", kind=type(error).__name__)
+            _log.warning("ble.marks_unreadable", kind=type(error).__name__)
 
     def get(self, device: str, characteristic: str) -> Mark | None:
-        """Up to where ``device`` was read."""
+        """Return the mark up to which ``device`` was read."""
         return self._marks.get(device, {}).get(characteristic)
 
     def put(self, device: str, characteristic: str, mark: Mark) -> None:
-        """Note it, once the record is safe in the spool."""
+        """Store the mark. Call it once the record is safe in the spool."""
         if self.get(device, characteristic) == mark:
             return
         self._marks.setdefault(device, {})[characteristic] = mark

@@ -1,8 +1,10 @@
-"""What one device sent, on its way into frames: in order, what came together in one frame, nothing
-before it is safe.
+"""Collects the values of one device into frames.
 
-One outbox a device for the life of the gateway: what had arrived when a link broke is sent all the
-same.
+The values keep their order. Values that came together share a frame. A value leaves the outbox only
+when it is safe on disk.
+
+A device has one outbox for the life of the gateway. Values that had arrived when a link broke are
+therefore sent all the same.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ import structlog
 from rpm_stream.records import Notification
 
 BATCH = 500  # entries of one frame; half of what a frame may have
-# entries in memory while the disk is full: then the oldest go, and the operator is told
+# Entries kept in memory while the disk is full. Beyond that the oldest are dropped and logged.
 KEPT = 50_000
 RETRY_SECONDS = 5.0
-# a glucose value waits so long for its context: ingest joins them in one frame
+# time for which a glucose value waits for its context, because ingest joins them within one frame
 CONTEXT_SECONDS = 2.0
 GLUCOSE = "2A18"
 CONTEXT = "2A34"
@@ -32,10 +34,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Send(Protocol):
-    """``Gateway.send``, as far as it is needed here."""
+    """The part of ``Gateway.send`` that an outbox needs."""
 
     def __call__(self, device: str, *, notifications: Sequence[Notification]) -> Awaitable[object]:
-        """Returns once the frames are safe on disk; ``OSError`` when there is no room."""
+        """Store the frames and return once they are safe. Raises ``OSError`` without room."""
         ...
 
 
@@ -43,15 +45,18 @@ class Send(Protocol):
 class _Entry:
     notification: Notification
     due: float  # in the loop's time
-    held: float  # not to be sent before, nor anything behind it
-    sequence: bytes | None  # of a glucose value whose context is to follow
+    held: float  # earliest time to send it and the entries behind it
+    sequence: bytes | None  # number of a glucose value whose context is to follow
 
 
 class Outbox:
     """The entries of one device that are not yet on the gateway's disk."""
 
     def __init__(self, device: str, send: Send, clock: Callable[[], datetime]) -> None:
-        """``clock`` gives the moment of an entry; what is due follows the event loop's own time."""
+        """Prepare an empty outbox.
+
+        ``clock`` gives the time in an entry. Waiting uses the event loop's own time.
+        """
         self.device = device
         self._dropped = 0
         self._send = send
@@ -63,9 +68,7 @@ class Outbox:
         self._calm.set()
 
     def put(self, characteristic: str, payload: bytes, gather: float = 0.0) -> None:
-        """Take a value at the moment of its arrival; it may wait ``gather`` seconds for others
-        of its kind.
-        """
+        """Take a value when it arrives. It may wait ``gather`` seconds for others of its kind."""
         now = asyncio.get_running_loop().time()
         notification = Notification(
             at=self._clock(), characteristic=characteristic, payload=payload.hex()
@@ -87,7 +90,7 @@ class Outbox:
                 entry.held = 0.0
 
     def take_dropped(self) -> int:
-        """How many found no room since this was asked last."""
+        """Return how many values were dropped since the last call."""
         dropped = self._dropped
         self._dropped = 0
         return dropped
@@ -96,14 +99,14 @@ class Outbox:
         return len(self._entries)
 
     async def flush(self) -> None:
-        """Until all that was put is safe; nothing waits for company any more."""
+        """Send everything without further waiting, and return once it is safe."""
         for entry in self._entries:
             entry.due = entry.held = 0.0
         self._wake.set()
         await self._calm.wait()
 
     async def run(self) -> None:
-        """Send for ever. When it is cancelled, what is being written is written all the same."""
+        """Send for ever. A frame that is being written at a cancellation is still written."""
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
@@ -120,7 +123,7 @@ class Outbox:
                 continue
 
     def _ready(self, now: float) -> tuple[list[_Entry], float | None]:
-        """What to send now, or when to look again (None: at the next entry)."""
+        """Return what to send now, or when to look again (None: at the next entry)."""
         free: list[_Entry] = []
         again: list[float] = []
         for entry in self._entries:
@@ -133,7 +136,7 @@ class Outbox:
         if any(entry.due <= now for entry in free):
             batch = free[:BATCH]
             while len(batch) > 1 and len(free) > BATCH and batch[-1].sequence is not None:
-                batch.pop()  # its context is behind it
+                batch.pop()  # its context is behind it, so they go into the next frame
             return batch, None
         again += [entry.due for entry in free]
         return [], min(again, default=None)
@@ -145,12 +148,12 @@ class Outbox:
             await self._send(self.device, notifications=[entry.notification for entry in batch])
         except OSError as error:
             self._entries.extendleft(reversed(batch))
-            _log.error("ble_spool_refuses", kind=type(error).__name__, waiting=len(self._entries))
+            _log.error("ble.spool_refuses", kind=type(error).__name__, waiting=len(self._entries))
             await asyncio.sleep(RETRY_SECONDS)
 
 
 def _awaits_context(characteristic: str, payload: bytes) -> bytes | None:
-    """The sequence number of a glucose value that says that its context follows."""
+    """Return the sequence number of a glucose value that announces a context, else None."""
     if characteristic != GLUCOSE or len(payload) < 3 or not payload[0] & CONTEXT_FOLLOWS:
         return None
     return payload[1:3]

@@ -1,10 +1,12 @@
-"""What the hub asks of a Bluetooth stack, and nothing else. Two back-ends keep it: ``bleak`` (the
-operating system's stack) and ``bumble`` (a bare controller, and the tests' virtual radio).
+"""The interface between the hub and a Bluetooth stack.
 
-Addresses are as the stack writes them: ``F0:F1:F2:F3:F4:F5`` in capitals, on macOS a UUID. UUIDs
-are four hexadecimal digits in capitals where the Bluetooth SIG gave them (``2A37``), else the
-128-bit form with hyphens in capitals. Everything runs in one event loop; callbacks are plain
-functions that are called in it, in the order of arrival.
+Two back ends implement it: ``bleak`` (the operating system's stack) and ``bumble`` (a bare
+controller, and the virtual radio of the tests).
+
+Addresses are written as the stack writes them: ``F0:F1:F2:F3:F4:F5`` in capitals, on macOS a UUID.
+A UUID of the Bluetooth SIG is four hexadecimal digits in capitals (``2A37``). Any other is the
+128-bit form with hyphens in capitals. Everything runs in one event loop. Callbacks are plain
+functions, and the loop calls them in the order of arrival.
 """
 
 from __future__ import annotations
@@ -18,19 +20,20 @@ from rpm_stream.errors import RpmStreamError
 
 Property: TypeAlias = Literal["read", "write", "write_without_response", "notify", "indicate"]
 
-SIG_TAIL = "-0000-1000-8000-00805F9B34FB"  # behind 0000xxxx: a UUID of the Bluetooth SIG
+SIG_TAIL = "-0000-1000-8000-00805F9B34FB"  # follows 0000xxxx in a UUID of the Bluetooth SIG
 
 
 class RadioError(RpmStreamError):
-    """Something that the air or a device did: expected, met with patience.
+    """A failure of the radio link or of a device. The gateway expects these and tries again.
 
     The text names no person and no value.
     """
 
 
 class RadioOff(RadioError):
-    """No adapter answers: none there, switched off, taken away, or not to be opened by this
-    user.
+    """No adapter answers.
+
+    There is none, or it is switched off, was taken away or may not be opened by this user.
     """
 
 
@@ -39,28 +42,28 @@ class NotFound(RadioError):
 
 
 class LinkLost(RadioError):
-    """The connection ended, also while something was under way."""
+    """The connection ended, possibly during a request."""
 
 
 class PairingFailed(RadioError):
-    """The device or the person refused to pair, or the keys that were kept no longer hold."""
+    """The device or the person refused to pair, or the kept keys are no longer valid."""
 
 
 class Refused(RadioError):
-    """The device answered no: not permitted, not supported, a wrong length.
+    """The device refused a request: not permitted, not supported, a wrong length.
 
-    The text has its ATT error, if any.
+    The text has the ATT error, if there is one.
     """
 
 
 class NotPaired(Refused):
-    """The device wants an encrypted connection for this: ``pair`` first, then ask again."""
+    """The request needs an encrypted connection: call ``pair``, then repeat the request."""
 
 
 class Sighting(NamedTuple):
     """One advertisement.
 
-    ``name`` None where it has none; ``services`` as UUIDs; ``rssi`` in dBm, None if unknown.
+    ``name`` is None if it has none. ``services`` are UUIDs. ``rssi`` is in dBm, None if unknown.
     """
 
     address: str
@@ -72,7 +75,7 @@ class Sighting(NamedTuple):
 class Characteristic(NamedTuple):
     """One characteristic of a connected device.
 
-    ``handle`` tells two of one UUID apart and holds for this link only.
+    ``handle`` distinguishes two characteristics with one UUID. It is valid for this link only.
     """
 
     service: str
@@ -82,73 +85,72 @@ class Characteristic(NamedTuple):
 
 
 class Link(Protocol):
-    """One connection. Every method raises ``LinkLost`` once it has ended, ``Refused`` where the
-    device says no.
+    """One connection.
 
-    Nothing waits for ever: a device that does not answer a request for 30 seconds (the rule of ATT)
-    is ``LinkLost``.
+    Every method raises ``LinkLost`` once the connection has ended, and ``Refused`` if the device
+    refuses. No method waits for ever: after 30 seconds without an answer (ATT's limit) a request
+    raises ``LinkLost``.
     """
 
     @property
     def address(self) -> str:
-        """As in the sighting."""
+        """The address of the sighting."""
         ...
 
     @property
     def bonded(self) -> bool:
-        """Keys of this device are kept: the next connection is encrypted without a person."""
+        """Whether keys are kept, so that the next connection is encrypted without a person."""
         ...
 
     @property
     def gone(self) -> asyncio.Event:
-        """Set once the connection has ended, whoever ended it."""
+        """Set once the connection has ended, on either side."""
         ...
 
     async def characteristics(self) -> Sequence[Characteristic]:
-        """All of them, in the order of their handles; discovered at the first call, then kept."""
+        """Return all characteristics, ordered by handle. They are discovered at the first call."""
         ...
 
     async def subscribe(
         self, characteristic: Characteristic, callback: Callable[[bytes], None]
     ) -> None:
-        """Let the device send: by indication where it is offered, else by notification.
+        """Subscribe: to indications if they are offered, else to notifications.
 
-        ``callback`` gets each value once, unchanged, before an indication is confirmed. A further
-        call for the same characteristic writes the subscription anew and *replaces* the callback:
-        no value is ever delivered twice.
+        ``callback`` gets each value once and unchanged, before an indication is confirmed. A
+        further call for the same characteristic writes the subscription again and *replaces* the
+        callback. No value is ever delivered twice.
         """
         ...
 
     async def read(self, characteristic: Characteristic) -> bytes:
-        """The value now."""
+        """Return the current value."""
         ...
 
     async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
-        """Write ``data``; with ``response`` it returns once the device has taken it."""
+        """Write ``data``. With ``response``, return once the device has taken it."""
         ...
 
     async def pair(self) -> None:
-        """Encrypt, by the keys that are kept or else by a new bond; nothing to do where it is
-        encrypted already.
+        """Encrypt the connection with the kept keys, or make a new bond.
 
-        Raises ``PairingFailed``; keys that no longer hold are deleted first, so that the next call
-        makes a new bond.
+        It does nothing on a connection that is encrypted already. Raises ``PairingFailed``. Keys
+        that are no longer valid are deleted first, so that the next call makes a new bond.
         """
         ...
 
     async def rssi(self) -> int | None:
-        """The signal strength of the connection in dBm; None where the stack does not tell."""
+        """Return the connection's signal strength in dBm, None if the stack does not report it."""
         ...
 
     async def close(self) -> None:
-        """Disconnect. Never raises for a link that is gone already."""
+        """Disconnect. Never raises for a link that is already gone."""
         ...
 
 
 class Radio(Protocol):
-    """One adapter: an asynchronous context manager.
+    """One adapter, as an asynchronous context manager.
 
-    Entering raises ``RadioOff`` with one line that says what to do.
+    Entering raises ``RadioOff`` with one line of advice.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -159,38 +161,38 @@ class Radio(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close all links and give the adapter back."""
+        """Close all links and release the adapter."""
         ...
 
     def sightings(self) -> AsyncGenerator[Sighting, None]:
-        """Advertisements as they come, without end; scanning stops when the iterator is closed
-        (``aclose``).
+        """Yield advertisements as they come, without end.
 
-        One iterator at a time. A device that keeps advertising is told again at least every few
-        seconds. Raises ``RadioOff`` when the adapter goes away.
+        The scan stops when the iterator is closed (``aclose``). There can be only one iterator at a
+        time. A device that keeps advertising is reported again at least every few seconds. Raises
+        ``RadioOff`` when the adapter goes away.
         """
         ...
 
     async def connect(self, address: str, within: float) -> Link:
-        """Connect within so many seconds, also while sightings are read. Raises ``NotFound`` or
-        ``RadioOff``.
+        """Connect within ``within`` seconds, also while sightings are read.
 
-        And ``PairingFailed`` where the system's stack encrypts while it connects and the keys no
-        longer hold.
+        Raises ``NotFound`` or ``RadioOff``. Raises ``PairingFailed`` if the system's stack encrypts
+        while it connects and the keys are no longer valid.
         """
         ...
 
     async def reset(self) -> None:
-        """Switch the adapter off and on: all links are gone after it.
+        """Switch the adapter off and on, for one that finds nothing any more.
 
-        For an adapter that finds nothing any more.
+        All links are gone afterwards.
         """
         ...
 
 
 def short_uuid(text: str) -> str:
-    """Any spelling of a UUID (4, 8 or 32 digits, hyphens or not, any case) as this module writes
-    it.
+    """Return a UUID as this module writes it.
+
+    ``text`` has 4, 8 or 32 digits, with or without hyphens, in any case.
     """
     digits = text.upper().replace("-", "").removeprefix("0X")
     if len(digits) == 4:

@@ -1,14 +1,13 @@
-"""Requests to a device's memory and its answers: the Record Access Control Point (2A52), as the
-collector writes it.
+"""Requests to a device's memory and its answers: the Record Access Control Point (2A52).
 
-What lives here: the octets of a request and the meaning of a response. What must not: deletion. A
-stored record stays in the device until the device itself overwrites it, so no function here can
-write op code 2.
+This module writes the collector's requests and reads the responses. It has no deletion: a stored
+record stays in the device until the device itself overwrites it. So no function here can write op
+code 2.
 
 Sources: GATT Specification Supplement, Record Access Control Point (op codes, operators, response
-codes); Glucose Service 1.0.1 (filter type 1 = sequence number u16, 2 = user facing time in seven
-octets; counts are u16); CGM Service 1.0.2 (filter type 1 = time offset u16 in minutes since the
-session start); Pulse Oximeter Service 1.0.1, 3.4.2 (all records, no filter). Bluetopia's GLSTypes.h
+codes). Glucose Service 1.0.1 (filter type 1 = sequence number u16, 2 = user facing time in seven
+bytes, counts are u16). CGM Service 1.0.2 (filter type 1 = time offset u16 in minutes since the
+session start). Pulse Oximeter Service 1.0.1, 3.4.2 (all records, no filter). Bluetopia's GLSTypes.h
 and CGMSTypes.h have the same numbers.
 """
 
@@ -51,19 +50,19 @@ RESULTS: dict[int, str] = {
     9: "the device does not support this operand",
     BUSY: "the device is busy",
 }
-# the request itself was refused, so a plainer one may be taken
+# the device refused the form of the request, so it may accept a simpler one
 _CANNOT_FILTER = frozenset({2, 3, 4, 5, 9})
 
 
 class NoResponse(RpmStreamError, ValueError):
-    """The octets are no response of 2A52. The text names the fault, not the octets."""
+    """The bytes are not a response of 2A52. The text names the fault, not the bytes."""
 
 
 class Response(Record, frozen=True, kw_only=True):
-    """What the device answered: a count (``op`` 5) or a result (``op`` 6).
+    """The device's answer: a count (``op`` 5) or a result (``op`` 6).
 
-    ``count`` is the number of stored records and None for a result. ``request`` is the op code that
-    a result answers and ``code`` its result code; both are None for a count.
+    ``count`` is the number of stored records, and None for a result. ``request`` is the op code
+    that a result answers, and ``code`` is its result code. Both are None for a count.
     """
 
     op: int
@@ -73,24 +72,22 @@ class Response(Record, frozen=True, kw_only=True):
 
     @property
     def succeeded(self) -> bool:
-        """The request was carried out."""
+        """Whether the device carried out the request."""
         return self.op == COUNT_RESPONSE or self.code == SUCCESS
 
     @property
     def is_empty(self) -> bool:
-        """The device holds no record that the request asks for."""
+        """Whether the device holds no record that matches the request."""
         return self.code == NO_RECORDS or self.count == 0
 
     @property
     def cannot_filter(self) -> bool:
-        """The device refused the request's operator or operand: ``report_all`` may still be
-        taken.
-        """
+        """Whether it refused the operator or operand. It may still accept ``report_all``."""
         return self.code in _CANNOT_FILTER
 
     @property
     def words(self) -> str:
-        """One line for a person.
+        """The answer as one line for a person.
 
         >>> parse_response(bytes.fromhex("06000106")).words
         'no records found'
@@ -101,17 +98,16 @@ class Response(Record, frozen=True, kw_only=True):
 
 
 def report_all() -> bytes:
-    """Report all stored records (two octets)."""
+    """Return the request to report all stored records (two bytes)."""
     return bytes([REPORT, _ALL])
 
 
 def report_since(last_sequence: int) -> bytes:
-    """Report the records from sequence number ``last_sequence`` (0 to 65535) on, that record
-    included (Glucose).
+    """Return the request to report records from ``last_sequence`` (0 to 65535) on (Glucose).
 
-    It is included on purpose: where the answer is "no records found", the device no longer has it.
-    Its memory was cleared or its counter began again, and ``report_all`` must follow. The repeated
-    record is known as a duplicate.
+    The record ``last_sequence`` is included on purpose. If the answer is "no records found", the
+    device no longer has it: its memory was cleared, or its counter started again. ``report_all``
+    must then follow. The service recognises the repeated record as a duplicate.
 
     >>> report_since(257).hex()
     '0103010101'
@@ -120,10 +116,10 @@ def report_since(last_sequence: int) -> bytes:
 
 
 def report_from_time(at: datetime) -> bytes:
-    """Report the records whose user facing time is ``at`` or later (Glucose).
+    """Return the request to report records whose user facing time is at or after ``at`` (Glucose).
 
-    ``at`` is what the device's own clock shows, so it has no zone. Raises ``ValueError`` for a time
-    with a zone.
+    ``at`` is the time on the device's own clock, so it has no zone. Raises ``ValueError`` for a
+    time with a zone.
     """
     if at.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
@@ -131,32 +127,33 @@ def report_from_time(at: datetime) -> bytes:
 
 
 def report_from_offset(minutes: int) -> bytes:
-    """Report the records from ``minutes`` (0 to 65535) after the session start on, that minute
-    included (CGM).
+    """Return the request to report records from ``minutes`` (0 to 65535) on (CGM).
+
+    They are minutes since the start of the session. That minute is included.
     """
     return bytes([REPORT, _AT_LEAST, _TIME_OFFSET]) + unsigned(minutes, 2)
 
 
 def count_all() -> bytes:
-    """Ask how many records are stored; the answer is a count."""
+    """Return the request for the number of stored records. The answer is a count."""
     return bytes([COUNT, _ALL])
 
 
 def abort() -> bytes:
-    """Stop the transfer that is under way."""
+    """Return the request to stop the current transfer."""
     return bytes([ABORT, _NULL])
 
 
 def parse_response(data: bytes) -> Response:
-    """The response in an indication of 2A52.
+    """Return the response in an indication of 2A52.
 
     A reserved result code is kept as its number. Raises ``NoResponse`` for anything but a count or
     a result.
     """
     if len(data) < 4:
-        raise NoResponse(f"a response of 2A52 has 4 octets, this has {len(data)}")
+        raise NoResponse(f"a response of 2A52 has 4 bytes, this has {len(data)}")
     if len(data) > 4:
-        raise NoResponse(f"{len(data) - 4} octets follow the response of 2A52")
+        raise NoResponse(f"{len(data) - 4} bytes follow the response of 2A52")
     op, operator, *operand = data
     if operator != _NULL:
         raise NoResponse("a response of 2A52 has no operator")
@@ -164,4 +161,4 @@ def parse_response(data: bytes) -> Response:
         return Response(op=op, count=int.from_bytes(data[2:], "little"))
     if op == RESPONSE:
         return Response(op=op, request=operand[0], code=operand[1])
-    raise NoResponse(f"op code {op} of 2A52 is no response")
+    raise NoResponse(f"op code {op} of 2A52 is not a response")

@@ -1,6 +1,4 @@
-"""What a person at the terminal sees of the radio: the devices that are near, the devices that
-are served.
-"""
+"""The radio gateway's terminal tables: nearby devices and served devices."""
 
 from __future__ import annotations
 
@@ -20,18 +18,17 @@ COLOURS = {
     Presence.away: "dim",
     Presence.unpaired: "red",
 }
-# percent, dBm
-WEAK_BATTERY = 15
-WEAK_SIGNAL = -85
+WEAK_BATTERY = 15  # percent; a lower value is red
+WEAK_SIGNAL = -85  # dBm; a lower value is red
 
 
 def name_of(sighting: Sighting) -> str:
-    """What the device calls itself, safe for a terminal."""
+    """Return the device's own name, safe for a terminal."""
     return cleaned(sighting.name or "").strip()
 
 
 def near_table(sightings: Iterable[Sighting]) -> Table:
-    """Devices in the air, health devices first, the strongest first."""
+    """Return a table of nearby devices: health devices first, each group strongest first."""
     table = Table(box=None, pad_edge=False)
     for title in ("ADDRESS", "NAME", "WHAT IT IS"):
         table.add_column(title, overflow="fold")
@@ -43,14 +40,14 @@ def near_table(sightings: Iterable[Sighting]) -> Table:
 
 
 def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Health devices first, the strongest first."""
+    """Sort health devices first, each group strongest first."""
     return sorted(
         sightings, key=lambda each: (not health(each), -(each.rssi or -127), each.address)
     )
 
 
 def board_table(board: Board, spooled: int) -> Table:
-    """The devices that are served, and what waits for the broker."""
+    """Return a table of the served devices, with the number of frames that wait for the broker."""
     caption = (
         "everything is with the broker" if not spooled else f"{spooled} frames wait for the broker"
     )
@@ -61,7 +58,7 @@ def board_table(board: Board, spooled: int) -> Table:
 
 
 def status_table(status: Status, caption: str) -> Table:
-    """How the devices are at ``status.at``."""
+    """Return a table of the devices at ``status.at``."""
     if status.radio_fault is not None:
         caption = f"the radio is off: {status.radio_fault}; {caption}"
     if status.refused:
@@ -92,7 +89,7 @@ def _cells(row: Row, now: datetime) -> list[str]:
 
 
 def ago(seconds: float) -> str:
-    """A span as a person says it.
+    """Return a time span in words.
 
     >>> ago(0.4), ago(75), ago(7300)
     ('now', '1 min ago', '2 h ago')

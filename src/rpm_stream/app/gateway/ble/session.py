@@ -1,8 +1,8 @@
-"""One connection: subscribe before anything else, then all the rest, until it ends.
+"""One connection: subscribe first, then do everything else until the connection ends.
 
-A cuff connects once, indicates all that it has stored and drops the link: whoever reads names and
-batteries first gets nothing. After the subscriptions nothing here is allowed to hold up or to end
-the connection but the device itself.
+A cuff connects once, indicates all that it has stored and disconnects. A gateway that reads names
+and batteries first gets nothing. After the subscriptions no other failure may delay or end the
+connection. Only the device itself ends it.
 """
 
 from __future__ import annotations
@@ -37,20 +37,24 @@ BATTERY = "2A19"
 CURRENT_TIME = "2A2B"
 DATE_TIME = "2A08"
 SESSION_START = "2AAA"
-# come by themselves as long as the device is worn
+# streams: they are sent as long as the device is worn
 STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})
-TICKED = frozenset({"2A37", "2A5F", "2A53"})  # many a minute: a few seconds of them share a frame
+TICKED = frozenset({"2A37", "2A5F", "2A53"})  # sent many times a minute: seconds share a frame
 KEEP_SECONDS = 10.0
-FIRST = ("indicate", "notify")  # what is kept in the device and sent once comes before what streams
+# Indications come first: the device stores them and sends them once.
+FIRST = ("indicate", "notify")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """What a deployment may set. ``zone`` is what the devices' clocks show; times in seconds."""
+    """The settings of a session that a deployment may change; times in seconds.
+
+    ``zone`` is the zone of the devices' clocks.
+    """
 
     clock: Callable[[], datetime]
-    zone: tzinfo | None  # None: where this machine is
-    gather: float = 5.0  # that a value of a stream may wait for others
+    zone: tzinfo | None  # None: the zone of this machine
+    gather: float = 5.0  # how long a value of a stream may wait for others
     battery_every: float = 6 * 3600.0
     rssi_every: float = 60.0
 
@@ -68,10 +72,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Session:
-    """The life of one link."""
+    """One connection from subscribing to its end."""
 
     def __init__(self, link: Link, known: KnownDevice, outbox: Outbox, shared: Shared) -> None:
-        self.values = 0  # that came over this link
+        self.values = 0  # number of values that came over this link
         self._link = link
         self._known = known
         self._outbox = outbox
@@ -87,13 +91,13 @@ class Session:
 
     @property
     def streams(self) -> bool:
-        """A stream flows: the device is worn, and its link is not to be given to another."""
+        """Whether a stream flows. The device is then worn and keeps its link."""
         return any(quiet.ever and not quiet.asked for quiet in self._streams.values())
 
     async def run(self) -> None:
-        """Until the link is gone.
+        """Serve until the link is gone.
 
-        Raises ``RadioError`` where it was of no use: not paired, nothing to subscribe to.
+        Raises ``RadioError`` if the link is useless: not paired, or nothing to subscribe to.
         """
         if self._link.bonded or self._known.bond:
             await self._link.pair()
@@ -122,7 +126,7 @@ class Session:
         if left := sorted(
             {one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}
         ):
-            _log.info("ble_not_understood", characteristics=left[:20])
+            _log.info("ble.not_understood", characteristics=left[:20])
         self._stores = {
             one.service: StoredRecords(one.service, self._known.device, self._marks)
             for one in wanted
@@ -137,12 +141,12 @@ class Session:
         if not taken and self._unpaired is not None:
             raise self._unpaired
         if not taken and not any(one.uuid in DECODERS for one in self._found):
-            raise Refused("nothing that this gateway understands")
+            raise Refused("the device has no value that this gateway can read")
 
     async def _subscribe(self, one: Characteristic) -> bool:
-        """Whether it was taken; what only this one refuses costs the others nothing.
+        """Subscribe and return whether the device accepted.
 
-        Raises ``LinkLost``.
+        A refusal does not affect the other characteristics. Raises ``LinkLost``.
         """
         if one.uuid in STREAMS:
             self._streams.setdefault(one, Quiet(self._loop.time()))
@@ -155,7 +159,7 @@ class Session:
                 await self._link.subscribe(one, receive)
         except (Refused, PairingFailed) as error:
             self._unpaired = error if isinstance(error, PairingFailed) else self._unpaired
-            _log.warning("ble_subscription_refused", characteristic=one.uuid, fault=str(error))
+            _log.warning("ble.subscription_refused", characteristic=one.uuid, fault=str(error))
             self._streams.pop(one, None)
             if one.uuid == CONTROL:
                 self._stores.pop(one.service, None)
@@ -163,7 +167,7 @@ class Session:
         return True
 
     def _arrived(self, one: Characteristic, payload: bytes) -> None:
-        """A value, at the moment when the stack gives it."""
+        """Take a value at the moment when the stack delivers it."""
         self._outbox.put(one.uuid, payload, self._options.gather if one.uuid in TICKED else 0.0)
         self._board.heard(self._known.device)
         now = self._loop.time()
@@ -179,16 +183,16 @@ class Session:
             elif one.uuid == store.characteristic:
                 store.record(payload)
 
-    # --- what is asked ----------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
     async def _read_session_start(self) -> None:
-        """Of a glucose sensor, before its values: without it none of them has a time of its own."""
+        """Read a glucose sensor's session start first: its values have no time without it."""
         for one in self._found:
             if one.uuid == SESSION_START and "read" in one.properties:
                 await self._attempt("session start", partial(self._read_into_frame, one))
 
     async def _care(self) -> None:
-        """Clock, battery, stored records, then battery and signal strength now and again."""
+        """Set the clock and read battery and stored records. Then repeat battery and signal."""
         if self._known.clock:
             await self._attempt("clock", self._set_clock)
         if self._known.stored:
@@ -204,8 +208,9 @@ class Session:
             await asyncio.sleep(self._options.rssi_every)
 
     async def _attempt(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
-        """What goes wrong in one of these holds up none of the others; what needs pairing gets
-        it, once.
+        """Run ``work`` so that its failure does not delay any other.
+
+        If it needs pairing, the device is paired and ``work`` is tried once again.
         """
         try:
             try:
@@ -216,10 +221,10 @@ class Session:
         except LinkLost:
             raise
         except (RadioError, ValueError) as error:
-            _log.warning("ble_attempt_failed", what=what, fault=str(error))
+            _log.warning("ble.attempt_failed", what=what, fault=str(error))
 
     async def _set_clock(self) -> None:
-        """2A2B and 2A08, where the device lets them be written: many indicate nothing before."""
+        """Write 2A2B and 2A08 if the device allows it: many devices indicate nothing before."""
         for one in self._found:
             if one.uuid not in (CURRENT_TIME, DATE_TIME) or one.properties.isdisjoint(
                 {"write", "write_without_response"}
@@ -262,8 +267,9 @@ class Session:
             self._board.row(self._known.device).rssi = strength
 
     async def _keep(self) -> None:
-        """Note how far the memory was read, once that is safe on our disk; a full disk holds up
-        nothing here.
+        """Store how far the device's memory was read, once those records are safe on disk.
+
+        A full disk does not delay the session: after a time limit it gives up.
         """
         if not self._stores:
             return
@@ -271,16 +277,17 @@ class Session:
             async with asyncio.timeout(KEEP_SECONDS):
                 await self._outbox.flush()
         except TimeoutError:
-            return  # then it is read again
+            return  # the same records are read again next time
         for store in self._stores.values():
             store.keep()
 
     # --- silence ----------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """A stream that stopped: subscribed anew, and if that does not help, connected anew.
+        """Subscribe again to a stream that stopped, and reconnect if that does not help.
 
-        One that was never heard, beside another that flows, is left alone: not every wearer runs.
+        A stream that was never heard is left alone while another one flows, because not every
+        wearer runs.
         """
         while True:
             deadline = min((quiet.deadline for quiet in self._streams.values()), default=None)
@@ -295,7 +302,7 @@ class Session:
                 ):
                     raise LinkLost(f"{one.uuid} is silent")
                 if not quiet.asked:
-                    _log.info("ble_silent", characteristic=one.uuid)
+                    _log.info("ble.silent", characteristic=one.uuid)
                     self._board.meters.resubscriptions.inc()
                     await self._subscribe(one)
                 quiet.subscribed(self._loop.time())

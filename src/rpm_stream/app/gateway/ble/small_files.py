@@ -1,4 +1,4 @@
-"""Writes the small files of a gateway: marks, devices, the board.
+"""Writes the small files of a gateway: marks, devices and the status file.
 
 A full disk does not stop the gateway.
 """
@@ -15,10 +15,8 @@ _log = structlog.get_logger(__name__)
 
 
 def replace_or_log(path: Path, content: bytes, sync: bool = True) -> None:
-    """As ``private.replace_private``, but an error of the disk is logged and the older file
-    stays.
-    """
+    """Do ``private.replace_private``, but log an error of the disk and keep the older file."""
     try:
         replace_private(path, content, sync)
     except OSError as error:
-        _log.warning("ble_file_not_written", file=path.name, kind=type(error).__name__)
+        _log.warning("ble.file_not_written", file=path.name, kind=type(error).__name__)

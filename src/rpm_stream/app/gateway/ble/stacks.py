@@ -1,4 +1,4 @@
-"""Which Bluetooth stack ``--radio`` names: the system's, or a bare controller's."""
+"""Choice of the Bluetooth stack for ``--radio``: the system's, or one on a bare controller."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ NEEDED = "Bluetooth needs an extra: pip install 'rpm-stream[ble]'"
 
 
 def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
-    """The radio that ``name`` says; ``ask``: a person at the terminal types what a device shows.
+    """Return the radio for ``name``.
 
+    With ``ask``, a person at the terminal types the number that a device shows. Raises
     ``UsageError``.
     """
     kind, _, rest = name.partition(":")
@@ -36,7 +37,7 @@ def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
             " serial:/dev/ttyACM0"
         )
     if kind != SYSTEM and not rest:
-        raise UsageError(f"--radio: which one? {kind}:0, for example")
+        raise UsageError(f"--radio: {kind} needs a name, for example {kind}:0")
     passkey = asked if ask else None
     try:
         if kind == SYSTEM:
@@ -53,7 +54,7 @@ def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
 
 
 async def asked(address: str) -> int | None:
-    """The number that the device shows, as a person types it; None where the line is empty."""
+    """Ask a person at the terminal for the number that the device shows; None for an empty line."""
     sys.stderr.write(f"\nThe number that {address} shows (empty: do not pair): ")
     sys.stderr.flush()
     loop = asyncio.get_running_loop()
@@ -66,7 +67,7 @@ async def asked(address: str) -> int | None:
     try:
         loop.add_reader(sys.stdin, typed)
     except (NotImplementedError, OSError, ValueError) as error:
-        raise PairingFailed("nobody can be asked here") from error
+        raise PairingFailed("no person can be asked for the number here") from error
     try:
         text = (await line).strip()
     finally:

@@ -1,5 +1,6 @@
-"""Reading what a device has stored: from the last record on, all where that cannot be, and never
-deletion.
+"""Reads the records that a device has stored, and never deletes any.
+
+It asks for records from the last known one on. If that is not possible, it asks for all.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from rpm_stream.app.gateway.ble.radio import RadioError
 from rpm_stream.app.gateway.ble.record_access import NoResponse, Response
 
 CONTROL: Final = "2A52"
-# What a service stores, and how its records are asked for from a number on (None: it knows no
-# filter).
+# service to the characteristic of its stored records, and the request for records from a number on
+# (None: the service has no filter)
 RECORDS: Final[dict[str, tuple[str, Callable[[int], bytes] | None]]] = {
     "1808": ("2A18", record_access.report_since),
     "181F": ("2AA7", record_access.report_from_offset),
     "1822": ("2A5E", None),
 }
-ASKED_ONLY = frozenset({"2A18"})  # never sent but by a request (Glucose Service, 3.1)
-QUIET_SECONDS = 30.0  # without a record or an answer: given up for this time (Glucose Profile, 5.4)
+ASKED_ONLY = frozenset({"2A18"})  # sent only on request (Glucose Service, 3.1)
+# without a record or an answer, before a transfer is given up (Glucose Profile, 5.4)
+QUIET_SECONDS = 30.0
 BUSY_SECONDS = 5.0
 BUSY_TIMES = 3
 
@@ -34,8 +36,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Transfer:
-    """What came since a request: in which order, up to which record, and whether the last known
-    one was there.
+    """The records that came since a request.
+
+    It tracks whether they came in ascending order, which is the newest, and whether the last known
+    record was among them.
     """
 
     def __init__(self, known: Mark | None) -> None:
@@ -45,7 +49,7 @@ class Transfer:
         self._known = known
 
     def add(self, mark: Mark) -> None:
-        """A record."""
+        """Note a record."""
         self.known_seen = self.known_seen or mark == self._known
         if self.newest is not None and mark.number < self.newest.number:
             self.ascending = False
@@ -63,25 +67,25 @@ class StoredRecords:
         self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[bytes] | None = None
-        self._transfer: Transfer | None = None  # none was begun over this connection
-        self._whole = False  # all up to now was read over this connection
+        self._transfer: Transfer | None = None  # None: none was started over this connection
+        self._whole = False  # whether everything up to now was read over this connection
         self._heard = 0.0
 
     def record(self, payload: bytes) -> None:
-        """A value of the characteristic came, asked for or not."""
+        """Take a value of the characteristic, requested or not."""
         self._heard = self._loop.time()
         if self._transfer is not None:
             for mark in marks_of(self.characteristic, payload):
                 self._transfer.add(mark)
 
     def answer(self, payload: bytes) -> None:
-        """The control point says something."""
+        """Take an indication of the control point."""
         self._heard = self._loop.time()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(payload)
 
     async def read(self, write: Write) -> None:
-        """Ask for what is new; ``write`` writes to the control point. Raises ``RadioError``."""
+        """Read what is new. ``write`` writes to the control point. Raises ``RadioError``."""
         mark = self._marks.get(self._device, self.characteristic)
         if mark is not None and self._since is not None:
             transfer = self._transfer = Transfer(mark)
@@ -91,18 +95,18 @@ class StoredRecords:
             if not response.cannot_filter and not response.is_empty and transfer.known_seen:
                 self._whole = response.succeeded
                 return
-            # No filter, or another record stands at that number: its memory was cleared, or counts
+            # No filter, or another record has that number: its memory was cleared, or counts
             # from the start.
-            _log.info("ble_stored_all", because=response.words)
+            _log.info("ble.stored_all", because=response.words)
         self._transfer = Transfer(None)
         response = await self._ask(write, record_access.report_all())
         self._whole = response is not None and (response.succeeded or response.is_empty)
 
     def keep(self) -> None:
-        """Note how far it was read, once all that came is safe.
+        """Store how far the device was read. Call it once all that came is safe.
 
-        Half a transfer counts where it came in order, and where nothing but the transfer sends such
-        values: a sensor's live value in the middle of it would hide what has not come yet.
+        An incomplete transfer counts if it came in order, and if only a transfer sends such values.
+        A live value of a sensor in the middle of it would hide records that have not come yet.
         """
         transfer = self._transfer
         if transfer is None or transfer.newest is None:
@@ -113,7 +117,7 @@ class StoredRecords:
             self._marks.put(self._device, self.characteristic, transfer.newest)
 
     async def _ask(self, write: Write, request: bytes) -> Response | None:
-        """The answer; None where the device gives none, or none that can be read."""
+        """Return the device's answer, None if it gives none or an unreadable one."""
         response: Response | None = None
         for _ in range(BUSY_TIMES):
             response = await self._once(write, request)
@@ -130,13 +134,13 @@ class StoredRecords:
             while not self._answer.done():
                 left = self._heard + QUIET_SECONDS - self._loop.time()
                 if left <= 0:
-                    _log.warning("ble_stored_no_answer")
+                    _log.warning("ble.stored_no_answer")
                     await self._abort(write)
                     return None
                 await asyncio.wait({self._answer}, timeout=left)
             return record_access.parse_response(self._answer.result())
         except NoResponse as error:
-            _log.warning("ble_stored_answer_unreadable", fault=str(error))
+            _log.warning("ble.stored_answer_unreadable", fault=str(error))
             return None
         finally:
             self._answer.cancel()
@@ -146,4 +150,4 @@ class StoredRecords:
         try:
             await write(record_access.abort())
         except RadioError as error:
-            _log.info("ble_stored_abort_failed", fault=str(error))
+            _log.info("ble.stored_abort_failed", fault=str(error))

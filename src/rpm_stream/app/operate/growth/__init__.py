@@ -1,7 +1,7 @@
-"""More partitions: the topics grow in place, and every key's state, alerts and entries move to its
-new partition.
+"""Adds partitions: topics grow in place, and the records of every key move to its new partition.
 
-``app/kafka/growth_journal.py``: how far it has come, on the broker, which every stage looks at
-before it starts. ``queues``: what waits in the queues, taken in its order. ``keyed``: the compacted
-topics. ``grow``: the steps in their order. ``groups_and_copies``: what they ask of the broker.
+``app/kafka/growth_journal.py`` keeps the progress on the broker, and every stage reads it before it
+starts. ``queues`` moves what waits in the queues, in its order. ``keyed`` moves the compacted
+topics. ``grow`` has the steps in their order. ``groups_and_copies`` has their requests to the
+broker.
 """

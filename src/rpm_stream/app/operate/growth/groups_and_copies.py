@@ -1,6 +1,4 @@
-"""What a growth asks of the broker: groups, commits, more partitions, copies, and the cutting
-off of what was moved.
-"""
+"""The requests of a growth to the broker: groups, commits, partitions, copies and deletion."""
 
 from __future__ import annotations
 
@@ -25,16 +23,17 @@ from rpm_stream.app.runtime.errors import UsageError
 SHOWN_SECONDS = 15.0
 POLL_SECONDS = 0.2
 AT_ONCE = 500  # copies between two waits for the broker
-# of one message before it is compressed: above what a broker takes or a client packs
+# Bytes of a message before it is compressed: above what a broker takes or a client packs.
 MOST_BYTES = 64 * 1024 * 1024
-# more than what Kafka adds to a record with our header: 61 for the batch, and some lengths
+# Bytes, more than Kafka adds to a record with this header: 61 for the batch, and some lengths.
 BATCH_OCTETS = 512
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
 
 
 async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: float) -> list[str]:
-    """Those of ``groups`` that have members and still have them after ``seconds``: a killed one
-    is given up by then.
+    """Return those of ``groups`` that have members and still have them after ``seconds``.
+
+    By then the broker has given up a member that was killed.
     """
     end = monotonic() + seconds
     while True:
@@ -45,9 +44,7 @@ async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: flo
 
 
 async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[int, int]]:
-    """Every group that has committed something of ``topic``, with how far it has come in each
-    partition.
-    """
+    """Return the commits of every group that has any in ``topic``, by group and partition."""
     found = {}
     for name in sorted({each[0] for each in await admin.list_consumer_groups()}):
         if commits := await offsets_of(admin, name, topic):
@@ -72,8 +69,9 @@ async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, in
 
 
 async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
-    """Give each topic as many partitions as wanted, and return when the broker and our consumer
-    show them.
+    """Give each topic as many partitions as wanted.
+
+    Returns when both the broker and this process's consumer show them.
     """
     admin = broker.admin
     for topic, count in wanted.items():
@@ -90,14 +88,12 @@ async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
             if all(led[topic] >= count for topic, count in wanted.items()):
                 break
             await asyncio.sleep(POLL_SECONDS)
-    # ours may be minutes old, and know none of the new ones
+    # The consumer's metadata may be minutes old and lack all the new partitions.
     await broker.consumer._client.force_metadata_update()
 
 
 class Copier:
-    """Writes records once more, each into a given partition, with its time and the place that it
-    had.
-    """
+    """Writes copies of records into given partitions, with their time and their former place."""
 
     def __init__(self, writer: AIOKafkaProducer, copied: set[Origin]) -> None:
         """``copied``: what an earlier run has copied already."""
@@ -107,9 +103,9 @@ class Copier:
         self.count = 0
 
     async def copy(self, record: ConsumerRecord, partition: int) -> None:
-        """Write it, unless that was done.
+        """Write a copy of ``record``, unless that was done already.
 
-        Raises UsageError for one that the broker takes no copy of.
+        Raises ``UsageError`` if the broker takes no copy of it.
         """
         if (record.partition, record.offset) in self._copied:
             return
@@ -130,7 +126,7 @@ class Copier:
             await self.flush()
 
     async def flush(self) -> None:
-        """Return when the broker has them all. Raises UsageError as ``copy``."""
+        """Return when the broker has all copies. Raises ``UsageError`` like ``copy``."""
         sent = self._sent
         self._sent = []
         found = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
@@ -153,7 +149,7 @@ async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
 
 
 async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[Origin]:
-    """The places that copies in ``tail`` had before."""
+    """Return the former places of the copies in ``tail``."""
     found: set[Origin] = set()
     async for batch in records(broker, tail, progress):
         found.update(origin for origin in map(origin_of, batch) if origin is not None)
@@ -161,18 +157,16 @@ async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[O
 
 
 def too_large(record: ConsumerRecord) -> UsageError:
-    """What a person must do before a growth can take ``record``."""
+    """Return the error that names what a person must do before a growth can take ``record``."""
     return UsageError(
         f"{record.topic}: the record at {record.partition}:{record.offset} has"
-        f" {len(record.value or b'')} octets, and Kafka would take no copy of it: raise"
+        f" {len(record.value or b'')} bytes, and Kafka would take no copy of it: raise"
         f" max.message.bytes of {record.topic}, then run it again"
     )
 
 
 def fits(record: ConsumerRecord, most: int) -> bool:
-    """Whether a topic whose batches have ``most`` octets at most takes a copy of ``record``,
-    compressed as ours are.
-    """
+    """Whether a topic with batches of at most ``most`` bytes takes a compressed copy of it."""
     value = record.value or b""
     rest = BATCH_OCTETS + len(record.key or b"")
     rest += sum(len(name) + len(content or b"") for name, content in record.headers)
@@ -182,18 +176,21 @@ def fits(record: ConsumerRecord, most: int) -> bool:
 
 
 async def most_octets(admin: AIOKafkaAdminClient, topic: str) -> int:
-    """How many octets a batch of ``topic`` may have. Raises what the broker says, UsageError."""
+    """Return the most bytes of a batch of ``topic``.
+
+    Raises the broker's error, or ``UsageError`` if the broker does not report the setting.
+    """
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for code, message, _kind, _name, entries in response.resources:
             _raise_for(code, f"{topic}: {message}")
             for entry in entries:
                 if entry[0] == "max.message.bytes":
                     return int(entry[1])
-    raise UsageError(f"{topic}: Kafka does not say what its max.message.bytes is")
+    raise UsageError(f"{topic}: Kafka does not report its max.message.bytes")
 
 
 async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
-    """What is set on the topic itself."""
+    """Return the settings that are set on the topic itself."""
     found: dict[str, str] = {}
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for code, message, _kind, _name, entries in response.resources:
@@ -203,7 +200,7 @@ async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]
 
 
 async def configure(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[str, str]) -> None:
-    """Set all that is set on the topic itself."""
+    """Replace all settings that are set on the topic itself."""
     for response in await admin.alter_configs(
         [ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))]
     ):
@@ -212,9 +209,9 @@ async def configure(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[st
 
 
 async def cut_off(admin: AIOKafkaAdminClient, topic: str, before: Mapping[int, int]) -> None:
-    """Delete what lies before an offset of each partition.
+    """Delete the records before an offset of each partition.
 
-    The topic must allow deletion: see ``deletable``.
+    The topic must allow deletion (see ``deletable``).
     """
     end = monotonic() + SHOWN_SECONDS
     places = {
@@ -234,7 +231,7 @@ async def cut_off(admin: AIOKafkaAdminClient, topic: str, before: Mapping[int, i
 
 
 def deletable(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings with which Kafka deletes what it is told to, and nothing by itself."""
+    """Return the settings with which Kafka deletes on request only, and nothing by itself."""
     return {
         **settings,
         "cleanup.policy": "compact,delete",

@@ -1,13 +1,14 @@
-"""``rpm-stream topics grow``: the steps in their order. Each can be repeated; none deletes what was
-not compared.
+"""The steps of ``rpm-stream topics grow`` in their order.
 
-1. begin: no stage runs, nobody lags behind on the alerts; the journal says so to whoever would
-   start now
-2. every topic gets its partitions, and the ends of all are noted: the cut
-3. the queues: what waits before the cut is taken in its order
-4. the compacted topics: what counts of each key is written behind the cut, into its partition, and
-   compared
-5. only then is what lies before the cut deleted from them; all is compared once more
+Each step can be repeated. None deletes anything that was not compared.
+
+1. Begin: no stage runs and no group lags behind on the alerts. The journal then keeps stages from
+   starting.
+2. Every topic gets its partitions. The ends of all partitions are noted as the cut.
+3. The queues: what waits before the cut is moved in its order.
+4. The compacted topics: what counts of each key is written after the cut into the key's partition,
+   and compared.
+5. Only then are the records before the cut deleted from them, and everything is compared again.
 """
 
 from __future__ import annotations
@@ -57,18 +58,18 @@ from rpm_stream.app.operate.growth.queues import QUEUES, is_read, take, unread, 
 from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
-TOLD = (ALERTS, REGISTRY)  # compacted topics that others may follow with a group of theirs
-SESSION_SECONDS = 10.0  # of the stages
-# then a stage that was stopped or killed is no member any more
+TOLD = (ALERTS, REGISTRY)  # compacted topics that other consumers may follow with their own group
+SESSION_SECONDS = 10.0  # session timeout of the stages
+# after this time a stage that was stopped or killed is no longer a member
 GIVEN_UP_SECONDS = SESSION_SECONDS + 4.0
-# a stage that had looked before the journal said no has joined its group by then
+# within this time a stage joins its group if it looked before the journal refused it
 JOIN_SECONDS = 4.0
 
 Tell = Callable[[str], None]
 
 
 class Asked(NamedTuple):
-    """What to do: on which broker, how many partitions, and the replicas of the journal's topic."""
+    """The request: which broker, how many partitions, and the replicas of the journal's topic."""
 
     bootstrap: str
     partitions: int
@@ -76,7 +77,7 @@ class Asked(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What every step needs. ``tell`` gets a line for each thing done."""
+    """The objects that every step needs. ``tell`` gets a line for each thing done."""
 
     asked: Asked
     broker: Broker
@@ -84,14 +85,14 @@ class Run(NamedTuple):
     progress: Progress
 
     def shown(self, what: str) -> Progress:
-        """The progress of one pass over a topic."""
+        """Return the progress of one pass over a topic."""
         return lambda topic, done, total: self.progress(f"{topic}: {what}", done, total)
 
 
 async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
-    """Say what ``grow`` would do; whether there is anything.
+    """Report what ``grow`` would do, and return whether there is anything to do.
 
-    Changes nothing. Raises UsageError as ``grow``.
+    It changes nothing. Raises ``UsageError`` like ``grow``.
     """
     async with reaching(asked.bootstrap, TOPICS) as broker:
         run = Run(asked, broker, tell, progress)
@@ -132,12 +133,11 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
 
 
 async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
-    """Give every topic ``asked.partitions`` partitions, and move all that is known of each key to
-    its new one.
+    """Give every topic ``asked.partitions`` partitions and move each key's records to its new one.
 
-    Raises UsageError for what a person must do first (stop the stages, let a reader come to its
-    end), or when the broker goes away: run it again, it goes on. MustNotGoOn when a comparison
-    fails: nothing was deleted then.
+    Raises ``UsageError`` for what a person must do first (stop the stages, let a reader reach its
+    end), and when the broker goes away. Run it again, and it continues. Raises ``MustNotGoOn`` when
+    a comparison fails, and then nothing was deleted.
     """
     async with reaching(asked.bootstrap, TOPICS) as broker:
         run = Run(asked, broker, tell, progress)
@@ -173,9 +173,9 @@ async def _noted(run: Run, growth: Growth, **changes: object) -> Growth:
 
 
 async def _counts(run: Run) -> dict[str, int]:
-    """Partitions of all topics.
+    """Return the number of partitions of each topic.
 
-    Raises UsageError where there are more than asked for: Kafka takes none away.
+    Raises ``UsageError`` for more partitions than asked for: Kafka cannot remove any.
     """
     counts = await all_counts(run.broker.admin)
     most = max(counts, key=lambda topic: counts[topic])
@@ -189,14 +189,14 @@ async def _counts(run: Run) -> dict[str, int]:
 async def _stopped(run: Run, groups: tuple[str, ...], seconds: float) -> None:
     if found := await living(run.broker.admin, groups, seconds):
         raise UsageError(
-            "stop the stages first, and whoever else reads what is moved: members are in"
+            "stop the stages first, and any other reader of what is moved: members are in"
             f" {', '.join(found)} (a stage that ended less than {SESSION_SECONDS:.0f} s ago may"
             " count)"
         )
 
 
 async def _begin(run: Run) -> Growth | None:
-    """The journal of a new growth; None when there is nothing to do."""
+    """Return the journal of a new growth, None when there is nothing to do."""
     counts = await _counts(run)
     told = {topic: await groups_of(run.broker.admin, topic) for topic in TOLD}
     groups = (*OURS, *(name for groups in told.values() for name in groups if name not in OURS))
@@ -227,7 +227,7 @@ async def _begin(run: Run) -> Growth | None:
 
 
 async def _cut(run: Run, growth: Growth) -> Growth:
-    """More partitions, then note where everything ends and where each reader stands."""
+    """Add partitions, then note the end of everything and the position of each reader."""
     wanted = {topic: growth.partitions for topic, count in growth.was.items() if count}
     now = await all_counts(run.broker.admin)
     missing = {topic: count for topic, count in wanted.items() if now[topic] < count}
@@ -291,8 +291,8 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
         if found != growth.proofs[topic] or wrong:
             raise MustNotGoOn(
                 f"{topic}: {growth.proofs[topic].keys} keys were moved, {found.keys} are there, but"
-                f" not equal, or elsewhere too ({wrong} are): somebody else writes to it. {GROWTH}"
-                " says what was moved"
+                f" not equal, or elsewhere too ({wrong} are): another program writes to it."
+                f" {GROWTH} lists what was moved"
             )
         run.tell(
             f"{topic}: what lay before was cut off; {found.keys} keys, each in its partition, and"
@@ -303,8 +303,9 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
 
 
 async def _not_again(run: Run, topic: str) -> None:
-    """Groups that follow a topic had read all of it: they are not to get it again, and miss
-    nothing.
+    """Commit the ends for the groups that follow the topic.
+
+    They had read all of it. So they do not get it again, and they miss nothing.
     """
     end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
     for group in await groups_of(run.broker.admin, topic):

@@ -1,9 +1,10 @@
-"""The compacted topics: of every key what counts is written into its new partition, compared, and
-the old cut off.
+"""Moves the compacted topics of a growth.
 
-Left in its old partition, the last record of a key would pass for new to whoever reads it later; a
-record without a value behind it would end an alert that is open elsewhere. So nothing of a key
-stays where it was. Of alerts every record moves, of the others the newest of each key.
+What counts of each key is written into the key's new partition and compared, and then the old
+records are deleted. Of alerts every record moves, and of the other topics the newest of each key.
+
+No record of a key may stay in the old partition. A later reader would take the last record there
+for new. A record without a value behind it would end an alert that is open elsewhere.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ _whose = msgspec.json.Decoder(_Whose).decode
 
 
 class Held(NamedTuple):
-    """What a topic holds of a key: its newest record, by its place, its time, where it belongs,
-    and its checksum.
+    """The newest record of a key.
+
+    ``partition`` and ``offset`` are its place. ``home`` is the partition to which the key belongs.
     """
 
     partition: int
@@ -56,9 +58,9 @@ class Held(NamedTuple):
     timestamp: int
     home: int
     crc: int
-    alive: bool  # the newest has a value
-    whole: bool = True  # of a state: it can be restored
-    # of one that cannot be: it is held, made anew, and its agent has not caught up yet
+    alive: bool  # whether the newest record has a value
+    whole: bool = True  # whether a state can be restored; true for other records
+    # whether a damaged state has been rebuilt as a held one and its agent has not caught up yet
     mended: bool = False
 
 
@@ -68,7 +70,7 @@ Index = dict[bytes, Held]
 async def index(
     bootstrap: str, broker: Broker, spans: Spans, partitions: int, progress: Progress
 ) -> Index:
-    """What ``spans`` of one topic hold, by key."""
+    """Return the newest record of each key in ``spans`` of one topic."""
     found: Index = {}
     async with AsyncExitStack() as stack:
         async for record in _stream(bootstrap, broker, spans, stack, progress):
@@ -82,8 +84,9 @@ async def index(
 async def _stream(
     bootstrap: str, broker: Broker, spans: Spans, stack: AsyncExitStack, progress: Progress
 ) -> AsyncIterator[ConsumerRecord]:
-    """All records, those of a key in their order; by time only where every record counts, which
-    costs more.
+    """Yield all records, those of one key in their order.
+
+    They are merged by time only if every record counts, because that costs more.
     """
     if next(iter(spans)).topic in EVERY_RECORD:
         async for record in Reader(bootstrap, stack, progress).merged(spans):
@@ -95,8 +98,9 @@ async def _stream(
 
 
 def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
-    """What is held of a key with one record more; None where an older one was met in another
-    partition.
+    """Return the key's entry after one more record.
+
+    It is None for a record that is older than the entry and lies in another partition.
     """
     if (
         before is not None
@@ -131,9 +135,7 @@ def _is_mended(record: ConsumerRecord) -> bool:
 
 
 def check_whole(topic: str, held: Index) -> None:
-    """Raises UsageError, which says what to do first, where a state cannot be gone on with as it
-    is.
-    """
+    """Raise ``UsageError`` if a state is damaged. The text names what to do first."""
     broken = [each for each in held.values() if each.alive and not each.whole]
     if damaged := sum(not each.mended for each in broken):
         raise UsageError(
@@ -141,16 +143,16 @@ def check_whole(topic: str, held: Index) -> None:
         )
     if broken:
         raise UsageError(
-            f"{topic}: {len(broken)} states are mended, but what was kept meanwhile is not applied"
-            " yet: start the stages and let them catch up, until their rpm_held_states is 0, and"
-            " stop them again"
+            f"{topic}: {len(broken)} states are rebuilt, but the messages held since are not"
+            " applied yet: start the stages and let them catch up, until their rpm_held_states is"
+            " 0, and stop them again"
         )
 
 
 def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:
-    """Where a key belongs.
+    """Return the partition of a key.
 
-    An alert lies where its patient does; one that cannot be read stays where it is.
+    An alert belongs to the partition of its patient. An unreadable alert stays where it is.
     """
     if record.topic != ALERTS:
         return home_of(record.key or b"", partitions)
@@ -161,12 +163,12 @@ def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int
 
 
 def counting(held: Index) -> Index:
-    """Without the keys that were deleted."""
+    """Return the entries without the deleted keys."""
     return {key: each for key, each in held.items() if each.alive}
 
 
 def proof(held: Index) -> Proof:
-    """What must be the same before anything is cut off and after it."""
+    """Return a checksum that must be equal before and after the deletion."""
     digest = sha256()
     for key in sorted(held):
         digest.update(b"%d %b %d\n" % (len(key), key, held[key].crc))
@@ -174,8 +176,10 @@ def proof(held: Index) -> Proof:
 
 
 class Moved(NamedTuple):
-    """So many keys were to be moved; so many of them are not there, or differ; and all that is
-    there.
+    """The result of a move.
+
+    ``wanted`` keys were to be moved, and ``wrong`` ones of them are missing or differ. ``found`` is
+    the proof of what is there.
     """
 
     wanted: int
@@ -184,7 +188,7 @@ class Moved(NamedTuple):
 
 
 async def before_cut(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
-    """What lies before ``cut``."""
+    """Return the spans before ``cut``."""
     return {
         tp: (start, max(start, cut.get(tp.partition, start)))
         for tp, start in (await starts(broker, topic)).items()
@@ -196,8 +200,8 @@ async def move(
 ) -> Moved:
     """Write what counts of each key into its partition, and compare the newest record of each.
 
-    What was copied in a run before may be there alone: a copy in the same partition lets Kafka drop
-    the original.
+    A record that an earlier run copied may exist only as that copy: a copy in the same partition
+    lets Kafka drop the original.
     """
     cut = growth.cuts[topic]
     spans = await before_cut(broker, topic, cut)
@@ -218,7 +222,7 @@ async def move(
 async def moved(
     broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress
 ) -> Index:
-    """What the copies behind the cut hold, as far as each lies in its key's partition."""
+    """Return the entries of the copies after the cut that lie in the partition of their key."""
     tail = await tail_of(broker, topic, growth.cuts[topic])
     found: Index = {}
     seen: set[Origin] = set()
@@ -238,7 +242,7 @@ async def moved(
 async def astray(
     broker: Broker, bootstrap: str, partitions: int, topic: str, progress: Progress
 ) -> int:
-    """How many keys have a record outside of their partition."""
+    """Return how many keys have a record outside of their partition."""
     spans = {tp: (0, end) for tp, (_, end) in (await tail_of(broker, topic, {})).items()}
     first = await starts(broker, topic)
     spans = {tp: (first[tp], end) for tp, (_, end) in spans.items()}

@@ -1,12 +1,13 @@
-"""What waits in the queues when the topics grow: taken in its order, however it lies over the
-partitions.
+"""Moves what waits in the queues when the topics grow, in its order over all partitions.
 
-A record waits where its key was before, or where a producer put it that knew of the new partitions
-already. Read from there, it would meet no state, or overtake what came before it. So where any
-record lies elsewhere than its key does now, all that waits is written once more, in the order in
-which the broker got it, each into its key's partition; and the reader goes on behind the originals.
-A decision that ingest had forwarded, and was killed before it could commit, is not written again:
-from another place it would count, and stand in an alert's history, a second time.
+A record waits where its key was before, or where a producer put it that already knew of the new
+partitions. Read from there it would meet no state, or overtake earlier records. If any record lies
+elsewhere than its key does now, all that waits is therefore copied, in the order in which the
+broker got it, each record into the partition of its key. The reader then continues after the
+originals.
+
+A decision is not copied if ingest had forwarded it and was killed before it could commit. From
+another place it would count a second time, and appear twice in an alert's history.
 """
 
 from __future__ import annotations
@@ -44,24 +45,24 @@ from rpm_stream.app.operate.growth.groups_and_copies import (
 )
 from rpm_stream.records import UNREADABLE
 
-# Each queue with the group that works through it. What nobody of ours reads stays where it is.
+# Each queue with the group that reads it. Topics that no stage reads stay as they are.
 QUEUES = (
     (FRAMES, GROUP_INGEST),
     (ACTIONS, GROUP_INGEST),
     (READINGS, GROUP_JUDGE),
     (OBSERVATIONS, GROUP_SINK),
 )
-OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody reads them
+OPTIONAL = (GROUP_SINK,)  # without a FHIR server it does not run
 
 
-# more than a worker's clock may be from the broker's: Kafka refuses what is later
+# more than a worker's clock may differ from the broker's: Kafka refuses later times
 APART = timedelta(hours=1)
 
 
 class _Place(msgspec.Struct):
-    """Where a message of rpm.readings came from.
+    """The place from which a message of rpm.readings came.
 
-    ``topic`` stands in those that hold an action alone.
+    ``topic`` is set only in messages that hold nothing but an action.
     """
 
     partition: int
@@ -73,7 +74,7 @@ _place = msgspec.json.Decoder(_Place).decode
 
 
 class Waiting(NamedTuple):
-    """Records that a group has not read, and how many of them lie elsewhere than their key will."""
+    """The records that a group has not read, and how many do not lie where their key will be."""
 
     records: int
     elsewhere: int
@@ -85,12 +86,12 @@ def is_read(group: str, commits: dict[int, int]) -> bool:
 
 
 def home(record: ConsumerRecord, partitions: int) -> int:
-    """The partition of a record's key; without a key it stays where it is."""
+    """Return the partition of a record's key. A record without a key stays where it is."""
     return record.partition if record.key is None else home_of(record.key, partitions)
 
 
 async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[int, int]) -> Spans:
-    """What lies between where a group stands and ``cut``."""
+    """Return the spans between a group's position and ``cut``."""
     found: Spans = {}
     for tp, start in (await starts(broker, topic)).items():
         begin = max(start, commits.get(tp.partition, 0))
@@ -99,10 +100,9 @@ async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[
 
 
 async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
-    """How much waits in ``spans`` of one topic, and how much of it lies elsewhere.
+    """Count what waits in ``spans`` of one topic, and how much of it lies elsewhere.
 
-    Raises UsageError where it would be written once more, and holds a record of which Kafka takes
-    no copy.
+    Raises ``UsageError`` if the records must be copied and Kafka takes no copy of one of them.
     """
     count = elsewhere = 0
     large: ConsumerRecord | None = None
@@ -119,7 +119,7 @@ async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progr
 async def take(
     broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str, str], progress: Progress
 ) -> str:
-    """Bring what waits in a queue to where its keys are now; says what it did."""
+    """Move what waits in a queue to where its keys are now, and return a line about it."""
     topic, group = queue
     commits = growth.commits.get(topic, {})
     cut = growth.cuts[topic]
@@ -146,7 +146,7 @@ async def take(
 
 
 async def forwarded(broker: Broker, spans: Spans, progress: Progress) -> set[Origin]:
-    """The places in ``spans`` of rpm.actions from which rpm.readings has the action already."""
+    """Return the places in ``spans`` of rpm.actions whose action is already in rpm.readings."""
     firsts: Spans = {tp: (first, first + 1) for tp, (first, end) in spans.items() if first < end}
     stamps = [
         received_at(record) async for batch in records(broker, firsts, progress) for record in batch
@@ -174,6 +174,6 @@ def _place_of(record: ConsumerRecord) -> _Place | None:
 
 
 async def tail_of(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
-    """What came behind ``cut``."""
+    """Return the spans after ``cut``."""
     found = await ends(broker, topic)
     return {tp: (cut.get(tp.partition, 0), end) for tp, end in found.items()}

@@ -1,3 +1,1 @@
-"""The operator's books: all topics of a window of time, read once into a file and balanced
-there.
-"""
+"""The operator's books: a window of all topics, read once into a file and balanced there."""

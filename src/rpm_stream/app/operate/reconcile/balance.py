@@ -1,8 +1,7 @@
-"""The books: what each frame, reading and summary owes to the topics behind it (CONTRACT 6), and
-what is missing.
+"""The rules of the books: what each frame, reading and summary owes to the later topics.
 
-Pure comparisons of counts that somebody else collected: nothing here reads a topic or remembers a
-record. A fault names what is missing and how many parts of it, never a value and never a patient.
+The obligations are those of CONTRACT 6. This module only compares counts. It reads no topic and
+keeps no record. A fault names what is missing and how many parts of it, never a value or a patient.
 """
 
 from __future__ import annotations
@@ -36,15 +35,16 @@ Imbalance = Literal[
     "unreadable",
 ]
 UUID_PREFIX = "urn:uuid:"
-# FHIR's statuses of a record that was put right after it was written: another content under its id
-# is meant.
+# FHIR's statuses of a record that was corrected after it was written. A different content under the
+# same id is then intended.
 IN_ERROR = "entered-in-error"
 PUT_RIGHT = frozenset({"corrected", "amended", IN_ERROR})
 
 
 class Fault(Record, frozen=True, kw_only=True):
-    """One thing that does not balance: ``parts`` are missing (or too many), ``why`` says so in
-    words.
+    """A thing that does not balance.
+
+    ``parts`` are missing, or too many, and ``why`` explains it.
     """
 
     kind: Imbalance
@@ -55,12 +55,17 @@ class Fault(Record, frozen=True, kw_only=True):
 class WindowBooks(Record, frozen=True, kw_only=True):
     """One 15-minute window of one patient and vital, counted from the topics.
 
-    ``judged`` readings owe a place in it, ``waiting`` ones lie before the judge and may be in it.
-    Of the judged, ``single`` have an Observation of their own (as evidence, or because they came
-    too late for the window), ``taken_back`` were withdrawn or could not be judged, and
-    ``also_seen`` are the same measurement as one that came before: these may be missing in ``n``,
-    the summary's own count (None: there is no summary). ``whole``: no reading of it can lie outside
-    these books.
+    The topics hold the following of it:
+
+    - ``judged``: readings that must have a place in the window.
+    - ``waiting``: readings that the judge has not reached yet. They may be in the window.
+    - ``single``: judged readings with an Observation of their own, as evidence or because they came
+      too late for the window.
+    - ``taken_back``: judged readings that were withdrawn or could not be judged.
+    - ``also_seen``: judged readings of a measurement that had already come once. They may be
+      missing in ``n``.
+    - ``n``: the summary's own count, None if there is no summary.
+    - ``whole``: whether no reading of the window can lie outside these books.
     """
 
     judged: int
@@ -73,8 +78,9 @@ class WindowBooks(Record, frozen=True, kw_only=True):
 
 
 class Due(Record, frozen=True, kw_only=True):
-    """A reading's debt: how it is published, and the id and start of the summary for ``policy``
-    "summary".
+    """How a reading must be published.
+
+    For the policy "summary" it has the id of the summary and the start of its window.
     """
 
     policy: Policy
@@ -83,10 +89,10 @@ class Due(Record, frozen=True, kw_only=True):
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What an Observation says of itself: ``readings`` inside (none in a summary), ``n`` of a
-    summary.
+    """The content of an Observation, as far as the books need it.
 
-    A summary that is entered in error holds nothing that anybody may believe: its ``n`` is 0.
+    ``readings`` are the ids of the readings in it, none for a summary. ``n`` is the count of a
+    summary. A summary that was entered in error does not count, so its ``n`` is 0.
     """
 
     id: str
@@ -114,7 +120,7 @@ _observation = msgspec.json.Decoder(_Observation)
 
 
 def due(reading: Reading, knowledge: Knowledge) -> Due:
-    """What the judge owes for a reading, by the same policy with which it publishes."""
+    """Return how the judge must publish a reading, by the policy with which it publishes."""
     policy = publishes(reading, knowledge)
     if policy != "summary":
         return Due(policy=policy)
@@ -123,13 +129,13 @@ def due(reading: Reading, knowledge: Knowledge) -> Due:
 
 @lru_cache(maxsize=65536)
 def _summed(patient: str, vital: str, second: int) -> Due:
-    """The debt that all readings of one window share."""
+    """Return the obligation that all readings of one window share."""
     start = datetime.fromtimestamp(second, UTC)
     return Due(policy="summary", summary=summary_id(patient, vital, start), start=start)
 
 
 def told(body: bytes) -> Told:
-    """What an Observation says of itself. Raises ``msgspec.DecodeError`` for what is none."""
+    """Read an Observation. Raises ``msgspec.DecodeError`` for a body that is none."""
     found = _observation.decode(body)
     n = next(
         (each.value_integer for each in found.component if each.value_integer is not None), None
@@ -146,11 +152,10 @@ def told(body: bytes) -> Told:
 
 
 def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, int]) -> list[Fault]:
-    """What is wrong with one frame: its account against the readings and rejects that name its
-    place.
+    """Compare a frame's account with the readings and rejects that name the frame's place.
 
-    A frame without an account counts as one part: how many it held is what the account would have
-    said.
+    A frame without an account counts as one missing part, because only the account would have its
+    number of parts.
     """
     if account is None:
         return [Fault(kind="no_account", parts=1, why="the frame has no account")]
@@ -174,9 +179,9 @@ def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, i
 
 
 def window_fault(books: WindowBooks) -> Fault | None:
-    """What is wrong with one window that is due.
+    """Return what is wrong with one window that is due, None if nothing is.
 
-    Each judged reading without an Observation of its own must be in the summary; evidence may be in
+    Each judged reading without an Observation of its own must be in the summary. Evidence may be in
     both.
     """
     least = books.judged - books.single - books.taken_back - books.also_seen
@@ -196,13 +201,14 @@ def window_fault(books: WindowBooks) -> Fault | None:
 
 
 def window_due(start: datetime) -> datetime:
-    """From when on the summary of the window that begins at ``start`` must be there."""
+    """Return the time from which the summary of the window at ``start`` must be there."""
     return datetime.fromtimestamp(start.timestamp() + SPAN_SECONDS + GRACE_SECONDS, UTC)
 
 
 def gaps(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First and last missing number of each hole in ascending ``numbers``; what may follow the last
-    is unknown.
+    """Yield the first and last missing number of each hole in ascending ``numbers``.
+
+    What may follow the last number is unknown.
 
     >>> list(gaps([3, 4, 4, 8, 10]))
     [(5, 7), (9, 9)]

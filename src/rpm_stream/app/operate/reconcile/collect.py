@@ -1,8 +1,9 @@
-"""What the books note of each record: one function a topic, records of one partition in, rows out.
+"""The records of each topic as rows of the books, one function a topic.
 
-A repeated record (after a crash or a rebalance) says the same again and changes nothing; one that
-says something else under the same id is a fault. A record that cannot be read is a fault too: only
-the service writes what follows frames.
+A function takes records of one partition and returns rows. A record that is repeated after a crash
+or a rebalance has the same content and changes nothing. A different content under the same id is a
+fault. An unreadable record is a fault too, except in ``rpm.frames``: only the service itself writes
+the other topics.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
 Content = TypeVar("Content")
 
-NOT_READABLE: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)  # a reject holds Base64 too
+NOT_READABLE: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)  # a reject also holds Base64
 
 HOUR_MS = 3_600_000
 MOST_SEQ = 2**53  # ingest/frames.py: a frame with another number is refused
@@ -82,14 +83,14 @@ _id = msgspec.json.Decoder(_Id)
 
 
 class Collector:
-    """The functions by topic, with the tables and the key that they need."""
+    """Turns records into rows. It has the tables and the key that the functions need."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
         self._db = store.db
         self._knowledge = knowledge
         self._ref_key = ref_key
         self._refs: dict[str, str] = {}
-        # of the batch in hand: what its earlier records said
+        # content of the current batch's earlier records, which are not in the file yet
         self._unwritten: dict[tuple[str, Row], Any] = {}
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
             FRAMES: self._frames,
@@ -100,15 +101,15 @@ class Collector:
         }
 
     def rows(self, topic: str, records: list[ConsumerRecord]) -> Statements:
-        """The rows of a batch, to be written before the next batch is asked for."""
+        """Return the rows of a batch. Write them before asking for the next batch."""
         self._unwritten.clear()
         return self._of[topic](records)
 
     def _frames(self, records: list[ConsumerRecord]) -> Statements:
-        """Each frame with its place, hour and sender; a sender that cannot be read stays unknown.
+        """Return a row for each frame: its place, hour and sender, if the sender is readable.
 
-        Where a frame was written once more into another partition, that one has the account; the
-        original ends there.
+        If a frame was copied into another partition, the copy has the account. The original gets an
+        empty account.
         """
         moved = [
             (origin, record) for record in records if (origin := origin_of(record)) is not None
@@ -119,7 +120,6 @@ class Collector:
         ]
 
     def _accounts(self, records: list[ConsumerRecord]) -> Statements:
-        """The account of each frame."""
         rows: list[Row] = []
         faults: list[Row] = []
         for record, account in _read(records, _account.decode, "an account", faults):
@@ -135,8 +135,9 @@ class Collector:
         return [(ACCOUNT, rows), (FAULT, faults)]
 
     def _messages(self, records: list[ConsumerRecord]) -> Statements:
-        """Each message with its count, each reading with its debt; after them, what people
-        decided about readings.
+        """Return rows for each message with its count, and each reading with its obligation.
+
+        They are followed by people's decisions about readings.
         """
         messages: list[Row] = []
         readings: list[Row] = []
@@ -166,7 +167,7 @@ class Collector:
     def _readings(
         self, record: ConsumerRecord, message: Readings, ref: str, rows: tuple[list[Row], list[Row]]
     ) -> Iterable[Row]:
-        """Add the rows of one message; faults of readings that stand in another frame already."""
+        """Add the rows of one message, and return the faults of readings that have two frames."""
         readings, summaries = rows
         faults = []
         for reading in message.readings:
@@ -196,7 +197,7 @@ class Collector:
         return faults
 
     def _rejects(self, records: list[ConsumerRecord]) -> Statements:
-        """Rejects of frames; of the judge, the reading that it refused."""
+        """Return rows for rejects of frames, and for the readings that the judge rejected."""
         rows: list[Row] = []
         back: list[Row] = []
         faults: list[Row] = []
@@ -214,8 +215,9 @@ class Collector:
     def _decided(
         self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]
     ) -> None:
-        """Add the readings that were taken back, or given to another patient; no other action
-        owes anything here.
+        """Add the readings that were taken back or given to another patient.
+
+        No other action creates an obligation.
         """
         if action.action == "void":
             back += [(key_of(reading.id),) for reading in action.readings]
@@ -225,8 +227,10 @@ class Collector:
             ]
 
     def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
-        """The window of another patient into which a reading may come, and what of theirs it may
-        be the same as.
+        """Return the row of a reading that was given to another patient.
+
+        It names the window of that patient into which the reading may come, and has the marks by
+        which it may be the same measurement as another reading of that patient.
         """
         theirs = msgspec.structs.replace(reading, patient=patient)
         owed = due(theirs, self._knowledge)
@@ -234,7 +238,7 @@ class Collector:
         return (key_of(owed.summary or ""), key_of(reading.id), *known, record.timestamp // HOUR_MS)
 
     def _observations(self, records: list[ConsumerRecord]) -> Statements:
-        """The readings that an Observation holds, or the count of a summary."""
+        """Return rows for the readings in an Observation, or for the count of a summary."""
         rows: list[Row] = []
         single: list[Row] = []
         faults: list[Row] = []
@@ -264,20 +268,19 @@ class Collector:
         return self._refs[patient]
 
     def _differs(self, table: str, where: str, values: Row, seen: bytes) -> bool:
-        """Whether a record stands in the books with another content; the first one counts."""
+        """Whether the books have the record with another content. The first content counts."""
         before = self._unwritten.setdefault((table, values), seen)
-        # ours
         found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
         return before != seen or (found is not None and found[0] != seen)
 
     def _elsewhere(self, name: bytes, place: tuple[int, int]) -> bool:
-        """Whether a reading stands in the books for another frame."""
+        """Whether the books have the reading for another frame."""
         before = self._unwritten.setdefault(("reading", (name,)), place)
         found = self._db.execute("SELECT part, place FROM reading WHERE id = ?", (name,)).fetchone()
         return before != place or found not in (None, place)
 
     def _is_ours(self, part: int, place: int) -> bool:
-        """Whether a frame is in the books, or comes after what was read of rpm.frames so far."""
+        """Whether a frame is in the books, or after what was read of rpm.frames so far."""
         found = self._db.execute(
             "SELECT 1 FROM frame WHERE part = ? AND place = ? UNION ALL "
             "SELECT 1 FROM place WHERE topic = ? AND part = ? AND next <= ?",
@@ -289,9 +292,7 @@ class Collector:
 def _read(
     records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[Row]
 ) -> Iterator[tuple[ConsumerRecord, Content]]:
-    """Each record with its content; one that cannot be read is added to ``faults`` as "not
-    ``name``".
-    """
+    """Yield each record with its content. Add an unreadable one to ``faults`` as "not ``name``"."""
     for record in records:
         try:
             content = read(record.value or b"")
@@ -302,14 +303,15 @@ def _read(
 
 
 def _read_reject(value: bytes) -> _RejectNote | _Id:
-    """A reject of a frame; of a reject of the judge, the id of the reading that it refused."""
+    """Return a reject of a frame, or the id of the reading that the judge rejected."""
     reject = _reject.decode(value)
     return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
 def _frame(record: ConsumerRecord) -> Row:
-    """One that was redriven has no sender here: its number stands in an order that its place
-    does not follow.
+    """Return the row of a frame.
+
+    A redriven frame has no sender here, because its number does not follow the order of its place.
     """
     told = glance(record.value or b"")
     seq = told.seq if type(told.seq) is int and 0 <= told.seq <= MOST_SEQ else None
@@ -336,7 +338,7 @@ def _frame(record: ConsumerRecord) -> Row:
 
 
 def _plain(text: str | None) -> str | None:
-    """JSON may hold half a surrogate pair, which no file takes."""
+    """Return ``text`` for SQLite, which refuses the lone surrogates that JSON allows."""
     return None if text is None else text[:128].encode(errors="replace").decode()
 
 

@@ -1,5 +1,6 @@
-"""The books of a frame that was written once more into another partition (``rpm-moved``): the
-copy has the account.
+"""The account of a frame that was copied into another partition (header ``rpm-moved``).
+
+The copy has the real account.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def end_of_original(origin: Origin, copy: ConsumerRecord) -> tuple[int, int, bytes, bytes]:
-    """The row of the table ``account`` for a frame's first place: nothing of it ended there."""
+    """Return the row of the table ``account`` for the frame's first place, with no parts."""
     account = Account(
         frame=None,
         gateway=None,

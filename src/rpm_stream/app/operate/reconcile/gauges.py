@@ -1,6 +1,6 @@
-"""What a periodic run shows Prometheus.
+"""The Prometheus gauges of a periodic run.
 
-Not in ``app/runtime/metrics.py``: no stage may say 0 of what it never counts.
+They are not in ``app/runtime/metrics.py``, because a stage that never sets them must not show 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAST_SUCCESS = Gauge(
 
 
 def show(total: Total, seconds: float) -> None:
-    """The sum of a run that came to its end."""
+    """Set the gauges to the sum of a run that has ended."""
     MISSING.set(total.missing)
     GAPS.set(total.gaps)
     LOST.set(total.lost)

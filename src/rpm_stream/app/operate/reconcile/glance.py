@@ -1,7 +1,7 @@
-"""What a frame tells of its sender, even where it was refused whole.
+"""Reads the sender of a frame, even if the frame was refused as a whole.
 
-Of a frame that is no JSON any more (cut, or with a broken byte) the sender is often still legible.
-Read only so that its number is not taken for one that never came: nothing else of it counts.
+In a frame that is no longer JSON (cut, or with a broken byte) the sender is often still legible. It
+is read only so that the frame's number does not count as missing. Nothing else of the frame counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEGIBLE = {
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """Sender and number of a frame; Any: whatever stands there."""
+    """Sender and number of a frame. The values may have any type."""
 
     device: Any = None
     frame: Any = None
@@ -38,7 +38,10 @@ _glance = msgspec.json.Decoder(Glance)
 
 
 def glance(value: bytes) -> Glance:
-    """What ``value`` tells. What cannot be read, or stands there twice, is None."""
+    """Read the sender of a frame.
+
+    If it is not JSON, a field that is unreadable or occurs twice is None.
+    """
     try:
         return _glance.decode(value)
     except UNREADABLE:
@@ -46,7 +49,7 @@ def glance(value: bytes) -> Glance:
 
 
 def _legible(pattern: re.Pattern[bytes], value: bytes) -> Any:
-    """The one text or number that ``pattern`` finds."""
+    """Return the text or number that ``pattern`` finds, None unless it finds exactly one."""
     found = [next(filter(None, match.groups())) for match in pattern.finditer(value)]
     if len(found) != 1:
         return None

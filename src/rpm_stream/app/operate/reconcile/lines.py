@@ -1,6 +1,6 @@
-"""The lines of a report: what JSON Lines on stdout hold, each with its ``type``.
+"""The lines of a report, which JSON Lines on stdout hold with their ``type``.
 
-None names a patient.
+No line names a patient.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rpm_stream.app.operate.reconcile.balance import Imbalance
 class Missing(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="missing"
 ):
-    """What does not balance, and where to look: the device, its frame, and a place in a topic."""
+    """A thing that does not balance, and where to look: device, frame and a place in a topic."""
 
     kind: Imbalance
     parts: int
@@ -34,11 +34,11 @@ class Missing(
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gap"):
-    """Frames that a gateway counted and that never came: ``frames`` of those from number ``first``
-    to ``last``.
+    """Frames that a gateway counted and that never came.
 
-    ``unreadable``: further ones of them came, between their neighbours, and were refused whole
-    without a number that could be read. A hole that is filled by such frames is no gap.
+    ``frames`` of the numbers ``first`` to ``last`` are missing. ``unreadable`` further frames came
+    between their neighbours, and were refused as a whole without a readable number. A hole that
+    such frames fill is no gap.
     """
 
     gateway: str
@@ -51,19 +51,20 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gap"
 
 
 class InFlight(msgspec.Struct, kw_only=True):
-    """What an agent has not worked through yet: frames before ingest, readings before the judge."""
+    """What an agent has not processed yet: frames before ingest, readings before the judge."""
 
     frames: int = 0
     readings: int = 0
 
 
 class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
-    """What became of one device's frames of one hour (of receipt by the broker).
+    """The result of one device's frames of one hour (of receipt by the broker).
 
-    ``lost`` frames the gateway counted and that never came; ``besides`` readings of a summary that
-    were published singly too; ``also_seen`` those of ``not_published`` that are the same
-    measurement as one that came before (or may be, where that could have come before these books
-    begin); ``in_flight`` what an agent has not yet worked through.
+    - ``lost``: frames that the gateway counted and that never came.
+    - ``besides``: readings of a summary that were also published singly.
+    - ``also_seen``: those of ``not_published`` that repeat an earlier measurement. They include
+      readings whose earlier measurement may lie before the start of these books.
+    - ``in_flight``: what an agent has not processed yet.
     """
 
     device: str
@@ -87,10 +88,10 @@ class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
 
 
 class Total(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
-    """The sum.
+    """The sum of all lines.
 
-    ``open_windows`` are not due yet; ``balanced``: nothing is missing, too many, or lost on the
-    way.
+    ``open_windows`` are not due yet. ``balanced`` is whether nothing is missing, too many or lost
+    on the way.
     """
 
     balanced: bool = True

@@ -1,9 +1,11 @@
-"""What tells the books that two readings are one measurement: the rule of sameness.py, as columns
-without a value.
+"""The marks by which the books recognise that two readings are one measurement.
 
-The judge publishes the first of them and says nothing of the second; the books find it by the same
-rule among the readings of a patient, in the order of record. What the judge may have forgotten it
-publishes: that is never a fault, so no note of the judge is needed, and none can be lost.
+They are the rule of ``sameness.py`` as columns without a value. The judge publishes the first of
+two such readings and not the second. The books find the second by the same rule among the readings
+of a patient, in the order of record.
+
+The judge publishes a reading again if it has forgotten the first. That is never a fault. So the
+books need no record of the judge, and none can be lost.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ Marks = tuple[bytes | None, int | None, int | None, int | None, int | None]
 NEAR = f"""
   o.same = r.same AND o.told != r.told AND o.at > r.at - {MINUTE} AND o.at < r.at + {MINUTE}
   AND (o.at = r.at OR (o.device != r.device AND (o.loose OR r.loose)))
-"""  # of two rows with such columns: sameness.are_one
+"""  # the condition of ``sameness.are_one`` on two rows r and o
 
 
 def marks(reading: Reading, policy: Policy, key: bytes) -> Marks:
-    """``same`` (patient, vital, number and unit, keyed), ``at``, ``device``, ``told`` (the entry),
-    and ``loose``: a device may tell of it at another second. Nothing where no Observation is owed.
+    """Return the marks of a reading, all None if no Observation is owed.
+
+    - ``same``: patient, vital, number and unit, as a keyed hash.
+    - ``at``: the time of measurement.
+    - ``device``: the device.
+    - ``told``: the entry.
+    - ``loose``: whether a device may report the measurement at another second.
     """
     if reading.value is None or policy == "none":
         return (None,) * 5

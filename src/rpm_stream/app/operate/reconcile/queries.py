@@ -1,4 +1,4 @@
-"""The sums of the books, in SQL: no value of a record ever stands in a statement."""
+"""The queries of the books. No value of a record is ever part of a statement."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CREATE TEMP TABLE window AS
 CREATE INDEX temp.windows ON window (id);
 CREATE TEMP TABLE lost (device TEXT, hour INT, frames INT);
 CREATE INDEX temp.losses ON lost (device, hour);
-"""  # noqa: S608  # no value of a record stands in it
+"""  # noqa: S608  # it holds no value of a record
 COUNTED = """
 SELECT gateway, said, boot, seq FROM frame
 WHERE gateway IS NOT NULL AND gateway != '' AND boot IS NOT NULL AND seq IS NOT NULL

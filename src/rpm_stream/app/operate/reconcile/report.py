@@ -1,6 +1,6 @@
-"""The books balanced: what is missing and where it stood, a line a device and hour, and the sum.
+"""The balanced books: what is missing and where, a line a device and hour, and the sum.
 
-All counting is done in the file; one frame, window or gap at a time is in memory. Nothing here
+SQLite does all counting in the file. Only one frame, window or gap at a time is in memory. No line
 names a patient.
 """
 
@@ -41,8 +41,8 @@ from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.records import Account
 
-SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits
-# as much as a measurement's time may lie ahead of its frame's (a wrong zone), and an hour
+SETTLE = timedelta(minutes=10)  # ticks come every 15 s if no message waits
+# Seconds by which a measurement may lie ahead of its frame (a wrong time zone), and one hour.
 AHEAD_SECONDS = 15 * 3600
 HOUR_SECONDS = 3600
 MICROSECONDS = 1_000_000
@@ -58,7 +58,7 @@ class Where(NamedTuple):
 
 
 class Report:
-    """The lines of a file's books as of now. ``total`` is whole when ``lines`` has ended."""
+    """The lines of the books as of now. ``total`` is complete when ``lines`` has ended."""
 
     def __init__(self, store: Store, clock: Clock, wall: datetime) -> None:
         self._db = store.db
@@ -72,8 +72,10 @@ class Report:
         self.total = Total()
 
     def lines(self) -> Iterator[Line]:
-        """Gaps, what was noted while reading, hours with what is missing in their frames,
-        readings, windows, total.
+        """Yield the lines of the report.
+
+        They are gaps, faults that were noted while reading, hours with the faults of their frames,
+        faults of readings, faults of windows, and the total.
         """
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS beginning (at INT)")
         self._db.execute("DELETE FROM temp.beginning")
@@ -93,7 +95,7 @@ class Report:
     def _missed(
         self, fault: Fault, where: Where, device: str | None = None, frame: str | None = None
     ) -> Missing:
-        """The line of a fault, counted in the total."""
+        """Return the line of a fault, after counting it in the total."""
         self.total.missing += fault.parts
         return Missing(
             kind=fault.kind,
@@ -128,8 +130,9 @@ class Report:
                 )
 
     def _unreadable(self, sender: tuple[str, str, str], first: int, last: int) -> int:
-        """How many frames of a hole came, between its neighbours, and told no number; each
-        counts for one hole only.
+        """Return how many frames without a readable number came within a hole.
+
+        They came between the hole's neighbours. Each of them counts for one hole only.
         """
         before = self._db.execute(NEWEST, (*sender, first - 1)).fetchone()
         after = self._db.execute(OLDEST, (*sender, last + 1)).fetchone()
@@ -148,8 +151,9 @@ class Report:
             yield line
 
     def _frame(self, line: Hour, row: tuple[Any, ...]) -> Iterator[Missing]:
-        """Add one frame to its hour; what is missing in it, unless ingest has not come to its
-        end yet.
+        """Add one frame to its hour and yield its faults.
+
+        A frame that ingest has not processed yet is in flight instead.
         """
         part, place, frame, body, readings, rejects, waiting = row
         account = None if body is None else _account.decode(body)
@@ -194,9 +198,7 @@ class Report:
         total.in_flight.readings += line.in_flight.readings
 
     def _readings(self) -> Iterator[Missing]:
-        """Readings of which an Observation of their own is owed and is not there, a line a
-        message.
-        """
+        """Yield readings that lack an Observation of their own, one line a message."""
         for device, frame, part, place, count, entry, value in self._db.execute(READINGS_SQL):
             fault = Fault(
                 kind="no_observation",
@@ -248,8 +250,9 @@ class Report:
             yield replace(missing, patient_ref=patient, vital=vital, window=_time(start))
 
     def _is_due(self, patient: str, vital: str, start: int, seen: int) -> bool:
-        """Whether the judge owes the summary: it has seen a later reading, or time enough has
-        passed for a tick.
+        """Whether the judge owes the summary.
+
+        It does if it has seen a later reading, or if enough time has passed for a tick.
         """
         due = window_due(_time(start))
         if self._db.execute(LATER_SQL, (patient, vital, int(due.timestamp() * 1000))).fetchone():

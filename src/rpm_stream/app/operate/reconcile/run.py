@@ -1,9 +1,9 @@
-"""Reading the topics into the books, once or again and again, and telling what the books say.
+"""Reads the topics into the books, once or periodically, and reports the result.
 
-The order of asking makes a running service harmless. First what the agents have committed:
-everything up to there has its outputs in the topics. Then the ends, those of what follows before
-those of what it follows from: so every account, reject or Observation that is read has its frame or
-reading in the books. What lies beyond the commits is in flight, and is called that.
+The order of requests makes a running service harmless. First come the commits of the agents: all
+messages up to there have their outputs in the topics. Then come the ends of the topics, those of
+derived topics before those of their sources. So every account, reject or Observation that is read
+has its frame or reading in the books. What lies after the commits is in flight, and is reported so.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ from rpm_stream.records import Record
 
 log = structlog.get_logger()
 
-READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, OBSERVATIONS)  # each after what it follows from
-ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, READINGS, FRAMES)  # the ends, the other way round
-# a frame is stamped by the broker, what follows from it by a worker's clock
+READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, OBSERVATIONS)  # each after its source
+ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, READINGS, FRAMES)  # for the ends, in reverse order
+# The broker stamps a frame, and a worker's clock stamps what is derived from it.
 CLOCKS_APART = timedelta(minutes=10)
 
-SAID = 20  # lines of the log a run
+SAID = 20  # most lines in the log per run
 
 
 class Bounds(Record, frozen=True, kw_only=True):
-    """The window of time, by the broker's receipt of the frames; None: all that is there."""
+    """The window of time, by the broker's receipt of the frames. None: no limit."""
 
     since: datetime | None = None
     until: datetime | None = None
 
 
 class Books:
-    """One file of books. ``update`` reads on, ``lines`` balances."""
+    """One file of books. ``update`` reads new records, and ``report`` balances."""
 
     def __init__(
         self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds
     ) -> None:
         self._settings = settings
         self._bounds = bounds
-        self.clock = Clock.of(settings)  # of the broker, whose times the books hold
+        self.clock = Clock.of(settings)  # the broker's time, as in the books
         self._broker_time = BrokerTime(settings, self.clock, "reconcile")
         self._store = Store(path)
         token = settings.token.get_secret_value() if settings.token else None
@@ -81,17 +81,17 @@ class Books:
 
     @property
     def bootstrap(self) -> str:
-        """The Kafka whose topics these are the books of."""
+        """The Kafka whose topics are in these books."""
         return self._settings.bootstrap
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._store.close()
 
     async def update(self, progress: Progress) -> None:
-        """Read every topic up to its end of now.
+        """Read every topic up to its current end.
 
-        Raises UsageError when the broker is away or lacks a topic.
+        Raises ``UsageError`` when the broker is away or lacks a topic.
         """
         await self._broker_time.try_to_begin()
         async with reaching(self._settings.bootstrap, READ) as broker:
@@ -107,15 +107,15 @@ class Books:
                     )
 
     def report(self) -> Report:
-        """What the books say now."""
+        """Return the report as of now."""
         return Report(self._store, self.clock, self.clock.real())
 
     def prune(self, before: datetime) -> None:
-        """Forget the frames that were received before a moment, by whole hours."""
+        """Forget the frames that were received before a time, by whole hours."""
         self._store.prune(int(before.timestamp() * 1000) // HOUR_MS)
 
     async def _span(self, broker: Broker, topic: str) -> Spans:
-        """From where the books stand to the end of now (of frames: to ``until``)."""
+        """Return the spans from the books' position to the current end (for frames ``until``)."""
         upto = await ends(broker, topic)
         since = self._bounds.since
         until = self._bounds.until
@@ -133,7 +133,10 @@ class Books:
 
 
 async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]) -> Total:
-    """Read on, tell every line, and give the sum. Raises UsageError as ``Books.update``."""
+    """Read new records, pass every line to ``tell`` and return the sum.
+
+    Raises ``UsageError`` like ``Books.update``.
+    """
     await books.update(progress)
     report = books.report()
     for line in report.lines():
@@ -144,9 +147,9 @@ async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]
 async def balance_for_ever(
     books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event
 ) -> None:
-    """Balance again and again until ``stop``, and show the sums as gauges.
+    """Balance periodically until ``stop``, and set the gauges to the sums.
 
-    A broker that is away only delays.
+    An absent broker only causes a delay.
     """
     gateways = Gateways(books.bootstrap)
     while not stop.is_set():
@@ -154,7 +157,7 @@ async def balance_for_ever(
         try:
             total = await balance(books, _quiet, _Log())
         except UsageError as error:
-            log.warning("the books were not balanced", fault=str(error))
+            log.warning("reconcile.run_failed", fault=str(error))
         else:
             books.prune(books.clock.real() - kept)
             gauges.show(total, monotonic() - began)
@@ -164,21 +167,21 @@ async def balance_for_ever(
 
 
 async def _look_for_silent(gateways: Gateways, now: datetime) -> None:
-    """Count the gateways that are silent. While nobody can say, nothing is claimed of them."""
+    """Count the silent gateways. The gauges do not change while the count is not possible."""
     try:
         heard = await gateways.look(now, _quiet)
     except UsageError as error:
-        log.warning("nobody looked for silent gateways", fault=str(error))
+        log.warning("reconcile.silent_gateways_unknown", fault=str(error))
         return
     show(heard)
 
 
 def _quiet(*_: object) -> None:
-    """A periodic run shows no progress."""
+    """Show no progress, in a periodic run."""
 
 
 class _Log:
-    """What is wrong goes to the log, the first few of a run; the sums are in the gauges."""
+    """Logs the first few faults of a run. The sums are in the gauges."""
 
     def __init__(self) -> None:
         self._said = 0
@@ -187,7 +190,7 @@ class _Log:
         if isinstance(line, Missing) and self._said < SAID:
             self._said += 1
             log.error(
-                "the books do not balance",
+                "reconcile.not_balanced",
                 kind=line.kind,
                 parts=line.parts,
                 topic=line.topic,

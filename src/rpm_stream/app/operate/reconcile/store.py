@@ -1,9 +1,8 @@
-"""The books' file: one SQLite database that holds what the topics say, so that memory stays small
-however much came.
+"""The books' file: an SQLite database with the content of the topics, so that memory stays small.
 
-No patient's name stands in it, only the opaque ``patient_ref``; readings are ids, debts and keyed
-marks, without values. All rows of a batch and how far it was read are one transaction: a run that
-was interrupted goes on where it stood.
+It has no name of a patient, only the opaque ``patient_ref``. Readings are ids, obligations and
+keyed marks without values. All rows of a batch are one transaction with the position up to which it
+was read. A run that was interrupted therefore continues at the same position.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from aiokafka import TopicPartition
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import private_database
 
-NOBODY = ""  # the gateway of a frame that was redriven: its number fills no hole
+NOBODY = ""  # the gateway of a redriven frame: its number fills no hole
 LAYOUT = 3
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,7 +66,7 @@ CREATE TABLE fault (
     kind)
 ) WITHOUT ROWID;
 """
-# The books of the release before, made into these: a reject covered one part, and a redriven frame
+# Converts the books of the release before. There a reject covered one part, and a redriven frame
 # had no sender.
 FROM_2 = """
 ALTER TABLE reject ADD COLUMN parts INT DEFAULT 1;
@@ -77,17 +76,17 @@ UPDATE frame SET gateway = '' WHERE gateway IS NULL AND boot IS NOT NULL AND seq
 DROP INDEX sender;
 CREATE INDEX sender ON frame (gateway, said, boot, seq);
 """
-# What hangs on a frame, and goes with it.
+# The tables with rows of a frame, which are deleted with the frame.
 OF_A_FRAME = ("frame", "account", "message", "reading", "reject")
 
 
 def digest(value: bytes) -> bytes:
-    """Eight bytes that stand for a record's content."""
+    """Return an eight-byte hash of a record's content."""
     return blake2b(value, digest_size=8).digest()
 
 
 def key_of(name: str) -> bytes:
-    """Sixteen bytes that stand for an id; ours are UUIDs."""
+    """Return sixteen bytes for an id: the bytes of a UUID, or a hash of any other id."""
     try:
         return UUID(name).bytes
     except ValueError:
@@ -95,9 +94,9 @@ def key_of(name: str) -> bytes:
 
 
 class Store:
-    """The file at ``path``, made anew where there is none.
+    """The database at ``path``, which is created if there is none.
 
-    Raises UsageError for one that is not ours.
+    Raises ``UsageError`` for a file that is not one of books.
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,41 +120,39 @@ class Store:
         self.db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={LAYOUT}; COMMIT;")
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self.db.close()
 
     def fact(self, name: str, value: str) -> str:
-        """The fact as first noted: ``value`` where it was not."""
+        """Return the fact ``name``. If there is none, store ``value`` first."""
         self.db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value))
         return str(self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
 
     def ref_key(self, token: str | None) -> bytes:
-        """What keys the opaque patient names: as the feed's where there is a token, else the
-        file's own.
-        """
+        """Return the key for opaque patient names: the token as in the feed, or the file's own."""
         return token.encode() if token else self.fact("ref_key", secrets.token_hex(16)).encode()
 
-    # --- how far the topics were read ---
+    # --- positions in the topics ---
 
     def next_places(self, topic: str) -> dict[int, int]:
-        """Where to read on, by partition; empty for a topic that was not begun."""
+        """Return where to continue reading, by partition; empty before ``begin``."""
         return dict(
             self.db.execute("SELECT part, next FROM place WHERE topic = ?", (topic,)).fetchall()
         )
 
     def first_places(self, topic: str) -> dict[int, int]:
-        """Where the books begin, by partition."""
+        """Return where the books begin, by partition."""
         return dict(
             self.db.execute("SELECT part, first FROM place WHERE topic = ?", (topic,)).fetchall()
         )
 
     def begin(self, topic: str, firsts: Mapping[TopicPartition, int]) -> None:
-        """Note where the books of a topic begin."""
+        """Store where the books of a topic begin."""
         rows = [(topic, tp.partition, first, first) for tp, first in firsts.items()]
         self.db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", rows)
 
     def set_done(self, topic: str, places: Mapping[int, int]) -> None:
-        """What the group that works through ``topic`` has committed."""
+        """Store the commits of the group that reads ``topic``."""
         rows = [(topic, part, place) for part, place in places.items()]
         self.db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", rows)
 
@@ -166,7 +163,7 @@ class Store:
         place: int,
         statements: Iterable[tuple[str, list[tuple[Any, ...]]]],
     ) -> None:
-        """The rows of one batch, and that it was read up to ``place``, or nothing."""
+        """Write the rows of one batch and its end ``place``, both or nothing."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             for statement, rows in statements:
@@ -181,7 +178,7 @@ class Store:
         self.db.execute("COMMIT")
 
     def prune(self, hour: int) -> None:
-        """Drop what hangs on frames from before ``hour``: a periodic run keeps a window of time."""
+        """Delete the frames from before ``hour`` with their rows, to keep a window of time."""
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         kept = db.execute(
@@ -191,7 +188,6 @@ class Store:
         ).fetchall()
         for part, place in kept:
             for table in OF_A_FRAME:
-                # ours
                 db.execute(f"DELETE FROM {table} WHERE part = ? AND place < ?", (part, place))  # noqa: S608
             db.execute(
                 "UPDATE place SET first = ? WHERE topic = 'rpm.frames' AND part = ?", (place, part)

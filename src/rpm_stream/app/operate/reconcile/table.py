@@ -1,8 +1,7 @@
-"""The report as tables for a terminal: one wide table where it fits, else narrow ones with the same
-numbers.
+"""The report as tables for a terminal: one wide table if it fits, else narrow ones.
 
-No number, hour, place or heading is ever broken over two lines. What may be long is folded:
-devices, gateways, reasons.
+The narrow tables have the same numbers. No number, hour, place or heading is ever broken over two
+lines. Devices, gateways and reasons may be long, so they are folded.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from rich.table import Table
 
 from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
 
-# What may be folded, and how narrow at most; every other column keeps its width.
+# The columns that may be folded, with their least width. Every other column keeps its width.
 FOLDED = {"device": 14, "gateway": 14, "boot": 8, "rejects": 26, "why": 30}
-# on the left; numbers stand on the right
+# Columns that are aligned to the left. Numbers are aligned to the right.
 TEXT = FOLDED.keys() | {"hour", "what", "frame", "place", "seq", "reason"}
 ANY_WIDTH = 10_000
 HOURS = (
@@ -47,9 +46,9 @@ Row = Sequence[object]
 
 
 def show(lines: Sequence[Line], width: int | None = None) -> None:
-    """Hours, what is missing, gaps; then the sum.
+    """Print hours, what is missing, gaps and then the sum.
 
-    ``width`` in columns; None: the terminal's, else 80.
+    ``width`` is in columns. None is the terminal's width, or 80.
     """
     console = Console(markup=False, highlight=False, width=width)
     hours = [line for line in lines if isinstance(line, Hour)]
@@ -105,7 +104,7 @@ def _grid(title: str, columns: Sequence[str], rows: Iterable[Row]) -> Table:
 
 
 def _first_that_fits(console: Console, *choices: Sequence[Table]) -> None:
-    """The first of the choices that is not too wide as it is; the last folds what may be folded."""
+    """Print the first choice that fits without folding, or else the last one, folded."""
     fitting = (
         tables
         for tables in choices
@@ -116,7 +115,7 @@ def _first_that_fits(console: Console, *choices: Sequence[Table]) -> None:
 
 
 def _width(console: Console, table: Table) -> int:
-    """The least that the table needs; folded columns take no more than they must."""
+    """Return the least width of a table, in which columns are folded as far as possible."""
     return Measurement.get(console, console.options.update(width=ANY_WIDTH), table).minimum
 
 
@@ -188,7 +187,7 @@ def _missing(line: Missing) -> Row:
 
 
 def _in_words(console: Console, line: Missing) -> None:
-    """One thing that is missing, on lines of its own: what it is, where it stood, why."""
+    """Print a missing thing on lines of its own: what it is, where it was, and why."""
     parts = "1 part" if line.parts == 1 else f"{line.parts} parts"
     console.print(f"Missing: {line.kind}, {parts} of {_whose(line)}", overflow="fold")
     console.print(

@@ -1,1 +1,1 @@
-"""Values encoded as devices and gateways send them."""
+"""Encodes values as devices and gateways send them."""

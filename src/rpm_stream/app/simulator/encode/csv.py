@@ -1,13 +1,12 @@
-"""CSV to frames: what a gateway would have sent, as GATT octets wherever a characteristic keeps the
-value's digits.
+"""CSV to frames, as a gateway would have sent them.
 
-``CARRIERS`` is the one list of what goes into which characteristic. A value that none carries
-exactly (a heart rate of ``65.0``: 2A37 has whole numbers; a glucose of ``246.0`` mg/dL: an SFLOAT
-ends at 2047) goes as a measurement of an app. Nothing is rounded, nothing is left out. Pure: rows
-in, frames out.
+``CARRIERS`` lists which vitals go into which characteristic. A value goes into GATT bytes if a
+characteristic keeps all of its digits. Otherwise it goes as a measurement of an app. Examples are a
+heart rate of ``65.0``, because 2A37 has whole numbers, and a glucose of ``246.0`` mg/dL, because an
+SFLOAT ends at 2047. No value is rounded or left out. This module is pure: rows in, frames out.
 
-2A5E always holds a pulse and 2A35 always a mean pressure: where the file has none it is NaN, and
-the service notes a reading without value, as it does for such a device.
+2A5E always holds a pulse and 2A35 always a mean pressure. If the file has none, it is NaN. The
+service then stores a reading without a value, as it does for such a device.
 """
 
 from __future__ import annotations
@@ -28,9 +27,11 @@ WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Row(NamedTuple):
-    """One row of the file. ``at`` in UTC; ``line`` counts from 1, the header included. ``absent``:
-    the value is a text that says why there is no number (LO of a meter, a clinic's placeholder): it
-    goes as it stands, in a measurement.
+    """One row of the file.
+
+    ``at`` is in UTC. ``line`` counts from 1 and includes the header. ``absent`` is true for a text
+    that explains why there is no number (a meter's LO, a clinic's placeholder). Such a text goes
+    unchanged into a measurement.
     """
 
     patient: str
@@ -44,18 +45,19 @@ class Row(NamedTuple):
 
 
 class SharedDevice(RpmStreamError, ValueError):
-    """One device, two patients, at overlapping times: no assignment says whose the readings are."""
+    """Two patients used one device at overlapping times, so no assignment fits the readings."""
 
 
 Said: TypeAlias = Mapping[str, Row]
 Write: TypeAlias = Callable[[Said, int], bytes]
-"""The rows of one instant by vital, and the device's running number, as octets; ``ValueError``
-if not exactly.
+"""Writes the rows of one moment (by vital) with the device's sequence number as bytes.
+
+Raises ``ValueError`` if that is not possible exactly.
 """
 
 
 class Carrier(NamedTuple):
-    """A characteristic, the vitals that it needs, those that it takes along, and its writer."""
+    """A characteristic, the vitals that it needs, the optional ones, and its writer."""
 
     characteristic: str
     needs: tuple[str, ...]
@@ -64,24 +66,27 @@ class Carrier(NamedTuple):
 
 
 def _unit(rows: Iterable[Row], *allowed: str) -> Any:
-    """The one unit of all ``rows``; ``ValueError`` if there are two or the wire knows it not."""
+    """Return the one unit of all ``rows``.
+
+    Raises ``ValueError`` for two units, and for a unit that is not allowed.
+    """
     units = {row.unit for row in rows}
     if len(units) != 1 or not units <= set(allowed):
-        raise ValueError(f"the wire has {' and '.join(allowed)}")
+        raise ValueError(f"the unit must be {' or '.join(allowed)}")
     return units.pop()
 
 
 def _whole(row: Row) -> int:
     if not WHOLE.fullmatch(row.value):
-        raise ValueError(f"{row.value} is no whole number")
+        raise ValueError(f"{row.value} is not a whole number")
     return int(row.value)
 
 
 def _heart_rate(said: Said, _: int) -> bytes:
     row = said["heart_rate"]
     _unit([row], "/min")
-    if _whole(row) == 0:  # on the wire a rate of 0 says "no reading"
-        raise ValueError("0 is no heart rate on the wire")
+    if _whole(row) == 0:  # in a payload a rate of 0 means "no reading"
+        raise ValueError("a payload cannot hold a heart rate of 0")
     return gatt.heart_rate(gatt.HeartRate(rate=_whole(row)))
 
 
@@ -115,7 +120,7 @@ def _temperature(said: Said, _: int) -> bytes:
 def _glucose(said: Said, number: int) -> bytes:
     row = said["glucose"]
     unit = cast(Literal["mg/dL", "mmol/L"], _unit([row], "mg/dL", "mmol/L"))
-    # The base time is local to the device; the frame says that it lives at +00:00.
+    # The base time is local to the device, and the frame has the offset +00:00.
     return gatt.glucose(gatt.Glucose(sequence=number, base_time=row.at, value=row.value, unit=unit))
 
 
@@ -129,7 +134,7 @@ def _battery(said: Said, _: int) -> bytes:
     return gatt.battery(_whole(said["battery"]))
 
 
-# 2AA7 is not here: its time is an offset from a session start that a file does not tell.
+# 2AA7 is not here: its time is an offset from a session start, which a file does not have.
 CARRIERS: tuple[Carrier, ...] = (
     Carrier("2A37", ("heart_rate",), (), _heart_rate),
     Carrier("2A5E", ("oxygen_saturation",), ("pulse_rate",), _spot),
@@ -142,17 +147,17 @@ CARRIERS: tuple[Carrier, ...] = (
 
 
 class _Device:
-    """What an encoder remembers of one device: its counters, and who wore it from when to when."""
+    """An encoder's state of one device: its counters, and who wore it from when to when."""
 
     def __init__(self, first: datetime) -> None:
-        # from the data: the same file gives the same frames
+        # taken from the data, so that the same file gives the same frames
         self.boot = first.strftime("%Y%m%dT%H%M%SZ")
         self.seq = 0
-        self.number = 0  # 2A18's sequence number, 0 to 65535 and round again
+        self.number = 0  # 2A18's sequence number: 0 to 65535, then 0 again
         self.stints: list[tuple[str, datetime, datetime]] = []
 
     def worn(self, patient: str, at: datetime) -> None:
-        """Note a reading: it prolongs the patient's stint or begins one."""
+        """Note a reading. It extends the patient's stint or begins a new one."""
         if self.stints and self.stints[-1][0] == patient:
             _, first, last = self.stints[-1]
             self.stints[-1] = (patient, min(first, at), max(last, at))
@@ -161,16 +166,17 @@ class _Device:
 
 
 class Encoder:
-    """Rows to frames, and afterwards to the registry entries that they need."""
+    """Encodes rows as frames, and then returns the registry entries that the frames need."""
 
     def __init__(self) -> None:
         self._devices: dict[str, _Device] = {}
 
     def frames(self, rows: Iterable[Row]) -> Iterator[Frame]:
-        """Consecutive rows of one (patient, device, time) become a frame of octets and one of
-        measurements, as needed.
+        """Yield the frames of ``rows``.
 
-        ``sent_at`` and ``received_at`` are the time of measurement; the offset from UTC is +00:00.
+        Consecutive rows of one patient, device and time become a frame of GATT bytes, a frame of
+        measurements, or both. ``sent_at`` and ``received_at`` are the time of measurement. The
+        offset from UTC is +00:00.
         """
         for (patient, device, at), group in groupby(
             rows, key=lambda row: (row.patient, row.device, row.at)
@@ -184,10 +190,10 @@ class Encoder:
                     state.seq += 1
 
     def registry(self) -> list[DeviceEntry]:
-        """Each device with its patients, each from the first reading until the next patient's
-        first.
+        """Return each device with its patients.
 
-        Raises ``SharedDevice`` where the readings of two patients overlap in time.
+        Each patient has the device from the first reading until the next patient's first. Raises
+        ``SharedDevice`` if the readings of two patients overlap in time.
         """
         return [
             DeviceEntry(device=name, assignments=_assignments(state.stints), utc_offset="+00:00")
@@ -196,7 +202,7 @@ class Encoder:
 
 
 def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[Measurement]]:
-    """The rows of one instant, each in exactly one entry."""
+    """Return the entries for the rows of one moment, each row in exactly one entry."""
     left = list(rows)
     notifications = []
     for carrier in CARRIERS:

@@ -1,7 +1,7 @@
-"""The files that the gateway's commands read: CSV and frames as JSON Lines, each also ``.gz``.
+"""Reads the files of the gateway's commands: CSV, and frames as JSON Lines, each also as ``.gz``.
 
-``-`` is stdin. What a user can mend (a missing file, a wrong header, a bad line) is one
-``UsageError`` with file and line; it never repeats a value or a name out of the file.
+``-`` is stdin. An error that a user can correct (a missing file, a wrong header, a bad line) is one
+``UsageError`` with file and line. It never repeats a value or a name from the file.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import UNREADABLE, Frame, Measurement
 
-# the digits of a FHIR value are part of it
+# the digits of a FHIR value are part of it, so they are kept
 _frames = msgspec.json.Decoder(Frame, float_hook=Decimal)
 
 
 def progress_bar() -> Progress:
-    """A progress bar on stderr (stdout is data); silent where stderr is no terminal."""
+    """Return a progress bar on stderr, because stdout is data. It shows on a terminal only."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -52,9 +52,9 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
-    """The plain bytes of a file, unzipped where it ends in ``.gz``; ``-`` is stdin.
+    """Open a file as plain bytes, unzipped if its name ends with ``.gz``; ``-`` is stdin.
 
-    Moves ``progress`` on.
+    Reading moves ``progress`` on.
     """
     if path == "-":
         yield sys.stdin.buffer
@@ -71,11 +71,11 @@ def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UsageError(f"{path}: no whole gzip file") from error
+        raise UsageError(f"{path}: not a complete gzip file") from error
 
 
 class Written(NamedTuple):
-    """How CSV files are written, and the tables that say what their words mean."""
+    """The format of CSV files, and the tables that define their vitals and units."""
 
     tables: Knowledge
     columns: ColumnMap | None = None
@@ -83,10 +83,10 @@ class Written(NamedTuple):
 
 
 def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
-    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or as ``written`` says, in
-    order.
+    """Yield the rows of a file in order.
 
-    ``UsageError`` names the bad line.
+    The columns are ``patient,measured_at,vital,value,unit[,device]``, or those of ``written``.
+    Raises ``UsageError`` with the number of a bad line.
     """
     codes = codes_of(written.tables)
     with opened(path, progress) as file:
@@ -103,9 +103,9 @@ def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
 
 
 def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
-    """A row that fits into a frame: the service would refuse any other as ``bad_schema``.
+    """Return a row that fits into a frame, with the UCUM code of its unit.
 
-    Its unit is the UCUM code.
+    Raises ``UsageError`` for a row that the service would refuse as ``bad_schema``.
     """
     if len(row.patient) > MAX_NAME or len(row.device) > MAX_NAME:
         raise UsageError(
@@ -125,13 +125,13 @@ def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
 
 
 def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
-    """The frames of a JSON Lines file in order. ``UsageError`` names the bad line."""
+    """Yield the frames of a JSON Lines file. Raises ``UsageError`` that names a bad line."""
     with opened(path, progress) as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 try:
                     yield _frames.decode(line)
                 except UNREADABLE as error:
-                    # its words hold the octet
+                    # the text of a UnicodeDecodeError holds the byte
                     said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-                    raise UsageError(f"{path}, line {number}: no frame: {said}") from error
+                    raise UsageError(f"{path}, line {number}: not a frame: {said}") from error

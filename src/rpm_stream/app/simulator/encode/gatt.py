@@ -1,9 +1,9 @@
-"""Values to GATT characteristic payloads: what a device would have sent.
+"""Values to GATT characteristic payloads, as a device would have sent them.
 
-What lives here: the layouts of the health characteristics that the simulator and ``gateway encode``
-write. What must not: a guess. A value whose digits the wire cannot keep raises ``ValueError``; it
-is never rounded. Written from the GATT Specification Supplement without a look at the decoder, so
-that each checks the other. Fields are little-endian.
+This module has the layouts of the health characteristics that the simulator and ``gateway encode``
+write. It never rounds: a value whose digits do not fit raises ``ValueError``. It was written from
+the GATT Specification Supplement without looking at the decoder, so that each checks the other.
+Fields are little-endian.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from rpm_stream.app.simulator.encode.numbers import (
 )
 from rpm_stream.records import Record
 
-# --- what the devices say -------------------------------------------------------------------------
+# --- the values of the devices --------------------------------------------------------------------
 
 
 class HeartRate(Record, frozen=True, kw_only=True):
-    """2A37.
+    """A value of 2A37.
 
-    ``rate`` /min; ``energy`` kJ; ``rr`` in 1/1024 s, oldest first; ``contact`` None = not
-    supported.
+    ``rate`` is in /min, ``energy`` in kJ, ``rr`` in 1/1024 s with the oldest first. ``contact`` is
+    None for a device that does not detect skin contact.
     """
 
     rate: int
@@ -43,9 +43,10 @@ class HeartRate(Record, frozen=True, kw_only=True):
 
 
 class Spot(Record, frozen=True, kw_only=True):
-    """2A5E, a spot check.
+    """A value of 2A5E, a spot check.
 
-    Saturation %, pulse /min, perfusion % as decimal text or special; ``time`` device-local.
+    Saturation in %, pulse in /min and perfusion in % are decimal texts or special values. ``time``
+    is local to the device.
     """
 
     oxygen_saturation: str
@@ -58,9 +59,10 @@ class Spot(Record, frozen=True, kw_only=True):
 
 
 class Continuous(Record, frozen=True, kw_only=True):
-    """2A5F.
+    """A value of 2A5F.
 
-    Each pair is (saturation %, pulse /min): the normal one, and fast and slow averages where sent.
+    Each pair is (saturation %, pulse /min): the normal one, and the optional fast and slow
+    averages.
     """
 
     normal: tuple[str, str]
@@ -72,9 +74,10 @@ class Continuous(Record, frozen=True, kw_only=True):
 
 
 class BloodPressure(Record, frozen=True, kw_only=True):
-    """2A35.
+    """A value of 2A35.
 
-    Pressures in ``unit``, pulse /min, as decimal text or special; ``time`` device-local.
+    Pressures (in ``unit``) and pulse (in /min) are decimal texts or special values. ``time`` is
+    local to the device.
     """
 
     systolic: str
@@ -88,9 +91,9 @@ class BloodPressure(Record, frozen=True, kw_only=True):
 
 
 class Temperature(Record, frozen=True, kw_only=True):
-    """2A1C.
+    """A value of 2A1C.
 
-    ``site`` 1 armpit, 2 body, 3 ear, 4 finger, 5 gut, 6 mouth, 7 rectum, 8 toe, 9 eardrum.
+    ``site`` is 1 armpit, 2 body, 3 ear, 4 finger, 5 gut, 6 mouth, 7 rectum, 8 toe, 9 eardrum.
     """
 
     value: str
@@ -100,11 +103,11 @@ class Temperature(Record, frozen=True, kw_only=True):
 
 
 class Glucose(Record, frozen=True, kw_only=True):
-    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point),
-    None = not sent.
+    """A value of 2A18.
 
-    ``sample`` is the type (low nibble: 1 capillary whole blood) and ``site`` the location (high
-    nibble: 1 finger).
+    ``value`` is in ``unit``, and None is not sent. The payload has kg/L or mol/L, which are exact
+    shifts of the decimal point. ``sample`` is the type (low nibble: 1 capillary whole blood) and
+    ``site`` the location (high nibble: 1 finger).
     """
 
     sequence: int
@@ -119,11 +122,11 @@ class Glucose(Record, frozen=True, kw_only=True):
 
 
 class GlucoseContext(Record, frozen=True, kw_only=True):
-    """2A34, joined to the 2A18 of its ``sequence``; codes as in the Glucose Service, amounts as
-    decimal text.
+    """A value of 2A34, the context of the 2A18 with the same ``sequence``.
 
-    ``carbohydrate`` (id, g); ``person`` (tester, health); ``exercise`` (s, %; 65535 s = overrun);
-    ``medication`` (id, amount in ``medication_unit``); ``hba1c`` %.
+    Codes are those of the Glucose Service, and amounts are decimal texts. ``carbohydrate`` is (id,
+    g) and ``person`` is (tester, health). ``exercise`` is (s, %), where 65535 s is an overrun.
+    ``medication`` is (id, amount in ``medication_unit``). ``hba1c`` is in %.
     """
 
     sequence: int
@@ -140,7 +143,8 @@ class GlucoseContext(Record, frozen=True, kw_only=True):
 class CgmRecord(Record, frozen=True, kw_only=True):
     """One record of 2AA7.
 
-    ``glucose`` mg/dL; ``offset_minutes`` since session start (2AAA); ``status`` three octets.
+    ``glucose`` is in mg/dL. ``offset_minutes`` counts from the session start (2AAA). ``status`` has
+    three bytes.
     """
 
     glucose: str
@@ -152,10 +156,10 @@ class CgmRecord(Record, frozen=True, kw_only=True):
 
 
 class SessionStart(Record, frozen=True, kw_only=True):
-    """2AAA.
+    """A value of 2AAA.
 
-    ``time`` local; ``zone_quarters`` in 15 minutes from UTC; ``dst`` 0, 2, 4 or 8 (0, 30, 60, 120
-    minutes).
+    ``time`` is local. ``zone_quarters`` is the offset from UTC in units of 15 minutes. ``dst`` is
+    0, 2, 4 or 8 for 0, 30, 60 or 120 minutes.
     """
 
     time: datetime
@@ -165,9 +169,9 @@ class SessionStart(Record, frozen=True, kw_only=True):
 
 
 class Weight(Record, frozen=True, kw_only=True):
-    """2A9D.
+    """A value of 2A9D.
 
-    ``value`` with the wire's own digits: kg with three decimals on the 5 g grid, lb with two
+    ``value`` has the digits of the payload: kg with three decimals on the 5 g grid, or lb with two
     decimals.
     """
 
@@ -181,7 +185,7 @@ class Weight(Record, frozen=True, kw_only=True):
 
 
 def heart_rate(said: HeartRate) -> bytes:
-    """The octets of 2A37: 8-bit rate up to 255 /min, 16-bit above."""
+    """Return the payload of 2A37: an 8-bit rate up to 255 /min, a 16-bit rate above."""
     wide = said.rate > 255
     contact = {None: 0, False: 0b100, True: 0b110}[said.contact]
     flags = wide | contact | (said.energy is not None) << 3 | bool(said.rr) << 4
@@ -191,7 +195,7 @@ def heart_rate(said: HeartRate) -> bytes:
 
 
 def spot(said: Spot) -> bytes:
-    """The octets of 2A5E."""
+    """Return the payload of 2A5E."""
     options = (optional_time(said.time), *_oximeter_options(said))
     flags = present_bits(options) | said.clock_not_set << 4
     return (
@@ -203,13 +207,13 @@ def spot(said: Spot) -> bytes:
 
 
 def continuous(said: Continuous) -> bytes:
-    """The octets of 2A5F."""
+    """Return the payload of 2A5F."""
     options = (_optional_pair(said.fast), _optional_pair(said.slow), *_oximeter_options(said))
     return bytes([present_bits(options)]) + _optional_pair(said.normal) + b"".join(options)
 
 
 def _oximeter_options(said: Spot | Continuous) -> tuple[bytes, bytes, bytes]:
-    """The optional fields with which both payloads of an oximeter end."""
+    """Return the optional fields at the end of both payloads of an oximeter."""
     return (
         optional_unsigned(said.measurement_status, 2),
         optional_unsigned(said.device_status, 3),
@@ -218,7 +222,7 @@ def _oximeter_options(said: Spot | Continuous) -> tuple[bytes, bytes, bytes]:
 
 
 def blood_pressure(said: BloodPressure) -> bytes:
-    """The octets of 2A35."""
+    """Return the payload of 2A35."""
     options = (
         optional_time(said.time),
         optional_sfloat(said.pulse_rate),
@@ -231,14 +235,14 @@ def blood_pressure(said: BloodPressure) -> bytes:
 
 
 def temperature(said: Temperature) -> bytes:
-    """The octets of 2A1C."""
+    """Return the payload of 2A1C."""
     options = (optional_time(said.time), optional_unsigned(said.site, 1))
     flags = (said.unit == "[degF]") | present_bits(options) << 1
     return bytes([flags]) + float32(said.value) + b"".join(options)
 
 
 def glucose(said: Glucose) -> bytes:
-    """The octets of 2A18: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
+    """Return the payload of 2A18: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
     molar = said.unit == "mmol/L"
     value = b""
     if said.value is not None:
@@ -257,7 +261,7 @@ def glucose(said: Glucose) -> bytes:
 
 
 def glucose_context(said: GlucoseContext) -> bytes:
-    """The octets of 2A34: a gram is 1e-3 kg, a milligram 1e-6 kg, a millilitre 1e-3 L."""
+    """Return the payload of 2A34: a gram is 1e-3 kg, a milligram 1e-6 kg, a millilitre 1e-3 L."""
     litres = said.medication_unit == "mL"
     carbohydrate = b"" if said.carbohydrate is None else _dose(*said.carbohydrate, -3)
     person = b"" if said.person is None else bytes([said.person[1] << 4 | said.person[0]])
@@ -279,7 +283,7 @@ def _dose(code: int, amount: str, shift: int) -> bytes:
 
 
 def cgm(records: tuple[CgmRecord, ...]) -> bytes:
-    """The octets of 2AA7: one or more records, each with its own size octet."""
+    """Return the payload of 2AA7: one or more records, each with a size byte of its own."""
     return b"".join(_cgm_record(record) for record in records)
 
 
@@ -287,7 +291,7 @@ def _cgm_record(said: CgmRecord) -> bytes:
     trend = optional_sfloat(said.trend)
     quality = optional_sfloat(said.quality)
     annunciation = b"" if said.status is None else unsigned(said.status, 3)
-    # an octet without a bit set is left out
+    # a byte without any bit set is left out
     present = [bool(octet) for octet in annunciation] or [False] * 3
     flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7
     status = bytes(octet for octet in annunciation if octet)
@@ -298,21 +302,21 @@ def _cgm_record(said: CgmRecord) -> bytes:
 
 
 def session_start(said: SessionStart) -> bytes:
-    """The octets of 2AAA."""
+    """Return the payload of 2AAA."""
     zone = said.zone_quarters.to_bytes(1, "little", signed=True)
     body = date_time(said.time) + zone + unsigned(said.dst, 1)
     return body + (crc16(body) if said.crc else b"")
 
 
 def weight(said: Weight) -> bytes:
-    """The octets of 2A9D.
+    """Return the payload of 2A9D.
 
-    Raises ``ValueError`` off its grid (0.005 kg, 0.01 lb) or for other digits than its own.
+    Raises ``ValueError`` for a value off the grid (0.005 kg, 0.01 lb) or with other decimals.
     """
     places, step = (-3, Decimal("0.005")) if said.unit == "kg" else (-2, Decimal("0.01"))
     mantissa, exponent = decimal_parts(said.value)
     steps = Decimal(mantissa).scaleb(exponent) / step
-    if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF says "measurement unsuccessful"
+    if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF is "measurement unsuccessful"
         raise ValueError(f"{said.value} {said.unit} is not on the scale's grid")
     imperial = said.unit == "[lb_av]"
     return weight_steps(
@@ -321,9 +325,9 @@ def weight(said: Weight) -> bytes:
 
 
 def battery(percent: int) -> bytes:
-    """The octet of 2A19, 0 to 100 %."""
+    """Return the payload of 2A19, one byte of 0 to 100 %."""
     if not 0 <= percent <= 100:
-        raise ValueError(f"{percent} is no battery level in percent")
+        raise ValueError(f"{percent} is not a battery level in percent")
     return bytes([percent])
 
 

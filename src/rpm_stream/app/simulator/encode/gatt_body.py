@@ -1,8 +1,7 @@
-"""As ``gatt``, for what a scale and a foot pod say: weight with height, body composition, running
-speed.
+"""As ``gatt``, for scales and foot pods: weight with height, body composition, running speed.
 
-Fields are steps of the wire's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that nothing
-is rounded.
+The fields are steps of the payload's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that
+nothing is rounded.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from rpm_stream.app.gateway.ble.fields import unsigned
 from rpm_stream.app.simulator.encode.numbers import optional_time, optional_unsigned, present_bits
 from rpm_stream.records import Record
 
-UNSUCCESSFUL = 0xFFFF  # of a weight or body fat: the scale tried and has no value
+UNSUCCESSFUL = 0xFFFF  # a weight or body fat that the scale could not measure
 _STEPS = (
     "metabolism",
     "muscle",
@@ -28,10 +27,10 @@ _STEPS = (
 
 
 class WeightSteps(Record, frozen=True, kw_only=True):
-    """2A9D.
+    """A value of 2A9D.
 
-    ``weight`` in 0.005 kg or, ``imperial``, 0.01 lb; ``body``: BMI in 0.1 kg/m2, height in 1 mm or
-    0.1 in.
+    ``weight`` is in 0.005 kg or, with ``imperial``, in 0.01 lb. ``body`` is the BMI in 0.1 kg/m2
+    and the height in 1 mm or 0.1 in.
     """
 
     weight: int
@@ -42,9 +41,11 @@ class WeightSteps(Record, frozen=True, kw_only=True):
 
 
 class BodyComposition(Record, frozen=True, kw_only=True):
-    """2A9C. ``fat`` and ``muscle`` in 0.1 %, ``metabolism`` kJ, ``impedance`` 0.1 Ohm; masses,
-    ``weight`` and ``height`` in the steps of 2A9D; ``more``: a further packet of this measurement
-    follows.
+    """A value of 2A9C.
+
+    ``fat`` and ``muscle`` are in 0.1 %, ``metabolism`` in kJ and ``impedance`` in 0.1 Ohm. Masses,
+    ``weight`` and ``height`` are in the steps of 2A9D. ``more``: a further packet of this
+    measurement follows.
     """
 
     fat: int
@@ -64,7 +65,10 @@ class BodyComposition(Record, frozen=True, kw_only=True):
 
 
 class Running(Record, frozen=True, kw_only=True):
-    """2A53. ``speed`` in 1/256 m/s, ``cadence`` /min, ``stride`` cm, ``distance`` in 0.1 m."""
+    """A value of 2A53.
+
+    ``speed`` is in 1/256 m/s, ``cadence`` in /min, ``stride`` in cm and ``distance`` in 0.1 m.
+    """
 
     speed: int
     cadence: int
@@ -74,7 +78,7 @@ class Running(Record, frozen=True, kw_only=True):
 
 
 def weight_steps(said: WeightSteps) -> bytes:
-    """The octets of 2A9D."""
+    """Return the payload of 2A9D."""
     body = b"" if said.body is None else unsigned(said.body[0], 2) + unsigned(said.body[1], 2)
     options = (optional_time(said.time), optional_unsigned(said.user, 1), body)
     flags = said.imperial | present_bits(options) << 1
@@ -82,7 +86,7 @@ def weight_steps(said: WeightSteps) -> bytes:
 
 
 def body_composition(said: BodyComposition) -> bytes:
-    """The octets of 2A9C."""
+    """Return the payload of 2A9C."""
     steps = tuple(optional_unsigned(getattr(said, name), 2) for name in _STEPS)
     options = (optional_time(said.time), optional_unsigned(said.user, 1), *steps)
     flags = said.imperial | present_bits(options) << 1 | said.more << 12
@@ -90,7 +94,7 @@ def body_composition(said: BodyComposition) -> bytes:
 
 
 def running(said: Running) -> bytes:
-    """The octets of 2A53."""
+    """Return the payload of 2A53."""
     options = (optional_unsigned(said.stride, 2), optional_unsigned(said.distance, 4))
     flags = present_bits(options) | said.running << 2
     return bytes([flags]) + unsigned(said.speed, 2) + unsigned(said.cadence, 1) + b"".join(options)

@@ -1,9 +1,9 @@
-"""The number formats of GATT health characteristics: decimal text to octets.
+"""The number formats of GATT health characteristics: decimal text to bytes.
 
-What lives here: IEEE 11073-20601 SFLOAT and FLOAT, and the E2E-CRC. A decimal is taken as text,
-because its digits are the device's stated precision: ``"72.0"`` and ``"72"`` are different octets.
-Whole numbers and dates are in ``ble/fields.py``, which the radio writes too. An optional field that
-is None takes no octets, and its bit in the flags is 0.
+This module has IEEE 11073-20601 SFLOAT and FLOAT, and the E2E-CRC. A decimal is taken as text,
+because its digits are the device's stated precision: ``"72.0"`` and ``"72"`` are different bytes.
+Whole numbers and dates are in ``ble/fields.py``, because the radio writes them too. An optional
+field that is None takes no bytes, and its bit in the flags is 0.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from decimal import Decimal
 from rpm_stream.app.gateway.ble.fields import date_time, unsigned
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-# With exponent 0 these mantissas mean something else than a number; with any other exponent they
-# are numbers.
+# With exponent 0 these mantissas are special values. With any other exponent they are numbers.
 SFLOAT_SPECIAL: dict[str, int] = {
     "NaN": 0x07FF,
     "NRes": 0x0800,
@@ -34,12 +33,12 @@ FLOAT_SPECIAL: dict[str, int] = {
 
 
 def sfloat(text: str, shift: int = 0) -> bytes:
-    """Two octets of an SFLOAT (4-bit exponent, 12-bit mantissa, both two's complement) for ``text``
-    x 10^``shift``.
+    """Return the two bytes of an SFLOAT for ``text`` x 10^``shift``.
 
-    ``text`` is a plain decimal or one of ``SFLOAT_SPECIAL``; its digits are kept: ``"72.0"`` gives
-    0xF2D0. Raises ``ValueError`` where mantissa (-2048 to 2047) or exponent (-8 to 7) is exceeded
-    or a special code is hit.
+    An SFLOAT has a 4-bit exponent and a 12-bit mantissa, both in two's complement. ``text`` is a
+    plain decimal or one of ``SFLOAT_SPECIAL``. Its digits are kept: ``"72.0"`` gives 0xF2D0. Raises
+    ``ValueError`` if the mantissa (-2048 to 2047) or the exponent (-8 to 7) is exceeded, or if the
+    result is a special code.
     """
     if text in SFLOAT_SPECIAL:
         return SFLOAT_SPECIAL[text].to_bytes(2, "little")
@@ -51,9 +50,10 @@ def sfloat(text: str, shift: int = 0) -> bytes:
 
 
 def float32(text: str) -> bytes:
-    """Four octets of a FLOAT (8-bit exponent, 24-bit mantissa, both two's complement).
+    """Return the four bytes of a FLOAT.
 
-    As ``sfloat`` otherwise.
+    It has an 8-bit exponent and a 24-bit mantissa, both in two's complement. Otherwise it is like
+    ``sfloat`` without a shift.
     """
     if text in FLOAT_SPECIAL:
         return FLOAT_SPECIAL[text].to_bytes(4, "little")
@@ -65,8 +65,9 @@ def float32(text: str) -> bytes:
 
 
 def _fitted(text: str, bits: int) -> tuple[int, int]:
-    """Mantissa and exponent of ``text``; final zeros of a whole number go to the exponent only
-    where they must.
+    """Return mantissa and exponent of ``text``.
+
+    Final zeros of a whole number go into the exponent only if the mantissa needs it.
     """
     mantissa, exponent = decimal_parts(text)
     half = 1 << (bits - 1)
@@ -79,13 +80,13 @@ def _fitted(text: str, bits: int) -> tuple[int, int]:
 
 
 def decimal_parts(text: str) -> tuple[int, int]:
-    """Mantissa and exponent as written: ``"72.0"`` is (720, -1).
+    """Return mantissa and exponent as written: ``"72.0"`` is (720, -1).
 
-    Raises ``ValueError`` for what is no plain decimal, and for digits that a medfloat cannot keep
-    (a leading zero as in ``"072"``, a negative zero).
+    Raises ``ValueError`` for a text that is not a plain decimal, and for digits that a medfloat
+    cannot keep (a leading zero as in ``"072"``, a negative zero).
     """
     if not PLAIN.fullmatch(text):
-        raise ValueError(f"{text!r} is no plain decimal")
+        raise ValueError(f"{text!r} is not a plain decimal")
     places = len(text.partition(".")[2])
     mantissa = int(text.replace(".", ""))
     if format(Decimal(mantissa).scaleb(-places), "f") != text:
@@ -94,8 +95,9 @@ def decimal_parts(text: str) -> tuple[int, int]:
 
 
 def crc16(octets: bytes) -> bytes:
-    """E2E-CRC: CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF); ASCII "123456789"
-    gives 0x6F91.
+    """Return the E2E-CRC, which is CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF).
+
+    ASCII "123456789" gives 0x6F91.
     """
     crc = 0xFFFF
     for octet in octets:
@@ -106,20 +108,20 @@ def crc16(octets: bytes) -> bytes:
 
 
 def present_bits(options: tuple[bytes, ...]) -> int:
-    """One bit for each optional field that is there, the first field lowest."""
+    """Return one bit for each optional field that is present, the first field lowest."""
     return sum(1 << place for place, octets in enumerate(options) if octets)
 
 
 def optional_time(moment: datetime | None) -> bytes:
-    """A Date Time, or nothing where the device has none."""
+    """Return a Date Time, or no bytes for None."""
     return b"" if moment is None else date_time(moment)
 
 
 def optional_unsigned(value: int | None, octets: int) -> bytes:
-    """An unsigned integer of so many octets, or nothing where the device does not send it."""
+    """Return an unsigned integer in ``octets`` bytes, or no bytes for None."""
     return b"" if value is None else unsigned(value, octets)
 
 
 def optional_sfloat(text: str | None) -> bytes:
-    """An SFLOAT, or nothing where the device does not send it."""
+    """Return an SFLOAT, or no bytes for None."""
     return b"" if text is None else sfloat(text)

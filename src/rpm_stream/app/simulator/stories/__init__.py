@@ -1,4 +1,4 @@
-"""The stories: courses of vitals and the devices that see them, as tables.
+"""The stories: tables of vitals over time and of the devices that measure them.
 
 ``load`` and ``load_ward`` read them.
 """
@@ -39,23 +39,26 @@ Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 class Course(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one vital goes: straight lines between ``anchors`` (hour of the story, value), a daily
-    wave, and noise.
+    """The value of one vital over the time of a story.
+
+    It follows straight lines between ``anchors`` (hour of the story, value). A daily wave and noise
+    are added. ``low`` and ``high`` are the bounds of the result.
     """
 
     anchors: Annotated[tuple[tuple[float, float], ...], Meta(min_length=1)]
     low: float
     high: float
-    swing: float = 0.0  # half the daily wave, highest at 16:00 local
+    swing: float = 0.0  # half the height of the daily wave, which is highest at 16:00 local time
     noise: float = 0.0  # standard deviation of a measurement
     spread: float = 0.0  # standard deviation between patients
     digits: int = 0  # decimals that the device shows
-    step: float | None = None  # the device's grid, where it is coarser than its digits
+    step: float | None = None  # the device's grid, if it is coarser than its digits
 
 
 class StoryDevice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One device of the patient: what it is, how often it measures, and for how long (a strap,
-    at 1 Hz).
+    """One device of the patient: its kind, and how often it measures.
+
+    ``seconds`` is for a strap, which then measures at 1 Hz.
     """
 
     name: str
@@ -66,7 +69,7 @@ class StoryDevice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Story(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A course of days, for any patient."""
+    """A course of several days, for any patient."""
 
     name: StoryName
     title: str
@@ -79,7 +82,7 @@ class Story(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Bed(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One patient of the ward: a story, entered at an hour of it."""
+    """One patient of the ward, with a story and the hour of it at which the patient enters."""
 
     story: StoryName
     enter_hour: float
@@ -92,12 +95,12 @@ class _Ward(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def load(name: StoryName) -> Story:
-    """A story by its name."""
+    """Return a story by its name."""
     return msgspec.toml.decode(_text(name), type=Story)
 
 
 def load_ward() -> tuple[Bed, ...]:
-    """The beds of the ward, in order."""
+    """Return the beds of the ward, in order."""
     return msgspec.toml.decode(_text("ward"), type=_Ward).beds
 
 

@@ -1,0 +1,101 @@
+"""Every event of the log, with its meaning for the operator.
+
+An event is named ``stage.event_name``. The part before the dot is the stage, or the part of the
+service, that logs it. The events of ``engine`` and ``state`` are logged by ingest and by judge, and
+those of ``clock``, ``stage`` and ``topics`` by every stage. After the end of a stage its supervisor
+logs ``service.stage_ended`` with the name of the stage.
+
+Calls keep their literal names. ``tests/laws/test_events.py`` compares them with this table, and the
+table with ``deploy/README.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+EVENTS: Final[Mapping[str, str]] = {
+    "ble.adapter_not_reset": "The Bluetooth adapter refused to be switched off and on.",
+    "ble.adapter_reset": "The hub received nothing for long and reset the Bluetooth adapter.",
+    "ble.attempt_failed": "A step of a connection failed; the connection goes on without it.",
+    "ble.connection_fault": "A defect ended the connection to one device; the hub goes on.",
+    "ble.devices_unreadable": "The file of the devices last read from the registry is unreadable.",
+    "ble.file_not_written": "The disk refused a small file; the older one stays.",
+    "ble.flush_timed_out": "At its end the hub could not write all values to the spool in 10 s.",
+    "ble.link_failed": "A connection to a device failed; the hub tries again.",
+    "ble.link_was_gone": "The link had ended before the hub could disconnect.",
+    "ble.marks_unreadable": "The file of the marks is unreadable; all stored records are read.",
+    "ble.mtu_stays": "The device refused a larger MTU; it may cut off long values.",
+    "ble.not_understood": "A device sends characteristics for which there is no decoder.",
+    "ble.other_subscriber": "Another program is subscribed too, so BlueZ may deliver values twice.",
+    "ble.radio_off": "The Bluetooth adapter or BlueZ is away; the hub waits and tries again.",
+    "ble.registry_away": "The registry does not answer; the devices known last are served.",
+    "ble.rejects_unread": "The gateway cannot read rpm.rejects now; it tries again.",
+    "ble.silent": "A characteristic sends nothing; the hub subscribes again.",
+    "ble.spool_refuses": "The spool takes no values, the disk may be full; they wait in memory.",
+    "ble.stored_abort_failed": "A device did not accept the end of a transfer of stored records.",
+    "ble.stored_all": "A device did not filter its stored records; the hub reads them all.",
+    "ble.stored_answer_unreadable": "The device's answer to a request for records is unreadable.",
+    "ble.stored_no_answer": "A device did not answer a request for its stored records.",
+    "ble.subscription_refused": "A device refused a subscription; its values do not arrive.",
+    "ble.values_dropped": "Values were dropped because the outbox of a device was full.",
+    "ble.values_lost_at_end": "The hub ended with values outside the spool; they are lost.",
+    "ble.values_unclaimed": "Values came before a subscription took them, and were dropped.",
+    "broker.authority_renewed": "The authority's certificate is new; clients need the new file.",
+    "broker.certificate_renewed": "The certificate of the broker or of a user was renewed.",
+    "clock.broker_clock_set": "Somebody set the broker's clock; the stage follows it.",
+    "clock.broker_not_followed": "The broker gives no time now; the clock goes on as it was.",
+    "clock.broker_time_unknown": "The broker gave no time at the start; the host's clock counts.",
+    "clock.host_clock_right": "The host's clock is right again.",
+    "clock.host_clock_wrong": "The host's clock is over a minute off; the broker's time counts.",
+    "clock.topic_not_stamped": "Somebody changed rpm-clock, and the broker does not stamp it.",
+    "demo.ward_ended": "The simulated ward failed; the service goes on without it.",
+    "engine.commit_failed": "Kafka refused a commit; the worker ends and starts again.",
+    "engine.left_group": "The group gave this worker up; it ends with 75 and writes no more.",
+    "engine.not_consuming": "The worker has messages and consumes none; it ends with 75.",
+    "engine.stood_still": "The process stood still longer than its session; it ends with 75.",
+    "feed.clocks_unreachable": "The feed cannot read the hosts' clocks now; it tries again.",
+    "feed.decision_lost": "A decision did not reach Kafka; the feed shows it as unconfirmed.",
+    "feed.no_broker": "The feed waits for Kafka.",
+    "feed.no_topic": "A topic of the feed is missing: run rpm-stream topics apply.",
+    "feed.progress_unreachable": "The feed cannot see how far judging is; it tries again.",
+    "feed.short_token": "RPM_TOKEN is short enough to be guessed; take a longer one.",
+    "feed.starting": "The feed starts at this address.",
+    "feed.unreadable": "A message of a topic is unreadable; the feed passes over it.",
+    "feed.wrong_token": "An address sent a wrong token; logged at 1, 2, 4, 8 … failures.",
+    "gateway.broker_away": "Kafka does not answer; the gateway spools and tries again.",
+    "gateway.closed_with_spool": "The gateway ended with spooled frames; its next run sends them.",
+    "gateway.reject_unreadable": "A message of rpm.rejects is unreadable and is skipped.",
+    "gateway.send_failed": "Sending failed; the frames stay in the spool and are sent again.",
+    "gateway.spool_ballast_small": "The reserve for a full disk is smaller than set.",
+    "gateway.spool_full": "The disk is full; sent frames stay spooled and may be sent twice.",
+    "ingest.not_an_action": "A message of rpm.actions is unreadable or has no key; it is skipped.",
+    "judge.detector_off": "A detector costs more than its budget; this process runs without it.",
+    "judge.not_readings": "A message of rpm.readings is unreadable; the judge passes over it.",
+    "judge.ticks_paused": "Kafka does not answer; silent devices are not looked for meanwhile.",
+    "reconcile.not_balanced": "Parts of a frame are missing; the line names their place.",
+    "reconcile.run_failed": "A run could not read the topics; the gauges keep the last sums.",
+    "reconcile.silent_gateways_unknown": "A run could not see which gateways are silent.",
+    "registry.entry_ignored": "A registry entry is unreadable and is not used.",
+    "registry.setting_ignored": "A setting of an entry cannot be used; its other settings are.",
+    "service.kafka_ended": "The embedded Kafka ended; the worker starts it again.",
+    "service.restarts_not_shown": "The port for the restart counts is taken; they are not shown.",
+    "service.stage_ended": "A stage ended with this status; the worker starts it again.",
+    "sink.commit_lost": "A partition moved before the commit; its new owner writes again.",
+    "sink.observation_unreadable": "An unreadable Observation went to sink-refused.jsonl.",
+    "sink.registry_entry_unreadable": "A registry entry is unreadable; the sink passes over it.",
+    "sink.resource_refused": "A resource that the FHIR server refused went to sink-refused.jsonl.",
+    "stage.task_cancelled": "A client gave up a task of the stage; it ends with 70.",
+    "stage.task_failed": "A task of the stage failed; it ends with 70.",
+    "state.caught_up": "A held state was mended, and its kept messages are applied.",
+    "state.held": "One state is unreadable; its messages are kept and other keys go on.",
+    "state.held_not_checked": "Kafka does not answer; held states are looked at later.",
+    "state.kept_messages_deleted": "Retention deleted messages that a held state needed.",
+    "state.lost": "A partition's changelog was deleted or emptied; the stage ends with 65.",
+    "state.most_unreadable": "Most states of a partition are unreadable; the stage ends with 65.",
+    "topics.partitions_changed": "Somebody changed a topic's partitions; the stage ends with 70.",
+    "topics.partitions_not_watched": "Kafka does not answer; partitions are looked at later.",
+    "topics.retention_not_watched": "Kafka does not answer; the retention gauge has no samples.",
+    "topics.unread_data_expired": "Retention deleted messages that a group had not read.",
+}
+"""Each event with one sentence for the operator."""
