@@ -15,7 +15,7 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that
     lets a gateway over its quota wait. Once cancelled, the sender begins no more requests and waits
     for those under way. They end with their connections, but one of them then asks who leads its
-    partition, which nobody answers any more: that wait is what the next cancellation ends.
+    partition, and gets no answer any more. The next cancellation ends that wait.
     """
     producer._closed = True
     sender = producer._sender.sender_task  # None where no broker has answered yet
