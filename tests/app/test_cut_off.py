@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.command_line import one_line, run
 
-from rpm_stream.app.kafka import range_reader as topic_window
+from rpm_stream.app.kafka import clients
 from rpm_stream.app.kafka.range_reader import reaching
 from rpm_stream.app.runtime.errors import UsageError
 
@@ -52,8 +52,8 @@ class Client:
 
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_window, "AIOKafkaConsumer", Client)
-    monkeypatch.setattr(topic_window, "AIOKafkaAdminClient", Client)
+    monkeypatch.setattr(clients, "AIOKafkaConsumer", Client)
+    monkeypatch.setattr(clients, "AIOKafkaAdminClient", Client)
 
 
 @pytest.mark.usefixtures("connected")

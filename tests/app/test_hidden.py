@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
-from rpm_stream.app.kafka import growth_journal as journal
-from rpm_stream.app.kafka import layout, state_topic
-from rpm_stream.app.kafka import preflight as reach
-from rpm_stream.app.kafka import range_reader as topic_window
+from rpm_stream.app.kafka import clients
 from rpm_stream.app.kafka.layout import layout_of
 from rpm_stream.app.kafka.names import FRAMES, GROWTH, READINGS, STATE_INGEST, STATE_JUDGE, TOPICS
 from rpm_stream.app.kafka.partitions import partitions_of
@@ -70,10 +67,9 @@ class Admin:
 def kafka_with(monkeypatch: pytest.MonkeyPatch) -> Any:
     def made(hidden: set[str], missing: set[str]) -> Admin:
         admin = Admin(hidden, missing)
-        for module in (layout, reach, state_topic, topic_window, journal):
-            monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: admin)
+        monkeypatch.setattr(clients, "AIOKafkaAdminClient", lambda **_: admin)
         consumer = SimpleNamespace(start=admin.start, stop=admin.close)
-        monkeypatch.setattr(topic_window, "AIOKafkaConsumer", lambda **_: consumer)
+        monkeypatch.setattr(clients, "AIOKafkaConsumer", lambda **_: consumer)
         return admin
 
     return made

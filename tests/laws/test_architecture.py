@@ -160,6 +160,15 @@ NOT_IMPORTED = {
 }
 
 
+# --- Kafka ----------------------------------------------------------------------------------------
+
+MAKE_CLIENTS = {
+    "app/kafka/clients.py": "signs in, starts and stops them",
+    "app/engine/": "what Faust makes, made exact",
+    "app/gateway/link.py": "the public client, installed without the rest",
+}
+
+
 def own_names(path: Path) -> set[str]:
     """Return a module's imports of the package, without its root: ``score.rules.news2.Chart``."""
     return {
@@ -448,6 +457,60 @@ def test_the_checks_of_names_and_chains_see() -> None:
     assert set(repeated_classes([one, one])) == {
         each.name for each in classes(one) if not each.name.startswith("_")
     }
+
+
+def made_clients(path: Path) -> set[str]:
+    """The classes of Kafka's clients that a module uses otherwise than to name a type: it makes
+    them, derives from them or passes them on.
+    """
+    known = aliases(path)
+    types = {
+        id(part)
+        for node in ast.walk(tree(path))
+        for field in ("annotation", "returns")
+        if isinstance(kind := getattr(node, field, None), ast.AST)
+        for part in ast.walk(kind)
+    }
+    return {
+        name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in types
+        if (name := (dotted(node, known) or "").rpartition(".")[2]).startswith("AIOKafka")
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_kafka_clients_are_made_in_one_place(path: Path) -> None:
+    """Elsewhere one would not sign in, stay open when it is cancelled, or find its own words for a
+    broker that is away.
+    """
+    found = made_clients(path)
+    assert not found or name_of(path).startswith(tuple(MAKE_CLIENTS)), "use app/kafka/clients.py"
+
+
+def test_every_maker_of_clients_is_needed() -> None:
+    for maker in MAKE_CLIENTS:
+        assert any(made_clients(path) for path in MODULES if name_of(path).startswith(maker)), maker
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from aiokafka import AIOKafkaProducer\nx = AIOKafkaProducer()",
+        "from aiokafka import AIOKafkaProducer as P\nx = P()",
+        "import aiokafka\nx = aiokafka.AIOKafkaProducer()",
+        "import aiokafka as k\ndef f():\n    return g(k.AIOKafkaProducer)",
+        "from aiokafka import AIOKafkaProducer\nclass P(AIOKafkaProducer): ...",
+    ],
+)
+def test_the_check_of_clients_sees(source: str, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source, encoding="utf-8")
+    assert made_clients(path) == {"AIOKafkaProducer"}
+    path = tmp_path / "typed.py"
+    typed = "from aiokafka import AIOKafkaProducer as P\nx: P\ndef f(a: P, b: list[P]) -> P: ..."
+    path.write_text(typed, encoding="utf-8")
+    assert not made_clients(path)
 
 
 def not_imported() -> set[str]:

@@ -13,11 +13,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailable
 from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
 from support.feed.running import alert
 
-from rpm_stream.app.feed import consumer as consume
 from rpm_stream.app.feed import service as service_module
 from rpm_stream.app.feed.consumer import Actions
 from rpm_stream.app.feed.read_model import PENDING_FOR
 from rpm_stream.app.feed.service import KEPT, Decision, Unanswered
+from rpm_stream.app.kafka import clients
 from rpm_stream.records import Action
 
 KEY = "00000000-0000-4000-8000-000000000001"
@@ -174,7 +174,7 @@ def test_after_a_lost_decision_the_next_goes_out_by_a_new_producer(
     """The lost one left a gap in the old one's numbers: the broker refuses all that it sends
     from then on.
     """
-    monkeypatch.setattr(consume, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(clients, "AIOKafkaProducer", Producer)
     monkeypatch.setattr(Producer, "made", [])
     action = Action(patient="p", alert="a", action="acknowledge", who="nurse", at=datetime.now(UTC))
 

@@ -334,4 +334,4 @@ def test_a_command_on_a_machine_that_is_ahead_says_so() -> None:
     assert "the clock of this machine is over an hour ahead" in str(
         _away("kafka:9092", InvalidTimestampError())
     )
-    assert "no answer from Kafka" in str(_away("kafka:9092", KafkaConnectionError()))
+    assert "kafka:9092 does not answer any more" in str(_away("kafka:9092", KafkaConnectionError()))

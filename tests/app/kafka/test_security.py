@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rpm_stream.app.broker import keys as broker_keys
-from rpm_stream.app.kafka.security import kafka_client, security
+from rpm_stream.app.kafka.security import security
 from rpm_stream.app.runtime.errors import UsageError
 
 
@@ -25,7 +25,7 @@ def test_without_settings_it_is_in_the_clear(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert kafka_client("kafka:9092") == {"bootstrap_servers": "kafka:9092"}
+    assert security().arguments() == {}
     assert security().faust() is None
 
 
@@ -39,10 +39,9 @@ def test_a_user_with_a_password(
     monkeypatch.setenv("RPM_KAFKA_CA", str(keys.authority))
     monkeypatch.setenv("RPM_KAFKA_USER", "ingest")
     monkeypatch.setenv(f"RPM_KAFKA_PASSWORD{name}", value)
-    given = kafka_client("kafka:9092")
+    given = security().arguments()
     assert given.pop("ssl_context").get_ca_certs()
     assert given == {
-        "bootstrap_servers": "kafka:9092",
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "ingest",
@@ -66,8 +65,7 @@ def test_a_client_certificate(keys: broker_keys.Folder, monkeypatch: pytest.Monk
         ("KEY", key),
     ):
         monkeypatch.setenv(f"RPM_KAFKA_{name}", str(value))
-    assert set(kafka_client("kafka:9092")) == {
-        "bootstrap_servers",
+    assert set(security().arguments()) == {
         "security_protocol",
         "ssl_context",
     }

@@ -17,7 +17,7 @@ import pytest
 from aiokafka.errors import AuthenticationFailedError
 from faust.auth import OAuthCredentials
 
-from rpm_stream.app.kafka.security import kafka_client, security
+from rpm_stream.app.kafka.security import security
 from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 
@@ -115,7 +115,7 @@ def test_the_settings_give_it_to_aiokafka_and_faust(
     with pytest.raises(UsageError, match="need each other"):
         security()
     monkeypatch.setenv("RPM_KAFKA_TOKEN_URL", endpoint.url)
-    given = kafka_client("kafka:9092")
+    given = security().arguments()
     assert given["sasl_mechanism"] == "OAUTHBEARER"
     assert asyncio.run(given["sasl_oauth_token_provider"].token()) == "token-1"
     assert isinstance(security().faust(), OAuthCredentials)

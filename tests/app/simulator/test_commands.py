@@ -136,7 +136,7 @@ def test_missing_files_and_absent_brokers_are_one_clear_line(tmp_path: Path) -> 
         call("encode", str(tmp_path / "none.csv"))
     with pytest.raises(UsageError, match="No such file"):
         call("replay", str(tmp_path / "none.jsonl"), "--bootstrap", "127.0.0.1:9")
-    with pytest.raises(UsageError, match=r"no broker answers at 127\.0\.0\.1:9"):
+    with pytest.raises(UsageError, match=r"no Kafka answers at 127\.0\.0\.1:9"):
         call("simulate", "--bootstrap", "127.0.0.1:9")
     broken = tmp_path / "broken.csv.gz"
     broken.write_bytes(gzip.compress(CSV.encode())[:-9])

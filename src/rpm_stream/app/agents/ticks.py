@@ -17,12 +17,12 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.kafka.clients import AWAY, admin, consumer
+from rpm_stream.app.kafka.lag import commits_of
 from rpm_stream.app.kafka.names import GROUP_INGEST, GROUPS, READINGS
 from rpm_stream.app.kafka.partitions import partitions_of
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.settings import Settings
 
@@ -60,37 +60,30 @@ class Barrier:
                 async for partition, at in self._passed():
                     said = False
                     yield partition, at
-            except (KafkaError, OSError) as error:
+            except AWAY as error:
                 if not said:
                     log.warning("judge.ticks_paused", error=type(error).__name__)
                 said = True
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _passed(self) -> AsyncIterator[tuple[int, datetime]]:
-        consumer = AIOKafkaConsumer(**kafka_client(self._settings.bootstrap), group_id=None)
-        admin = AIOKafkaAdminClient(**kafka_client(self._settings.bootstrap))
-        try:
-            await consumer.start()
-            await admin.start()
+        bootstrap = self._settings.bootstrap
+        async with consumer(bootstrap) as reader, admin(bootstrap) as client:
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 at = self._clock.now() - CLOCKS_APART * self._clock.speed
-                await self._ingested(consumer, admin)
+                await self._ingested(reader, client)
                 for partition in await self._judged():
                     yield partition, at
-        finally:
-            await consumer.stop()
-            await admin.close()
 
-    async def _ingested(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+    async def _ingested(self, reader: AIOKafkaConsumer, client: AIOKafkaAdminClient) -> None:
         """Wait until ingest has applied every present frame and forwarded every present action."""
-        partitions = [
-            tp for topic in GROUPS[GROUP_INGEST] for tp in await partitions_of(admin, topic)
-        ]
-        ends: dict[Any, int] = await consumer.end_offsets(partitions)
-        starts: dict[Any, int] = await consumer.beginning_offsets(partitions)
+        topics = GROUPS[GROUP_INGEST]
+        partitions = [tp for topic in topics for tp in await partitions_of(client, topic)]
+        ends: dict[Any, int] = await reader.end_offsets(partitions)
+        starts: dict[Any, int] = await reader.beginning_offsets(partitions)
         while True:
-            committed = await admin.list_consumer_group_offsets(GROUP_INGEST)
+            committed = await commits_of(client, GROUP_INGEST, *topics)
             if all(
                 end <= max(starts[tp], committed[tp].offset if tp in committed else 0)
                 for tp, end in ends.items()

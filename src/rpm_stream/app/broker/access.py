@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -31,8 +31,11 @@ from aiokafka.protocol.types import (
 
 from rpm_stream.app.broker.keys import Folder
 from rpm_stream.app.kafka.access import Kind, Role, rights_of
-from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.clients import admin, answering
+from rpm_stream.app.kafka.security import Security
+from rpm_stream.app.runtime.errors import UsageError
 
+REQUEST_TIMEOUT_MS = 30_000
 SCRAM_SHA_512 = 2
 # the password is 32 random bytes; more rounds would only slow down each connection
 ITERATIONS = 4096
@@ -154,27 +157,27 @@ async def apply(bootstrap: str, folder: Folder, users: Mapping[str, tuple[Role, 
     ``users`` maps the name to role and password. ``bootstrap`` is the listener that accepts
     certificates. Raises BrokerAway, and UsageError where the broker refuses.
     """
-    async with _admin(bootstrap, folder) as admin:
+    async with answering(bootstrap), _admin(bootstrap, folder) as client:
         await _send_passwords(
-            admin, Upsert({name: password for name, (_, password) in users.items()})
+            client, Upsert({name: password for name, (_, password) in users.items()})
         )
         wanted = {rule for name, (role, _) in users.items() for rule in rules_of(role, name)}
-        found = await _found(admin, {_principal(name) for name in users})
+        found = await _found(client, {_principal(name) for name in users})
         for rule in sorted(wanted - found):
-            answer = await admin._send_request(CreateAclsRequest(*rule))
+            answer = await client._send_request(CreateAclsRequest(*rule))
             [(code, message)] = answer.creation_responses
             _raise_for(code, message)
         for rule in sorted(found - wanted):
-            answer = await admin._send_request(DeleteAclsRequest(*rule))
+            answer = await client._send_request(DeleteAclsRequest(*rule))
             _raise_for(answer.filter_responses[0][0], answer.filter_responses[0][1])
 
 
 async def remove(bootstrap: str, folder: Folder, name: str) -> None:
     """Remove password and rights of a user. Raises as ``apply``."""
-    async with _admin(bootstrap, folder) as admin:
-        await _send_passwords(admin, Upsert({}, [name]))
-        for rule in sorted(await _found(admin, {_principal(name)})):
-            answer = await admin._send_request(DeleteAclsRequest(*rule))
+    async with answering(bootstrap), _admin(bootstrap, folder) as client:
+        await _send_passwords(client, Upsert({}, [name]))
+        for rule in sorted(await _found(client, {_principal(name)})):
+            answer = await client._send_request(DeleteAclsRequest(*rule))
             _raise_for(answer.filter_responses[0][0], answer.filter_responses[0][1])
 
 
@@ -199,14 +202,14 @@ def _principal(user: str) -> str:
     return f"User:{user}"
 
 
-async def _send_passwords(admin: AIOKafkaAdminClient, request: Upsert) -> None:
-    answer = await admin._send_request(request)
+async def _send_passwords(client: AIOKafkaAdminClient, request: Upsert) -> None:
+    answer = await client._send_request(request)
     for _user, code, message, _tags in answer.results:
         _raise_for(code, message)
 
 
-async def _found(admin: AIOKafkaAdminClient, principals: set[str]) -> set[Rule]:
-    answer = await admin._send_request(DescribeAclsRequest(ANY, None, ANY, None, None, ANY, ANY))
+async def _found(client: AIOKafkaAdminClient, principals: set[str]) -> set[Rule]:
+    answer = await client._send_request(DescribeAclsRequest(ANY, None, ANY, None, None, ANY, ANY))
     _raise_for(answer.error_code, answer.error_message)
     return {
         Rule(resource, name, pattern, *row)
@@ -224,20 +227,5 @@ def _raise_for(code: int, message: str | None) -> None:
         )
 
 
-@asynccontextmanager
-async def _admin(bootstrap: str, folder: Folder) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap,
-        security_protocol="SSL",
-        ssl_context=admin_context(folder),
-        request_timeout_ms=30_000,
-    )
-    try:
-        await admin.start()
-        yield admin
-    except (KafkaError, OSError) as error:
-        raise BrokerAway(
-            f"no Kafka takes the broker's certificate at {bootstrap} ({type(error).__name__})"
-        ) from None
-    finally:
-        await admin.close()
+def _admin(bootstrap: str, folder: Folder) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    return admin(bootstrap, REQUEST_TIMEOUT_MS, Security("SSL", admin_context(folder)))

@@ -25,9 +25,10 @@ from prometheus_client import Counter
 from rpm_stream.app.ehr.client import Cause, FhirClient, Resource, ResourceKind
 from rpm_stream.app.ehr.refused_file import RefusedFile
 from rpm_stream.app.ehr.subjects import Named, Subjects
+from rpm_stream.app.kafka.clients import consumer, gone
+from rpm_stream.app.kafka.follow import reached
 from rpm_stream.app.kafka.names import GROUP_SINK, OBSERVATIONS, REGISTRY
-from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.ready import tell_ready
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import UNREADABLE
@@ -92,38 +93,33 @@ class Sink:
         self._refused = refused
         self._subjects = Subjects(client)
         self._delivery: asyncio.Task[None] | None = None
-        self._registry = AIOKafkaConsumer(
-            REGISTRY,
-            **kafka_client(bootstrap),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-        )
-        self._observations = AIOKafkaConsumer(
-            **kafka_client(bootstrap),
+        self._bootstrap = bootstrap
+        self._registry: AIOKafkaConsumer
+        self._observations: AIOKafkaConsumer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read the registry to its end, then deliver until ``stop``.
+
+        Raises BrokerAway when the broker is away, then or later.
+        """
+        member = consumer(
+            self._bootstrap,
             group_id=GROUP_SINK,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=SESSION_MS // 3,
             max_poll_interval_ms=POLL_INTERVAL_MS,
         )
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Read the registry to its end, then deliver until ``stop``."""
+        registry = consumer(self._bootstrap, REGISTRY)
         try:
-            await self._registry.start()
-            await self._read_registry()
-            self._observations.subscribe([OBSERVATIONS], listener=_Revoked(self))
-            await self._observations.start()
-            while not stop.is_set():
-                if self._observations.assignment():
-                    tell_ready()
-                await self._step(stop)
-        except KafkaConnectionError:
-            raise BrokerAway("no Kafka broker answers: see RPM_BOOTSTRAP") from None
-        finally:
-            await self._observations.stop()
-            await self._registry.stop()
+            async with registry as self._registry, member as self._observations:
+                await self._read_registry()
+                self._observations.subscribe([OBSERVATIONS], listener=_Revoked(self))
+                while not stop.is_set():
+                    if self._observations.assignment():
+                        tell_ready()
+                    await self._step(stop)
+        except KafkaConnectionError as error:
+            raise gone(self._bootstrap, error) from None
 
     async def _read_registry(self) -> None:
         """Read all records that are in ``rpm.registry`` now.
@@ -134,7 +130,7 @@ class Sink:
         if not partitions:
             raise UsageError(f"the topic {REGISTRY} does not exist: run `rpm-stream topics apply`")
         ends = await self._registry.end_offsets(partitions)
-        while any([await self._registry.position(one) < ends[one] for one in partitions]):
+        while not await reached(self._registry, ends):
             self._take_registry(await self._registry.getmany(timeout_ms=POLL_MS))
 
     def _take_registry(

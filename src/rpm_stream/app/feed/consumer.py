@@ -8,7 +8,8 @@ own to lose.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,13 +18,14 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from rpm_stream.app.feed.read_model import FeedState, is_over
 from rpm_stream.app.kafka import names
+from rpm_stream.app.kafka.clients import admin, consumer, producer
+from rpm_stream.app.kafka.follow import follow
 from rpm_stream.app.kafka.partitions import partitions_of
-from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.runtime.errors import BrokerAway
 from rpm_stream.knowledge.registry import RegistryError
 from rpm_stream.pipeline.corrections import as_message
 from rpm_stream.pipeline.order import read_message
@@ -113,9 +115,6 @@ def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:
     )
 
 
-Apply = Callable[[FeedState, ConsumerRecord[bytes, bytes]], None]
-
-
 async def follow_alerts(
     bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]
 ) -> None:
@@ -123,31 +122,19 @@ async def follow_alerts(
 
     ``state.ready`` is set once the records that were there at the start are read.
     """
-    consumer = await _assigned(bootstrap, topic)
-    try:
-        partitions = consumer.assignment()
-        await consumer.seek_to_beginning(*partitions)
-        goal = await consumer.end_offsets(partitions)
-        while True:
-            await _apply_some(consumer, state, partial(apply_alert, now=now()))
-            if not state.ready and all(
-                [await consumer.position(p) >= end for p, end in goal.items()]
-            ):
-                state.ready = True
-                state.touch()
-    finally:
-        await consumer.stop()
+
+    def ready() -> None:
+        state.ready = True
+        state.touch()
+
+    async with _assigned(bootstrap, topic) as reader:
+        await follow(reader, lambda record: apply_alert(state, record, now()), ready)
 
 
 async def follow_registry(bootstrap: str, topic: str, state: FeedState) -> None:
     """Read the registry from the beginning, for ever."""
-    consumer = await _assigned(bootstrap, topic)
-    try:
-        await consumer.seek_to_beginning(*consumer.assignment())
-        while True:
-            await _apply_some(consumer, state, apply_entry)
-    finally:
-        await consumer.stop()
+    async with _assigned(bootstrap, topic) as reader:
+        await follow(reader, partial(apply_entry, state))
 
 
 async def follow_readings(
@@ -157,23 +144,19 @@ async def follow_readings(
 
     At most ``READ_BACK_MESSAGES`` a partition are read back.
     """
-    consumer = await _assigned(bootstrap, topic)
-    try:
-        partitions = consumer.assignment()
+    async with _assigned(bootstrap, topic) as reader:
+        partitions = reader.assignment()
         since = int((now() - READ_BACK).timestamp() * 1000)
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
-        ends = await consumer.end_offsets(partitions)
-        starts = await consumer.beginning_offsets(partitions)
+        found = await reader.offsets_for_times(dict.fromkeys(partitions, since))
+        ends = await reader.end_offsets(partitions)
+        starts = await reader.beginning_offsets(partitions)
         for partition in partitions:
             by_time = found[partition]
             start = by_time.offset if by_time is not None else ends[partition]
-            consumer.seek(
+            reader.seek(
                 partition, max(start, ends[partition] - READ_BACK_MESSAGES, starts[partition])
             )
-        while True:
-            await _apply_some(consumer, state, apply_readings)
-    finally:
-        await consumer.stop()
+        await follow(reader, partial(apply_readings, state))
 
 
 async def prune_for_ever(state: FeedState, now: Callable[[], datetime]) -> None:
@@ -183,47 +166,27 @@ async def prune_for_ever(state: FeedState, now: Callable[[], datetime]) -> None:
         state.prune(now())
 
 
-async def _apply_some(consumer: AIOKafkaConsumer, state: FeedState, apply: Apply) -> None:
-    batches = await consumer.getmany(timeout_ms=500, max_records=200)
-    for records in batches.values():
-        for record in records:
-            apply(state, record)
-    await asyncio.sleep(0)  # lets viewers in between two batches of a long backlog
-
-
-async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
-    """Return a consumer of all partitions of ``topic``.
+@asynccontextmanager
+async def _assigned(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of all partitions of ``topic``, from their beginning on.
 
     Waits until the broker answers and the topic exists.
     """
     partitions = await _existing(bootstrap, topic)
-    consumer = AIOKafkaConsumer(
-        **kafka_client(bootstrap),
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-    )
-    try:
-        await consumer.start()
-    except BaseException:  # a cancellation too: the feed may end before the broker has answered
-        await consumer.stop()
-        raise
-    consumer.assign(partitions)
-    return consumer
+    async with consumer(bootstrap, isolation_level="read_committed") as reader:
+        reader.assign(partitions)
+        yield reader
 
 
 async def _existing(bootstrap: str, topic: str) -> list[TopicPartition]:
     while True:
-        admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
         try:
-            await admin.start()
-            if partitions := await partitions_of(admin, topic):
-                return partitions
+            async with admin(bootstrap) as client:
+                if partitions := await partitions_of(client, topic):
+                    return partitions
             log.warning("feed.no_topic", topic=topic)
-        except KafkaConnectionError:
+        except (BrokerAway, KafkaConnectionError):
             log.warning("feed.no_broker")
-        finally:
-            await admin.close()
         await asyncio.sleep(RETRY_S)
 
 
@@ -233,7 +196,9 @@ class Actions:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._producer: Any = None  # an AIOKafkaProducer, from the first decision on
+        # from the first decision on, and what stops it
+        self._producer: AIOKafkaProducer | None = None
+        self._open = AsyncExitStack()
         self._starting = asyncio.Lock()
         # an unusable producer, until it has stopped
         self._leaving: asyncio.Task[None] | None = None
@@ -246,44 +211,36 @@ class Actions:
         """
         try:
             async with asyncio.timeout(ENTER_S):
-                producer = await self._running()
-                sent: asyncio.Future[Any] = await producer.send(
+                writer = await self._running()
+                sent: asyncio.Future[Any] = await writer.send(
                     self._topic, msgspec.json.encode(action), key=action.patient.encode()
                 )
+        except BrokerAway as error:
+            raise KafkaConnectionError(error) from None
         except TimeoutError:
             raise KafkaTimeoutError from None
-        sent.add_done_callback(partial(self._ended, producer))
+        sent.add_done_callback(partial(self._ended, writer))
         return sent
 
-    def _ended(self, producer: Any, sent: asyncio.Future[Any]) -> None:
+    def _ended(self, writer: Any, sent: asyncio.Future[Any]) -> None:
         """Stop a producer whose record failed.
 
         A failed record leaves a gap in the producer's sequence numbers, and the broker refuses all
         records behind it.
         """
-        if self._producer is not producer or not (sent.cancelled() or sent.exception()):
+        if self._producer is not writer or not (sent.cancelled() or sent.exception()):
             return
         self._producer = None
-        self._leaving = asyncio.create_task(producer.stop())
+        self._leaving = asyncio.create_task(self._open.pop_all().aclose())
 
     async def stop(self) -> None:
         """Flush and close."""
-        if self._producer is not None:
-            await self._producer.stop()
+        await self._open.aclose()
 
     async def _running(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **kafka_client(self._bootstrap),
-                    acks="all",
-                    enable_idempotence=True,
-                    request_timeout_ms=10_000,
+                self._producer = await self._open.enter_async_context(
+                    producer(self._bootstrap, request_timeout_ms=10_000)
                 )
-                try:
-                    await producer.start()
-                except BaseException:
-                    await producer.stop()
-                    raise
-                self._producer = producer
             return self._producer

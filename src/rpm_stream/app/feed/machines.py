@@ -7,11 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from rpm_stream.app.kafka.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
-from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.kafka.clients import AWAY, consumer
 
 # An older message is of a stage that has ended.
 FRESH = timedelta(seconds=4 * EVERY_SECONDS)
@@ -52,24 +51,20 @@ class Machines:
         while True:
             try:
                 await self._follow(bootstrap)
-            except (KafkaError, OSError) as error:
+            except AWAY as error:
                 log.warning("feed.clocks_unreachable", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _follow(self, bootstrap: str) -> None:
-        consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
-        try:
-            await consumer.start()
+        async with consumer(bootstrap) as reader:
             place = TopicPartition(TOPIC, 0)
-            if place.topic not in await consumer.topics():
+            if place.topic not in await reader.topics():
                 return  # it does not exist yet
-            consumer.assign([place])
-            await consumer.seek_to_end(place)
+            reader.assign([place])
+            await reader.seek_to_end(place)
             while True:
-                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                for records in (await reader.getmany(timeout_ms=POLL_MS)).values():
                     for record in records:
                         self.note(
                             record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC)
                         )
-        finally:
-            await consumer.stop()

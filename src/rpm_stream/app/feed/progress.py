@@ -15,16 +15,14 @@ from typing import Literal
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.clients import AWAY, admin, consumer
 from rpm_stream.app.kafka.lag import Observed, observe
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.records import Record
 
 BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red
 INTERVAL_S = 2.0
+REQUEST_TIMEOUT_MS = 10_000
 
 Status = Literal["unknown", "current", "behind", "no_worker"]
 log = structlog.get_logger("rpm_stream.feed")
@@ -116,26 +114,20 @@ class Watcher:
         while True:
             try:
                 await self._watch(tell)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except AWAY as error:
                 log.warning("feed.progress_unreachable", error=type(error).__name__)
                 tell()
                 await asyncio.sleep(INTERVAL_S)
 
     async def _watch(self, tell: Callable[[], None]) -> None:
-        admin = AIOKafkaAdminClient(**kafka_client(self._bootstrap), request_timeout_ms=10_000)
-        consumer = AIOKafkaConsumer(**kafka_client(self._bootstrap), enable_auto_commit=False)
-        try:
-            await admin.start()
-            await consumer.start()
+        asking = admin(self._bootstrap, REQUEST_TIMEOUT_MS)
+        async with asking as client, consumer(self._bootstrap) as reader:
             while True:
                 seen = [
-                    await observe(admin, consumer, group, topic)
+                    await observe(client, reader, group, topic)
                     for group, topics in self._groups.items()
                     for topic in topics
                 ]
                 self.latest = judge(seen, self._now(), self.latest)
                 tell()
                 await asyncio.sleep(INTERVAL_S)
-        finally:
-            await consumer.stop()
-            await admin.close()

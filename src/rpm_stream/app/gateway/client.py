@@ -35,12 +35,13 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon
+from rpm_stream.app.gateway.link import GatewayOptions, Link
 from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.pace import Pace
 from rpm_stream.app.gateway.rejects import rejects_of
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, check_values, chunks, encode_frame, frame_id
+from rpm_stream.app.kafka.abandon import abandon
 from rpm_stream.records import Frame, Measurement, Notification, Reject
 
 Result = TypeVar("Result")

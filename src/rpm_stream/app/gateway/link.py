@@ -21,8 +21,6 @@ from rpm_stream.app.kafka.names import FRAMES, REJECTS
 
 Client = TypeVar("Client", AIOKafkaProducer, AIOKafkaConsumer)
 
-ABANDON_SECONDS = 0.2  # between two looks whether a producer that is given up has ended
-
 _log = structlog.get_logger(__name__)
 
 
@@ -121,25 +119,6 @@ class Link:
                 return client
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, self._options.retry_longest)
-
-
-async def abandon(producer: AIOKafkaProducer) -> None:
-    """Stop at once, whatever is in flight: the spool still has it.
-
-    No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that
-    lets a gateway over its quota wait. Once cancelled, the sender begins no more requests and waits
-    for those under way. They end with their connections, but one of them then asks who leads its
-    partition, which nobody answers any more: that wait is what the next cancellation ends.
-    """
-    producer._closed = True
-    sender = producer._sender.sender_task  # None where no broker has answered yet
-    if sender is None:
-        await producer.client.close()
-        return
-    while not sender.done():
-        sender.cancel()
-        await producer.client.close()
-        await asyncio.wait({sender}, timeout=ABANDON_SECONDS)
 
 
 def position(message: ConsumerRecord) -> tuple[TopicPartition, int]:

@@ -12,8 +12,8 @@ In a cluster the time is that of the broker that leads the topic's only partitio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
-from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.kafka.clients import AWAY, producer
 from rpm_stream.app.kafka.state_topic import make_topic
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.end import asked_to_end
@@ -128,7 +128,7 @@ class BrokerTime:
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
-            except (KafkaError, OSError, UsageError, asyncio.CancelledError) as error:
+            except (*AWAY, UsageError, asyncio.CancelledError) as error:
                 if asked_to_end():
                     raise asyncio.CancelledError from None
                 if not said:
@@ -147,20 +147,11 @@ class BrokerTime:
         await BrokerTime(settings, clock, stage).try_to_begin()
         return clock
 
-    @asynccontextmanager
-    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
-        """A started producer.
-
-        The library's own context leaves a producer open when it is cancelled during its start.
-        """
-        producer = AIOKafkaProducer(
-            **kafka_client(self._settings.bootstrap), request_timeout_ms=REQUEST_MS
+    def _producer(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+        """A producer that gives up an unanswered message: only the next look counts."""
+        return producer(
+            self._settings.bootstrap, enable_idempotence=False, request_timeout_ms=REQUEST_MS
         )
-        try:
-            await producer.start()
-            yield producer
-        finally:
-            await producer.stop()
 
     async def _ask(self, producer: AIOKafkaProducer) -> None:
         before = self.ahead.total_seconds() if self.ahead is not None else 0.0

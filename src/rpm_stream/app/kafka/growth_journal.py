@@ -7,13 +7,13 @@ record.
 from __future__ import annotations
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from rpm_stream.app.kafka.clients import admin, consumer, producer
 from rpm_stream.app.kafka.names import GROWTH
 from rpm_stream.app.kafka.partitions import partitions_of
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import Record
 
@@ -65,29 +65,19 @@ async def last_growth(bootstrap: str) -> Growth | None:
 
     Raises the broker's errors, UsageError.
     """
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
-    try:
-        await admin.start()
-        if not await partitions_of(admin, GROWTH):
+    async with admin(bootstrap) as client:
+        if not await partitions_of(client, GROWTH):
             return None
-    finally:
-        await admin.close()
-    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), group_id=None, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign([PLACE])
-        end = (await consumer.end_offsets([PLACE]))[PLACE]
+    async with consumer(bootstrap) as reader:
+        reader.assign([PLACE])
+        end = (await reader.end_offsets([PLACE]))[PLACE]
         if not end:
             return None
-        consumer.seek(PLACE, end - 1)  # compaction never removes the last record
-        found = (await consumer.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))).get(
-            PLACE, []
-        )
-    finally:
-        await consumer.stop()
+        reader.seek(PLACE, end - 1)  # compaction never removes the last record
+        found = await reader.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))
     try:
-        return _decode(found[-1].value or b"")
-    except (IndexError, msgspec.MsgspecError):
+        return _decode(found[PLACE][-1].value or b"")
+    except (LookupError, msgspec.MsgspecError):
         raise UsageError(
             f"the last record of {GROWTH} cannot be read: a later release or another program wrote"
             " it"
@@ -97,24 +87,16 @@ async def last_growth(bootstrap: str) -> Growth | None:
 async def write(bootstrap: str, growth: Growth, replication: int) -> None:
     """Make ``growth`` durable. Raises the broker's errors."""
     await _make_topic(bootstrap, replication)
-    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
-    await producer.start()
-    try:
-        await producer.send_and_wait(GROWTH, msgspec.json.encode(growth), key=KEY, partition=0)
-    finally:
-        await producer.stop()
+    async with producer(bootstrap) as writer:
+        await writer.send_and_wait(GROWTH, msgspec.json.encode(growth), key=KEY, partition=0)
 
 
 async def _make_topic(bootstrap: str, replication: int) -> None:
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
-    try:
-        await admin.start()
-        if await partitions_of(admin, GROWTH):
+    async with admin(bootstrap) as client:
+        if await partitions_of(client, GROWTH):
             return
         wanted = NewTopic(GROWTH, 1, replication, topic_configs={"cleanup.policy": "compact"})
-        for _name, code, *_ in (await admin.create_topics([wanted])).topic_errors:
+        for _name, code, *_ in (await client.create_topics([wanted])).topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 kind: type[KafkaError] = for_code(code)
                 raise kind(GROWTH)
-    finally:
-        await admin.close()

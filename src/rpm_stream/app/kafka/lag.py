@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.records import Record
@@ -42,7 +43,7 @@ async def observe(
     partitions = await partitions_of(admin, topic)
     if not partitions:
         return Observed(group=group, lag=0, members=members, first_waiting=None)
-    committed = await admin.list_consumer_group_offsets(group)
+    committed = await commits_of(admin, group, topic)
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
     waiting: dict[TopicPartition, int] = {}
@@ -61,6 +62,27 @@ async def observe(
     return Observed(
         group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired
     )
+
+
+async def commits_of(
+    admin: AIOKafkaAdminClient, group: str, *topics: str
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Return what ``group`` has committed in each partition of ``topics``: offset and metadata.
+
+    A partition without a commit is missing.
+    """
+    found = await admin.list_consumer_group_offsets(group)
+    return {
+        place: commit
+        for place, commit in found.items()
+        if place.topic in topics and commit.offset >= 0
+    }
+
+
+async def offsets_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
+    """Return the committed offsets of one topic by partition number, without metadata."""
+    commits = await commits_of(admin, group, topic)
+    return {place.partition: commit.offset for place, commit in commits.items()}
 
 
 async def _first_time(

@@ -12,8 +12,8 @@ from typing import NamedTuple, NoReturn
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from rpm_stream.app.kafka.clients import AWAY, admin, answering
 from rpm_stream.app.kafka.growth_journal import last_growth
 from rpm_stream.app.kafka.names import (
     ALERTS,
@@ -25,12 +25,12 @@ from rpm_stream.app.kafka.names import (
     STATE_JUDGE,
     TOPICS,
 )
-from rpm_stream.app.kafka.partitions import not_allowed, partitions_of
-from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.runtime.end import EXIT_CRASHED, asked_to_end, die
-from rpm_stream.app.runtime.errors import BrokerAway, MustNotGoOn
+from rpm_stream.app.runtime.errors import MustNotGoOn
 
 LOOK_SECONDS = 5.0
+REQUEST_TIMEOUT_MS = 10_000
 ALL = frozenset({"ingest", "judge", "sink", "feed"})
 REGISTRY_WRITER = frozenset({"registry"})
 STATES = (STATE_INGEST, STATE_JUDGE)
@@ -137,22 +137,12 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
     Raises MustNotGoOn where ``stages`` would do harm, BrokerAway, and UsageError where this user
     may not see a topic.
     """
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
-    try:
-        await admin.start()
-        counts = await all_counts(admin)
+    async with answering(bootstrap), admin(bootstrap, REQUEST_TIMEOUT_MS) as client:
+        counts = await all_counts(client)
         for topic in sorted(_needed(stages)):
             if not counts[topic]:
-                await partitions_of(admin, topic)  # raises where the topic is hidden from this user
+                await partitions_of(client, topic)  # raises where this user may not see it
         growth = await last_growth(bootstrap)
-    except TopicAuthorizationFailedError as error:
-        raise not_allowed(error) from None
-    except (KafkaError, OSError) as error:
-        raise BrokerAway(
-            f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})"
-        ) from None
-    finally:
-        await admin.close()
     if growth is not None and not growth.done:
         raise MustNotGoOn(
             f"the topics are growing to {growth.partitions} partitions, or that was interrupted:"
@@ -199,7 +189,7 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
     while True:
         try:
             await _watch(bootstrap, stage, known)
-        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+        except (*AWAY, asyncio.CancelledError) as error:
             if asked_to_end():
                 raise asyncio.CancelledError from None
             log.debug("topics.partitions_not_watched", error=type(error).__name__)
@@ -207,11 +197,9 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
 
 
 async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
-    try:
-        await admin.start()
+    async with admin(bootstrap, REQUEST_TIMEOUT_MS) as client:
         while True:
-            now = await all_counts(admin)
+            now = await all_counts(client)
             if changed := {
                 topic: now[topic]
                 for topic, was in known.items()
@@ -219,8 +207,6 @@ async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
             }:
                 end_of_change(stage, known, changed)
             await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        await admin.close()
 
 
 def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, int]) -> NoReturn:

@@ -5,7 +5,6 @@ Nothing is committed, and no other reader is disturbed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,13 +12,11 @@ from typing import NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.kafka.partitions import not_allowed, partitions_of
+from rpm_stream.app.kafka.clients import admin, answering, consumer
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.preflight import partition_counts
-from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.runtime.end import asked_to_end
 from rpm_stream.app.runtime.errors import UsageError
 
 POLL_MS = 300
@@ -40,39 +37,11 @@ class Broker(NamedTuple):
 
 @asynccontextmanager
 async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
-    """A Kafka that has ``topics``. Raises UsageError when it is away, at the start or later.
-
-    A client that loses its broker cancels the futures of unanswered requests. The reader gets an
-    error of the broker instead of that cancellation, because its own task was not cancelled.
-    """
+    """A Kafka that has ``topics``. Raises UsageError when it is away, at the start or later."""
     if topics:
         await partition_counts(bootstrap, tuple(topics))
-    consumer = AIOKafkaConsumer(
-        **kafka_client(bootstrap),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
-    try:
-        await consumer.start()
-        await admin.start()
-        yield Broker(consumer, admin)
-    except TopicAuthorizationFailedError as error:
-        raise not_allowed(error) from None
-    except (KafkaError, OSError) as error:
-        raise UsageError(
-            f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})"
-        ) from None
-    except asyncio.CancelledError:
-        if asked_to_end():  # Ctrl-C, or the end of the program
-            raise
-        raise UsageError(
-            f"Kafka at {bootstrap} does not answer any more (a read was cancelled): run it again"
-        ) from None
-    finally:
-        await consumer.stop()
-        await admin.close()
+    async with answering(bootstrap), consumer(bootstrap) as reader, admin(bootstrap) as client:
+        yield Broker(reader, client)
 
 
 async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
@@ -119,19 +88,19 @@ async def records(
     broker: Broker, spans: Spans, progress: Progress
 ) -> AsyncIterator[list[ConsumerRecord]]:
     """Yield the records of ``spans`` in batches of one partition, in its order."""
-    consumer = broker.consumer
+    reader = broker.consumer
     left = {tp: span for tp, span in spans.items() if span[0] < span[1]}
     if not left:
         return
-    consumer.assign(list(left))
+    reader.assign(list(left))
     for tp, (first, _) in left.items():
-        consumer.seek(tp, first)
+        reader.seek(tp, first)
     topic = next(iter(left)).topic
     done = 0
     total = sum(end - first for first, end in left.values())
     idle = 0
     while left:
-        found = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        found = await reader.getmany(timeout_ms=POLL_MS, max_records=BATCH)
         idle = 0 if found else idle + 1
         if idle > POLLS_WITHOUT_ANSWER:
             raise UsageError(f"Kafka gives no more records of {topic}")
@@ -140,6 +109,6 @@ async def records(
                 done += len(wanted)
                 progress(topic, done, total)
                 yield wanted
-        for tp in [tp for tp, (_, end) in left.items() if await consumer.position(tp) >= end]:
+        for tp in [tp for tp, (_, end) in left.items() if await reader.position(tp) >= end]:
             del left[tp]
-            consumer.pause(tp)
+            reader.pause(tp)

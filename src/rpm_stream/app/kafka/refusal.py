@@ -1,4 +1,4 @@
-"""Finds why no client got in.
+"""Finds why a client could not start, and words it for a person.
 
 aiokafka raises the same error for a broker that is away and for one that refuses.
 """
@@ -8,7 +8,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from rpm_stream.app.kafka.security import security
+from aiokafka.errors import TopicAuthorizationFailedError
+
+from rpm_stream.app.kafka.partitions import not_allowed
+from rpm_stream.app.kafka.security import Security, security
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 
 PATIENCE_SECONDS = 5.0
 UNSURE = (
@@ -16,12 +20,31 @@ UNSURE = (
 )
 
 
-async def why_not(bootstrap: str) -> str | None:
+async def not_started(
+    bootstrap: str, error: BaseException, known: Security | None = None
+) -> UsageError:
+    """Return the error to raise for the ``error`` of a client that could not start.
+
+    ``known``: how the client signed in; None: by the settings.
+    """
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # as errors of TLS are
+        return UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}")
+    if isinstance(error, TopicAuthorizationFailedError):
+        return not_allowed(error)
+    if (why := await why_not(bootstrap, known)) is not None:
+        return BrokerAway(f"Kafka at {bootstrap}: {why}")
+    return BrokerAway(
+        f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream"
+        " broker), or name it with --bootstrap or RPM_BOOTSTRAP"
+    )
+
+
+async def why_not(bootstrap: str, known: Security | None = None) -> str | None:
     """Return why a broker refuses clients, in plain words, or None where no broker answers.
 
     Called after a client could not start. The text never holds a secret.
     """
-    known = security()
+    known = known or security()
     host, _, port = bootstrap.split(",")[0].strip().rpartition(":")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -43,4 +66,7 @@ async def why_not(bootstrap: str) -> str | None:
     writer.close()
     if known.user is not None:
         return f"it does not let the user {known.user} in: look at RPM_KAFKA_USER and its password"
-    return None if known.protocol != "PLAINTEXT" else UNSURE
+    if known.protocol == "PLAINTEXT":
+        return UNSURE
+    what = "certificate" if known.tokens is None else "token"
+    return f"it listens and does not let our {what} in, or is starting"

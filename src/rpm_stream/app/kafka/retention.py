@@ -16,9 +16,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
+from rpm_stream.app.kafka.clients import AWAY, admin, consumer
 from rpm_stream.app.kafka.lag import Observed, observe
 from rpm_stream.app.kafka.names import (
     ACTIONS,
@@ -29,10 +29,10 @@ from rpm_stream.app.kafka.names import (
     OBSERVATIONS,
     READINGS,
 )
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.clock import wall
 
 EVERY_SECONDS = 60.0
+REQUEST_TIMEOUT_MS = 10_000
 READ = (
     (GROUP_INGEST, FRAMES),
     (GROUP_INGEST, ACTIONS),
@@ -70,30 +70,32 @@ def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
 
 
 async def look(
-    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str, now: datetime
+    client: AIOKafkaAdminClient, reader: AIOKafkaConsumer, group: str, topic: str, now: datetime
 ) -> float | None:
     """Return the time left for ``group`` on ``topic``.
 
     It is None for a topic that does not exist, or that no group reads.
     """
-    retention = await _retention_seconds(admin, topic)
+    retention = await _retention_seconds(client, topic)
     if retention is None:
         return None
-    observed = await observe(admin, consumer, group, topic)
+    observed = await observe(client, reader, group, topic)
     if group in OPTIONAL and not observed.begun and not observed.members:
         return None
     return left(observed, retention, now)
 
 
-async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | None:
+async def _retention_seconds(client: AIOKafkaAdminClient, topic: str) -> float | None:
     """Return the retention in force for the topic.
 
     It is None without the topic, and ``inf`` where it keeps all.
     """
-    if topic not in await admin.list_topics():
+    if topic not in await client.list_topics():
         return None
     found: dict[str, str] = {}
-    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+    for response in await client.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic)]
+    ):
         for _code, _message, _kind, _name, entries in response.resources:
             found |= {entry[0]: entry[1] or "" for entry in entries}
     if "delete" not in found.get("cleanup.policy", "delete"):
@@ -113,7 +115,7 @@ async def watch(
     while True:
         try:
             await _watch(bootstrap, pairs, now)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except AWAY as error:
             LEFT.clear()
             log.warning("topics.retention_not_watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
@@ -122,19 +124,12 @@ async def watch(
 async def _watch(
     bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]
 ) -> None:
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
-    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
-    try:
-        await admin.start()
-        await consumer.start()
+    async with admin(bootstrap, REQUEST_TIMEOUT_MS) as client, consumer(bootstrap) as reader:
         while True:
             for group, topic in pairs:
-                seconds = await look(admin, consumer, group, topic, now())
+                seconds = await look(client, reader, group, topic, now())
                 if seconds is not None:
                     LEFT.labels(group, topic).set(seconds)
                 if seconds == 0.0:
                     log.error("topics.unread_data_expired", group=group, topic=topic)
             await asyncio.sleep(EVERY_SECONDS)
-    finally:
-        await consumer.stop()
-        await admin.close()

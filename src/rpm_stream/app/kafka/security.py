@@ -71,11 +71,6 @@ class Security:
         return None if self.context is None else faust.SSLCredentials(self.context)
 
 
-def kafka_client(bootstrap: str) -> dict[str, Any]:
-    """Return address and credentials as aiokafka's keyword arguments. Raises UsageError."""
-    return {"bootstrap_servers": bootstrap, **security().arguments()}
-
-
 def security() -> Security:
     """Return the security of the settings. Raises UsageError."""
     settings = Settings()

@@ -15,8 +15,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError, for_code
 
+from rpm_stream.app.kafka.clients import admin
 from rpm_stream.app.kafka.partitions import partitions_of
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
 
@@ -40,25 +40,22 @@ async def make_topic(
 
     Raises UsageError if refused, BrokerAway.
     """
-    admin = AIOKafkaAdminClient(**kafka_client(settings.bootstrap))
-    try:
-        await admin.start()
-        if not await partitions_of(admin, name):
-            await _create(
-                admin,
-                NewTopic(name, partitions, settings.replication, topic_configs=dict(configuration)),
-            )
-            async with asyncio.timeout(SHOWN_SECONDS):
-                while len(await partitions_of(admin, name)) < partitions:
-                    await asyncio.sleep(POLL_SECONDS)
-    except (KafkaError, OSError) as error:
-        # no right, or too few brokers
-        refused = isinstance(error, BrokerResponseError) and not error.retriable
-        raise (UsageError if refused else BrokerAway)(
-            f"Kafka at {settings.bootstrap} did not create the topic {name}: {type(error).__name__}"
-        ) from None
-    finally:
-        await admin.close()
+    async with admin(settings.bootstrap) as client:
+        try:
+            if not await partitions_of(client, name):
+                own = dict(configuration)
+                wanted = NewTopic(name, partitions, settings.replication, topic_configs=own)
+                await _create(client, wanted)
+                async with asyncio.timeout(SHOWN_SECONDS):
+                    while len(await partitions_of(client, name)) < partitions:
+                        await asyncio.sleep(POLL_SECONDS)
+        except (KafkaError, OSError) as error:
+            # no right, or too few brokers
+            refused = isinstance(error, BrokerResponseError) and not error.retriable
+            raise (UsageError if refused else BrokerAway)(
+                f"Kafka at {settings.bootstrap} did not create the topic {name}:"
+                f" {type(error).__name__}"
+            ) from None
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:

@@ -19,10 +19,9 @@ from typing import Any
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import BrokerResponseError, TopicAlreadyExistsError, for_code
 
-from rpm_stream.app.kafka.refusal import why_not
-from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.kafka.clients import admin, answering
 from rpm_stream.app.runtime.errors import UsageError
 
 FOLDERS = {
@@ -149,26 +148,12 @@ def _read(path: Path) -> Topic:
 
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A connected admin client that turns every refusal of Kafka into one line for the user."""
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
-    try:
-        await _connect(admin, bootstrap)
-        yield admin
-    except KafkaConnectionError as error:
-        if (why := await why_not(bootstrap)) is not None:
-            raise UsageError(f"Kafka at {bootstrap}: {why}") from error
-        raise UsageError(f"no Kafka broker answers at {bootstrap}") from error
-    except KafkaError as error:
-        raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
-    finally:
-        await admin.close()
-
-
-async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
-    try:
-        await admin.start()
-    except ValueError as error:
-        raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from error
+    """A started admin client; every way in which Kafka can say no becomes one line for the user."""
+    async with answering(bootstrap), admin(bootstrap, REQUEST_TIMEOUT_MS) as client:
+        try:
+            yield client
+        except BrokerResponseError as error:
+            raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
 
 
 async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.operate.reconcile.balance import IN_ERROR
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import private_database
@@ -194,20 +193,17 @@ async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> i
 
     How many. UsageError.
     """
-    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     sent = 0
     try:
-        await producer.start()
-        for patient, body in corrections:
-            await producer.send_and_wait(OBSERVATIONS, body, key=patient.encode())
-            sent += 1
+        async with producer(bootstrap) as writer:
+            for patient, body in corrections:
+                await writer.send_and_wait(OBSERVATIONS, body, key=patient.encode())
+                sent += 1
     except (KafkaError, OSError) as error:
         raise UsageError(
             f"Kafka at {bootstrap} stopped answering ({type(error).__name__}) after {sent}"
             " Observations: run it again"
         ) from None
-    finally:
-        await producer.stop()
     return sent
 
 

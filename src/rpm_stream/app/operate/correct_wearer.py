@@ -10,13 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.kafka.clients import answering, producer
 from rpm_stream.app.kafka.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.kafka.range_reader import Broker, reaching, records, window
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.operate.assign_device import device_entry
 from rpm_stream.app.operate.assignments import assigned, taken_back
 from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
@@ -147,17 +145,9 @@ def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | 
 
 
 async def _send(bootstrap: str, actions: list[Action]) -> None:
-    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
-    try:
-        await producer.start()
+    async with answering(bootstrap), producer(bootstrap) as writer:
         for action in actions:  # in order: adopted before taken back
-            send = producer.send_and_wait(
+            send = writer.send_and_wait(
                 ACTIONS, msgspec.json.encode(action), key=action.patient.encode()
             )
             await asyncio.wait_for(send, PATIENCE_SECONDS)
-    except (KafkaError, TimeoutError) as error:
-        raise UsageError(
-            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}); give it again"
-        ) from None
-    finally:
-        await producer.stop()

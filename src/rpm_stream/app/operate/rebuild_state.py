@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.engine.lost import (
@@ -30,14 +30,15 @@ from rpm_stream.app.engine.lost import (
     read_note,
 )
 from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.held_alerts import open_ones
+from rpm_stream.app.kafka.lag import commits_of
 from rpm_stream.app.kafka.merged import Reader
 from rpm_stream.app.kafka.moved import Origin, origin_of
 from rpm_stream.app.kafka.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
 from rpm_stream.app.kafka.partitions import home_of, partitions_of
 from rpm_stream.app.kafka.range_reader import Broker, Span, ends, reaching, records, starts, window
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.operate.state_maker import Making, making_of
 from rpm_stream.app.registry.topic import read
 from rpm_stream.app.runtime.settings import Settings
@@ -156,11 +157,9 @@ async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | 
     """What the stage's group has committed of each partition of its source, and what it says of
     the changelog.
     """
-    committed = await broker.admin.list_consumer_group_offsets(GROUP_OF[stage])
-    mine = {tp: commit for tp, commit in committed.items() if tp.topic == SOURCES[stage]}
+    commits = await commits_of(broker.admin, GROUP_OF[stage], SOURCES[stage])
     return {
-        tp.partition: (max(0, commit.offset), read_note(commit.metadata))
-        for tp, commit in mine.items()
+        tp.partition: (commit.offset, read_note(commit.metadata)) for tp, commit in commits.items()
     }
 
 
@@ -310,12 +309,10 @@ async def _write(
     which ended there.
     """
     place = {"topic": changelog(one.stage), "partition": one.partition}
-    async with AIOKafkaProducer(
-        **kafka_client(bootstrap), enable_idempotence=True, acks="all"
-    ) as producer:
-        sent = [await producer.send(value=blob, key=key, **place) for key, blob in states.items()]
+    async with producer(bootstrap) as writer:
+        sent = [await writer.send(value=blob, key=key, **place) for key, blob in states.items()]
         await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         if lost_end is not None:
             headers = [(BEGUN_ANEW, b"%d" % lost_end)]
-            made = producer.send_and_wait(key=BEGUN_ANEW_KEY, headers=headers, **place)
+            made = writer.send_and_wait(key=BEGUN_ANEW_KEY, headers=headers, **place)
             await asyncio.wait_for(made, SEND_SECONDS)

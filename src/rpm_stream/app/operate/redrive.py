@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.names import FRAMES, REDRIVEN, REJECTS
 from rpm_stream.app.kafka.range_reader import reaching, records, window
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.records import UNREADABLE, Record, Reject
 
 PATIENCE_SECONDS = 30.0  # to wait for a record that is known to be there
@@ -61,10 +60,11 @@ async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
             wanted.setdefault(reject.position.partition, set()).add(reject.position.offset)
     frames = 0
     if wanted:
-        async with reaching(bootstrap, (FRAMES,)) as broker, _producer(bootstrap) as producer:
+        writing = producer(bootstrap, max_request_size=MOST_BYTES)
+        async with reaching(bootstrap, (FRAMES,)) as broker, writing as writer:
             for partition, offsets in sorted(wanted.items()):
                 place = TopicPartition(FRAMES, partition)
-                frames += await _resend(broker.consumer, producer, place, sorted(offsets))
+                frames += await _resend(broker.consumer, writer, place, sorted(offsets))
     return Redriven(
         rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge
     )
@@ -105,21 +105,9 @@ def _decoded(record: ConsumerRecord) -> Reject | None:
         return None
 
 
-@asynccontextmanager
-async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(
-        **kafka_client(bootstrap), enable_idempotence=True, acks="all", max_request_size=MOST_BYTES
-    )
-    try:
-        await producer.start()
-        yield producer
-    finally:
-        await producer.stop()
-
-
 async def _resend(
     consumer: AIOKafkaConsumer,
-    producer: AIOKafkaProducer,
+    writer: AIOKafkaProducer,
     partition: TopicPartition,
     offsets: list[int],
 ) -> int:
@@ -132,7 +120,7 @@ async def _resend(
     async for record in _at(consumer, partition, offsets):
         headers = [*(each for each in record.headers if each[0] != REDRIVEN), (REDRIVEN, b"")]
         place = {"partition": partition.partition, "headers": headers}
-        send = producer.send_and_wait(partition.topic, record.value, key=record.key, **place)
+        send = writer.send_and_wait(partition.topic, record.value, key=record.key, **place)
         await asyncio.wait_for(send, PATIENCE_SECONDS)
         sent += 1
     return sent

@@ -6,12 +6,12 @@ import asyncio
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.clients import admin, consumer
+from rpm_stream.app.kafka.follow import follow, reached
 from rpm_stream.app.kafka.names import REGISTRY
 from rpm_stream.app.kafka.partitions import partitions_of
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime import metrics
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import KINDS, Registry, RegistryError, entry_key
@@ -45,11 +45,11 @@ class RegistryReader:
         """
         await self.ready.wait()
         assert self._reading is not None
-        consumer, partitions = self._reading
+        reader, partitions = self._reading
         while True:
             try:
-                ends = await consumer.end_offsets(partitions)
-                while not await self._at(consumer, ends):
+                ends = await reader.end_offsets(partitions)
+                while not await reached(reader, ends):
                     await asyncio.sleep(LOOK_SECONDS)
             except KafkaError:
                 await asyncio.sleep(AWAY_SECONDS)
@@ -57,38 +57,13 @@ class RegistryReader:
                 return
 
     async def run(self) -> None:
-        """Read for ever. Raises the broker's errors."""
-        consumer = AIOKafkaConsumer(
-            **kafka_client(self._bootstrap),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            group_id=None,
-        )
-        try:
-            await consumer.start()
-            partitions = await self._partitions()
-            consumer.assign(partitions)
-            self._reading = consumer, partitions
-            ends = await consumer.end_offsets(partitions)
-            while True:
-                if not self.ready.is_set() and await self._at(consumer, ends):
-                    self.ready.set()
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        self.apply(record.key, record.value)
-        finally:
-            await consumer.stop()
-
-    async def _partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**kafka_client(self._bootstrap))
-        try:
-            await admin.start()
-            return await partitions_of(admin, REGISTRY)
-        finally:
-            await admin.close()
-
-    async def _at(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-        return all([await consumer.position(partition) >= end for partition, end in ends.items()])
+        """Read for ever. Raises UsageError when no broker answers, later the broker's errors."""
+        async with consumer(self._bootstrap) as reader:
+            async with admin(self._bootstrap) as client:
+                partitions = await partitions_of(client, REGISTRY)
+            reader.assign(partitions)
+            self._reading = reader, partitions
+            await follow(reader, lambda one: self.apply(one.key, one.value), self.ready.set)
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Take one message."""

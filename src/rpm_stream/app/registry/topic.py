@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterable
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
+from rpm_stream.app.kafka.clients import gone, producer
 from rpm_stream.app.kafka.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.kafka.names import REGISTRY
 from rpm_stream.app.kafka.preflight import partition_counts
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge.registry import Registry, RegistryError, entry_key, parse_entry
@@ -21,14 +20,14 @@ from rpm_stream.records import RegistryEntry
 PATIENCE_SECONDS = 30.0
 
 
-def _away(bootstrap: str, error: Exception) -> UsageError:
+def _away(bootstrap: str, error: BaseException) -> UsageError:
+    if isinstance(error, UsageError):
+        return error
     if isinstance(error, InvalidTimestampError):
         return UsageError(
             "Kafka refused it: the clock of this machine is over an hour ahead of Kafka's"
         )
-    return UsageError(
-        f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?"
-    )
+    return gone(bootstrap, error)
 
 
 async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
@@ -46,15 +45,12 @@ async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
         raise UsageError(f"not a registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
     await layout_of(bootstrap, REGISTRY_WRITER)
-    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     try:
-        await producer.start()
-        futures = [await producer.send(REGISTRY, value, key=key.encode()) for key, value in sent]
-        await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
+        async with producer(bootstrap) as writer:
+            futures = [await writer.send(REGISTRY, value, key=key.encode()) for key, value in sent]
+            await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
     except (KafkaError, TimeoutError) as error:
         raise _away(bootstrap, error) from None
-    finally:
-        await producer.stop()
 
 
 async def read(bootstrap: str) -> Registry:
@@ -68,8 +64,8 @@ async def read(bootstrap: str) -> Registry:
             [task, ready], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         if not reader.ready.is_set():
-            error = task.exception() if task.done() else TimeoutError()
-            raise _away(bootstrap, error if isinstance(error, Exception) else TimeoutError())
+            ended = task.done() and not task.cancelled()
+            raise _away(bootstrap, (task.exception() if ended else None) or TimeoutError())
     finally:
         ready.cancel()
         task.cancel()

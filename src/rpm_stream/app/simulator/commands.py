@@ -138,9 +138,9 @@ async def _send(
     # The client logs once what aiokafka would log for each attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kafka = security().arguments()
-    await check_broker(sending.bootstrap, kafka)
+    await check_broker(sending.bootstrap)
     if entries:
-        await register(sending.bootstrap, entries, kafka)
+        await register(sending.bootstrap, entries)
     try:
         async with Gateway(
             sending.bootstrap,

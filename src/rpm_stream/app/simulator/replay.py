@@ -13,18 +13,17 @@ The frames carry their own ``received_at``. At any speed but 1 the service must 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.client import Gateway
-from rpm_stream.app.gateway.link import abandon
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry
+from rpm_stream.app.kafka.clients import answering, producer
 from rpm_stream.app.kafka.names import FRAMES, REGISTRY
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.devices import SimulatedPatient
@@ -35,7 +34,7 @@ from rpm_stream.records import Frame
 
 BATCH = 200  # frames in one write to the spool
 MAX_AHEAD = 20_000  # frames on the disk before a fast replay waits for the broker
-ANSWER_SECONDS = 10.0  # how long a broker may take to show that it is there
+ANSWER_MS = 10_000  # how long a broker may take to show that it is there
 REGISTER_SECONDS = 60.0  # how long it may take to acknowledge a registry
 
 OnFrame = Callable[[Frame], None]
@@ -137,19 +136,17 @@ class _Pace:
         return due - asyncio.get_running_loop().time()
 
 
-async def register(
-    bootstrap: str, entries: Iterable[RegistryEntry], kafka: Mapping[str, Any] | None = None
-) -> int:
+async def register(bootstrap: str, entries: Iterable[RegistryEntry]) -> int:
     """Send registry entries; returns the count when the broker has all.
 
     ``UsageError`` when none answers.
     """
     count = 0
-    async with _answering(bootstrap, REGISTRY, kafka or {}) as producer:
+    async with _writer(bootstrap, REGISTRY) as writer:
         sent = []
         for entry in entries:
             sent.append(
-                await producer.send(REGISTRY, encode_registry(entry), key=entry_key(entry).encode())
+                await writer.send(REGISTRY, encode_registry(entry), key=entry_key(entry).encode())
             )
             count += 1
         try:
@@ -162,37 +159,24 @@ async def register(
     return count
 
 
-async def check_broker(bootstrap: str, kafka: Mapping[str, Any] | None = None) -> None:
+async def check_broker(bootstrap: str) -> None:
     """``UsageError`` unless a broker answers and has the topic of the frames.
 
     The client itself would wait for ever; a person at a terminal wants to know.
     """
-    async with _answering(bootstrap, FRAMES, kafka or {}):
+    async with _writer(bootstrap, FRAMES):
         return
 
 
 @asynccontextmanager
-async def _answering(
-    bootstrap: str, topic: str, kafka: Mapping[str, Any]
-) -> AsyncIterator[AIOKafkaProducer]:
+async def _writer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer whose broker answers and has ``topic``."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **kafka
-    )
-    try:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await producer.start()
-                there = topic in (await producer.client.fetch_all_metadata()).topics()
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise UsageError(
-                f"no broker answers at {bootstrap}: start one, or give --bootstrap"
-            ) from error
+    async with producer(bootstrap, request_timeout_ms=ANSWER_MS) as writer:
+        async with answering(bootstrap):
+            there = topic in (await writer.client.fetch_all_metadata()).topics()
         if not there:
             raise UsageError(
                 f"the broker at {bootstrap} has no topic {topic}: rpm-stream topics apply"
                 " creates it"
             )
-        yield producer
-    finally:
-        await abandon(producer)  # what is not acknowledged here has ended in an error already
+        yield writer

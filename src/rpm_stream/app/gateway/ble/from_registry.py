@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 import structlog
-from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice, from_registry
 from rpm_stream.app.gateway.ble.small_files import replace_or_log
+from rpm_stream.app.kafka.clients import AWAY
 from rpm_stream.app.registry.reader import RegistryReader
 
 LOOK_SECONDS = 5.0
@@ -45,7 +45,7 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
                     serve(Known(served))
                     replace_or_log(path, msgspec.json.encode(served))
             task.result()
-        except (KafkaError, OSError) as error:
+        except AWAY as error:
             _log.warning("ble.registry_away", kind=type(error).__name__, devices=len(served))
         finally:
             task.cancel()

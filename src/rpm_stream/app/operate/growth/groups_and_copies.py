@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.codec import gzip_encode
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolationError, for_code
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from rpm_stream.app.kafka.lag import live_members
+from rpm_stream.app.kafka.clients import consumer, producer
+from rpm_stream.app.kafka.lag import live_members, offsets_of
 from rpm_stream.app.kafka.moved import Origin, headers_of, origin_of
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, records
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.errors import UsageError
 
 SHOWN_SECONDS = 15.0
@@ -47,21 +47,9 @@ async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[in
     """Return the commits of every group that has any in ``topic``, by group and partition."""
     found = {}
     for name in sorted({each[0] for each in await admin.list_consumer_groups()}):
-        if commits := await commits_of(admin, name, topic):
+        if commits := await offsets_of(admin, name, topic):
             found[name] = commits
     return found
-
-
-async def commits_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
-    """How far ``group`` has come in each partition of ``topic``; nothing where it has committed
-    nothing.
-    """
-    found = await admin.list_consumer_group_offsets(group)
-    return {
-        tp.partition: place.offset
-        for tp, place in found.items()
-        if tp.topic == topic and place.offset >= 0
-    }
 
 
 async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, int]) -> None:
@@ -70,18 +58,14 @@ async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, in
     Without metadata: what an agent noted there of its changelog's partition is no longer so after a
     growth.
     """
-    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign([TopicPartition(topic, number) for number in places])
-        await consumer.commit(
+    async with consumer(bootstrap, group_id=group) as member:
+        member.assign([TopicPartition(topic, number) for number in places])
+        await member.commit(
             {
                 TopicPartition(topic, number): OffsetAndMetadata(offset, "")
                 for number, offset in places.items()
             }
         )
-    finally:
-        await consumer.stop()
 
 
 async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
@@ -111,9 +95,9 @@ async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
 class Copier:
     """Writes copies of records into given partitions, with their time and their former place."""
 
-    def __init__(self, producer: AIOKafkaProducer, copied: set[Origin]) -> None:
+    def __init__(self, writer: AIOKafkaProducer, copied: set[Origin]) -> None:
         """``copied``: what an earlier run has copied already."""
-        self._producer = producer
+        self._writer = writer
         self._copied = copied
         self._sent: list[tuple[ConsumerRecord, asyncio.Future[object]]] = []
         self.count = 0
@@ -126,7 +110,7 @@ class Copier:
         if (record.partition, record.offset) in self._copied:
             return
         try:
-            sent = await self._producer.send(
+            sent = await self._writer.send(
                 record.topic,
                 record.value,
                 key=record.key,
@@ -156,21 +140,12 @@ class Copier:
 @asynccontextmanager
 async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
     """A copier whose records are all durable when the block ends."""
-    producer = AIOKafkaProducer(
-        **kafka_client(bootstrap),
-        enable_idempotence=True,
-        acks="all",
-        max_request_size=MOST_BYTES,
-        linger_ms=5,
-        compression_type="gzip",
-    )
-    await producer.start()
-    try:
-        copier = Copier(producer, copied)
+    async with producer(
+        bootstrap, max_request_size=MOST_BYTES, linger_ms=5, compression_type="gzip"
+    ) as writer:
+        copier = Copier(writer, copied)
         yield copier
         await copier.flush()
-    finally:
-        await producer.stop()
 
 
 async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[Origin]:

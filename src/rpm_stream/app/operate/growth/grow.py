@@ -21,6 +21,7 @@ import msgspec
 
 from rpm_stream.app.kafka import growth_journal as journal
 from rpm_stream.app.kafka.growth_journal import Growth
+from rpm_stream.app.kafka.lag import offsets_of
 from rpm_stream.app.kafka.layout import all_counts
 from rpm_stream.app.kafka.names import (
     ALERTS,
@@ -35,7 +36,6 @@ from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
 from rpm_stream.app.operate.growth.groups_and_copies import (
     add_partitions,
     commit,
-    commits_of,
     configure,
     cut_off,
     deletable,
@@ -111,7 +111,7 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
             run.tell(f"{topic}: {count} partitions become {partitions}")
             much = True
     for topic, group in QUEUES:
-        commits = await commits_of(run.broker.admin, group, topic)
+        commits = await offsets_of(run.broker.admin, group, topic)
         cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
         if is_read(group, commits):
             spans = await unread(run.broker, topic, commits, cut)
@@ -244,7 +244,7 @@ async def _cut(run: Run, growth: Growth) -> Growth:
         for topic in topics
     }
     commits: dict[str, dict[int, int]] = {
-        topic: await commits_of(run.broker.admin, group, topic) for topic, group in QUEUES
+        topic: await offsets_of(run.broker.admin, group, topic) for topic, group in QUEUES
     }
     return await _noted(run, growth, cuts=cuts, commits=commits)
 

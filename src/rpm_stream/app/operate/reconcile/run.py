@@ -18,6 +18,7 @@ from time import monotonic
 import structlog
 
 from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.lag import offsets_of
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.kafka.range_reader import (
     Broker,
@@ -96,7 +97,7 @@ class Books:
         async with reaching(self._settings.bootstrap, READ) as broker:
             for group, topics in GROUPS.items():
                 for topic in topics:
-                    self._store.set_done(topic, await _committed(broker, group, topic))
+                    self._store.set_done(topic, await offsets_of(broker.admin, group, topic))
             spans = {topic: await self._span(broker, topic) for topic in ASKED}
             for topic in READ:
                 async for batch in records(broker, spans[topic], progress):
@@ -129,11 +130,6 @@ class Books:
         return {
             tp: (places[tp.partition], max(places[tp.partition], end)) for tp, end in upto.items()
         }
-
-
-async def _committed(broker: Broker, group: str, topic: str) -> dict[int, int]:
-    found = await broker.admin.list_consumer_group_offsets(group)
-    return {tp.partition: place.offset for tp, place in found.items() if tp.topic == topic}
 
 
 async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]) -> Total:
