@@ -6,19 +6,20 @@ import asyncio
 
 from aiokafka import AIOKafkaProducer
 
-ABANDON_SECONDS = 0.2  # between two looks whether a producer that is given up has ended
+ABANDON_SECONDS = 0.2  # between two checks whether an abandoned producer has ended
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
-    """Stop at once. What the broker has not acknowledged may or may not be written.
+    """Stop ``producer`` at once. Unacknowledged records may or may not have been written.
 
-    No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that
-    lets a gateway over its quota wait. Once cancelled, the sender begins no more requests and waits
-    for those under way. They end with their connections, but one of them then asks who leads its
-    partition, which nobody answers any more: that wait is what the next cancellation ends.
+    aiokafka has no public call for this. ``producer.stop()`` waits without limit for a broker that
+    is away or that throttles a gateway over its quota. Once cancelled, the producer's sender starts
+    no more requests and waits for those under way. They end when their connections are closed. One
+    of them may then ask for the leader of its partition, and no connection is left to answer. The
+    next cancellation ends that wait.
     """
     producer._closed = True
-    sender = producer._sender.sender_task  # None where no broker has answered yet
+    sender = producer._sender.sender_task  # None if no broker has answered yet
     if sender is None:
         await producer.client.close()
         return

@@ -146,12 +146,12 @@ def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | 
 async def _send(bootstrap: str, actions: list[Action]) -> None:
     try:
         async with producer(bootstrap) as writer:
-            for action in actions:  # in order: adopted before taken back
+            for action in actions:  # in this order: adopted before taken back
                 send = writer.send_and_wait(
                     ACTIONS, msgspec.json.encode(action), key=action.patient.encode()
                 )
                 await asyncio.wait_for(send, PATIENCE_SECONDS)
     except (KafkaError, TimeoutError) as error:
         raise UsageError(
-            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}); give it again"
+            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}): run it again"
         ) from None
