@@ -6,7 +6,7 @@ import asyncio
 
 from aiokafka import AIOKafkaProducer
 
-ABANDON_SECONDS = 0.2  # between two looks whether a producer that is given up has ended
+ABANDON_SECONDS = 0.2  # between two checks whether an abandoned producer has ended
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
@@ -18,7 +18,7 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     partition, and gets no answer any more. The next cancellation ends that wait.
     """
     producer._closed = True
-    sender = producer._sender.sender_task  # None where no broker has answered yet
+    sender = producer._sender.sender_task  # None if no broker has answered yet
     if sender is None:
         await producer.client.close()
         return

@@ -189,9 +189,9 @@ class Comparison:
 
 
 async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> int:
-    """Write corrected Observations under their ids to rpm.observations, and nothing else.
+    """Write corrected Observations under their ids to rpm.observations, and return how many.
 
-    How many. UsageError.
+    It writes nothing else. Raises ``UsageError``.
     """
     sent = 0
     try:

@@ -154,9 +154,7 @@ async def look(bootstrap: str) -> Found:
 
 
 async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | None]]:
-    """What the stage's group has committed of each partition of its source, and what it says of
-    the changelog.
-    """
+    """Return the group's committed offset and its note on the changelog, by source partition."""
     commits = await commits_of(broker.admin, GROUP_OF[stage], SOURCES[stage])
     return {
         tp.partition: (commit.offset, read_note(commit.metadata)) for tp, commit in commits.items()
@@ -305,8 +303,10 @@ async def _messages(
 async def _write(
     bootstrap: str, one: Broken | Gone, states: Mapping[bytes, bytes], lost_end: int | None = None
 ) -> None:
-    """Write states; behind them, where a changelog was lost, that it was made anew for the one
-    which ended there.
+    """Write states.
+
+    For a lost changelog, then write the record that it was rebuilt. ``lost_end`` is the end of the
+    lost one.
     """
     place = {"topic": changelog(one.stage), "partition": one.partition}
     async with producer(bootstrap) as writer:

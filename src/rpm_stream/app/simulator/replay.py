@@ -34,8 +34,8 @@ from rpm_stream.records import Frame
 
 BATCH = 200  # frames in one write to the spool
 MAX_AHEAD = 20_000  # frames on the disk before a fast replay waits for the broker
-ANSWER_MS = 10_000  # how long a broker may take to show that it is there
-REGISTER_SECONDS = 60.0  # how long it may take to acknowledge a registry
+ANSWER_MS = 10_000  # for a broker to answer at all
+REGISTER_SECONDS = 60.0  # for a broker to acknowledge a registry
 
 OnFrame = Callable[[Frame], None]
 Send = Callable[[list[Frame]], Awaitable[None]]
@@ -137,9 +137,9 @@ class _Pace:
 
 
 async def register(bootstrap: str, entries: Iterable[RegistryEntry]) -> int:
-    """Send registry entries; returns the count when the broker has all.
+    """Send registry entries and return their number once the broker has all of them.
 
-    ``UsageError`` when none answers.
+    Raises ``UsageError`` if no broker answers or the broker does not take them.
     """
     count = 0
     async with _writer(bootstrap, REGISTRY) as writer:
@@ -160,9 +160,9 @@ async def register(bootstrap: str, entries: Iterable[RegistryEntry]) -> int:
 
 
 async def check_broker(bootstrap: str) -> None:
-    """``UsageError`` unless a broker answers and has the topic of the frames.
+    """Raise ``UsageError`` unless a broker answers and has the topic of the frames.
 
-    The client itself would wait for ever; a person at a terminal wants to know.
+    The client itself would wait without limit, but a person at a terminal wants to know at once.
     """
     async with _writer(bootstrap, FRAMES):
         return
@@ -170,7 +170,7 @@ async def check_broker(bootstrap: str) -> None:
 
 @asynccontextmanager
 async def _writer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer whose broker answers and has ``topic``."""
+    """Yield a started producer whose broker answers and has ``topic``."""
     async with producer(bootstrap, request_timeout_ms=ANSWER_MS) as writer:
         async with answering(bootstrap):
             there = topic in (await writer.client.fetch_all_metadata()).topics()

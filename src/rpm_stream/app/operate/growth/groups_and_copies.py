@@ -53,10 +53,10 @@ async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[in
 
 
 async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, int]) -> None:
-    """Set where ``group`` goes on. The broker refuses while the group has members.
+    """Set the offsets from which ``group`` continues. The broker refuses while it has members.
 
-    Without metadata: what an agent noted there of its changelog's partition is no longer so after a
-    growth.
+    The commit has no metadata. The position in a changelog's partition that an agent noted there is
+    no longer right after a growth.
     """
     async with consumer(bootstrap, group_id=group) as member:
         member.assign([TopicPartition(topic, number) for number in places])
@@ -96,7 +96,7 @@ class Copier:
     """Writes copies of records into given partitions, with their time and their former place."""
 
     def __init__(self, writer: AIOKafkaProducer, copied: set[Origin]) -> None:
-        """``copied``: what an earlier run has copied already."""
+        """Use ``writer``. ``copied`` holds the places that an earlier run has copied already."""
         self._writer = writer
         self._copied = copied
         self._sent: list[tuple[ConsumerRecord, asyncio.Future[object]]] = []
@@ -139,7 +139,7 @@ class Copier:
 
 @asynccontextmanager
 async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
-    """A copier whose records are all durable when the block ends."""
+    """Yield a copier. All of its records are durable when the block ends."""
     async with producer(
         bootstrap, max_request_size=MOST_BYTES, linger_ms=5, compression_type="gzip"
     ) as writer:
