@@ -242,7 +242,7 @@ def is_module(name: str) -> bool:
 
 
 def missing(text: str) -> Iterator[str]:
-    """Return the files, folders and modules that a text names and that do not exist."""
+    """Yield the files, folders and modules that a text names and that do not exist."""
     for name in (*FILE.findall(text), *PATH.findall(text)):
         if not {name, f"{name}.py", f"{name}.toml"} & files():
             yield name
