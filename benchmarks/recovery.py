@@ -9,8 +9,8 @@ both stages are started at once, with one message waiting for each.
 
 Measured are the time from the start of the processes to the first output of each, and the CPU time
 that each took until then, which other work on the machine disturbs less. The same run measures
-empty changelogs too, so that the cost of the start itself (imports, joining the group) can be told
-apart from that of the state.
+empty changelogs too, so that the cost of the start itself (imports, joining the group) can be
+separated from that of the state.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ PASSED_ON = {
 
 
 def loggers(path: Path) -> Iterator[str]:
-    """The names that a module binds a logger to."""
+    """Yield the names that a module binds a logger to."""
     for node in ast.walk(tree(path)):
         if (
             isinstance(node, ast.Assign)
@@ -39,7 +39,7 @@ def loggers(path: Path) -> Iterator[str]:
 
 
 def is_logging(call: ast.Call) -> bool:
-    """Whether a call is ``log.error(...)``, ``self.log.error(...)`` or ``die(...)``."""
+    """Return whether a call is ``log.error(...)``, ``self.log.error(...)`` or ``die(...)``."""
     if isinstance(call.func, ast.Name):
         return call.func.id == "die"
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in LEVELS:
@@ -50,7 +50,7 @@ def is_logging(call: ast.Call) -> bool:
 
 
 def logged(module: ast.Module) -> Iterator[str | ast.expr]:
-    """The event of each call; the expression where it is no literal."""
+    """Yield the event of each call, or its expression if it is no literal."""
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and is_logging(node):
             event = node.args[0]
@@ -59,7 +59,7 @@ def logged(module: ast.Module) -> Iterator[str | ast.expr]:
 
 
 def unlisted(path: Path) -> list[str]:
-    """What a module logs that is no row of the table."""
+    """Return what a module logs that is no row of the table."""
     found = []
     for event in logged(tree(path)):
         if isinstance(event, str):
@@ -76,7 +76,7 @@ def test_every_event_is_in_the_table(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_every_logger_is_called_log_and_only_logs(path: Path) -> None:
-    """Else the law above would not see an event: a bound logger, or one that is handed on."""
+    """A logger that is bound or passed on would hide an event from the law above."""
     names = set(loggers(path))
     assert names <= LOGGERS, f"{name_of(path)}: call the logger log or _log"
     used = [

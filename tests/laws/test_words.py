@@ -53,12 +53,12 @@ FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
 def room_of(path: Path) -> str:
-    """The folder of a module or table inside the package; ``.`` for the package's own folder."""
+    """Return the folder of a module or table; ``.`` for the package's own folder."""
     return path.parent.relative_to(SOURCE).as_posix()
 
 
 def docstrings(module: ast.Module) -> Iterator[str]:
-    """The docstrings of the module, its classes and functions, and the texts below fields."""
+    """Yield the docstrings of the module, its classes and functions, and the texts below fields."""
     for node in ast.walk(module):
         if (
             isinstance(node, ast.Expr)
@@ -69,7 +69,7 @@ def docstrings(module: ast.Module) -> Iterator[str]:
 
 
 def comments(source: str) -> Iterator[str]:
-    """The comments of a module; those on consecutive lines are one text."""
+    """Yield the comments of a module. Those on consecutive lines are one text."""
     block: list[str] = []
     last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -84,7 +84,7 @@ def comments(source: str) -> Iterator[str]:
 
 
 def table_comments(source: str) -> Iterator[str]:
-    """The comments of a TOML table."""
+    """Yield the comments of a TOML table."""
     for line in source.splitlines():
         if (start := re.sub(r'"[^"]*"', lambda text: "x" * len(text[0]), line).find("#")) >= 0:
             yield line[start:]
@@ -92,7 +92,7 @@ def table_comments(source: str) -> Iterator[str]:
 
 @cache
 def texts(path: Path) -> tuple[str, ...]:
-    """All that a module or table has for its reader beside the code."""
+    """Return all that a module or table has for its reader beside the code."""
     source = path.read_text(encoding="utf-8")
     if path.suffix == ".toml":
         return tuple(table_comments(source))
@@ -100,18 +100,18 @@ def texts(path: Path) -> tuple[str, ...]:
 
 
 def plain(text: str) -> str:
-    """A text without names in backticks and quoted words."""
+    """Return a text without names in backticks and quoted words."""
     return LEFT_OUT.sub("", text)
 
 
 def signs(text: str, octets_allowed: bool = False) -> list[str]:
-    """The sign words of a text."""
+    """Return the sign words of a text."""
     left = plain(text)
     return SIGNS.findall(OCTET.sub("", left) if octets_allowed else left)
 
 
 def rooms() -> dict[str, list[Path]]:
-    """The modules and tables of each room."""
+    """Return the modules and tables of each room."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path in (*MODULES, *sorted(SOURCE.rglob("*.toml"))):
         found[room_of(path)].append(path)
@@ -119,7 +119,7 @@ def rooms() -> dict[str, list[Path]]:
 
 
 def room_signs(room: str) -> list[str]:
-    """Where a room has sign words: the file with the words."""
+    """Return where a room has sign words: the file with the words."""
     allowed = room in OCTET_ROOMS
     return [
         f"{name_of(path)}: {', '.join(found)} in {' '.join(text.split())[:160]!r}"
@@ -130,7 +130,7 @@ def room_signs(room: str) -> list[str]:
 
 
 def semicolons(modules: Iterable[ast.Module]) -> float:
-    """The semicolons a docstring has on average."""
+    """Return the number of semicolons that a docstring has on average."""
     written = [plain(text) for module in modules for text in docstrings(module)]
     return sum(text.count(";") for text in written) / max(len(written), 1)
 
@@ -140,7 +140,7 @@ def room_semicolons(room: str) -> float:
 
 
 def documents() -> list[Path]:
-    """The Markdown files that the repository and the package bring."""
+    """Return the Markdown files that the repository and the package bring."""
     named = [repository("README.md"), repository("deploy", "README.md")]
     return named + [
         path for folder in ("topics", "docs") for path in sorted(repository(folder).rglob("*.md"))
@@ -152,7 +152,7 @@ def document_name(path: Path) -> str:
 
 
 def document_signs(text: str) -> list[str]:
-    """The sign words of a document outside code blocks."""
+    """Return the sign words of a document outside code blocks."""
     return signs(FENCE.sub("", text))
 
 
@@ -186,7 +186,7 @@ def test_a_document_is_in_plain_words(path: Path) -> None:
 
 
 def values_depend(targets: list[ast.expr], values: list[ast.expr]) -> bool:
-    """Whether a value reads the target of another place, as in a swap."""
+    """Return whether a value reads the target of another place, as in a swap."""
     places = [ast.unparse(target) for target in targets]
     for place, value in enumerate(values):
         read = {ast.unparse(node) for node in ast.walk(value) if isinstance(node, ast.expr)}
@@ -196,7 +196,7 @@ def values_depend(targets: list[ast.expr], values: list[ast.expr]) -> bool:
 
 
 def pairs(module: ast.Module) -> Iterator[str]:
-    """Assignments that set several names to values of their own: ``a, b = 1, 2``."""
+    """Yield assignments that set several names to values of their own: ``a, b = 1, 2``."""
     for node in ast.walk(module):
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple | ast.List):
             continue
@@ -223,7 +223,7 @@ def module_names() -> frozenset[str]:
 
 @cache
 def files() -> frozenset[str]:
-    """Every file of the repository and its folders, and their ends: ``b/c.py`` of ``a/b/c.py``."""
+    """Return the files and folders of the repository and their ends: ``b/c.py`` of ``a/b/c.py``."""
     found = set()
     for folder in ("src", "tests", "topics", "deploy", "docs", "benchmarks"):
         for path in (repository(folder), *repository(folder).rglob("*")):
@@ -233,7 +233,7 @@ def files() -> frozenset[str]:
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a module of the package, or something in one."""
+    """Return whether a dotted name is a module of the package, or something in one."""
     if name in module_names():
         return True
     home, _, last = name.rpartition(".")
@@ -242,7 +242,7 @@ def is_module(name: str) -> bool:
 
 
 def missing(text: str) -> Iterator[str]:
-    """The files, folders and modules that a text names and that are not there."""
+    """Yield the files, folders and modules that a text names and that do not exist."""
     for name in (*FILE.findall(text), *PATH.findall(text)):
         if not {name, f"{name}.py", f"{name}.toml"} & files():
             yield name
