@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -84,10 +85,20 @@ def test_what_is_no_address_is_called_so(door: str) -> None:
         asyncio.run(DOORS[door]("127.0.0.1:kafka"))  # type: ignore[arg-type]
 
 
-class Silent:
-    """A listener that takes connections and says nothing; counts those that are open."""
+# ApiVersions v0, the answer: of each call that a client needs at first, versions 0 and 1
+CALLS = tuple(range(20))
+VERSIONS = struct.pack(
+    f">hi{3 * len(CALLS)}h", 0, len(CALLS), *(part for call in CALLS for part in (call, 0, 1))
+)
 
-    def __init__(self) -> None:
+
+class Silent:
+    """A listener that takes connections and answers no request, or with ``greets`` only the first;
+    counts the connections that are open.
+    """
+
+    def __init__(self, greets: bool = False) -> None:
+        self._greets = greets
         self.open = 0
         self.taken = asyncio.Event()
 
@@ -101,6 +112,11 @@ class Silent:
 
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
+        if self._greets:
+            request = await reader.readexactly(struct.unpack(">i", await reader.readexactly(4))[0])
+            answer = request[4:8] + VERSIONS
+            writer.write(struct.pack(">i", len(answer)) + answer)
+            await reader.readexactly(4)  # the next one has come
         self.taken.set()
         while await reader.read(1024):
             pass
@@ -118,20 +134,22 @@ PATIENT: dict[str, Callable[[str], Awaitable[Any]]] = {
 }
 
 
+@pytest.mark.parametrize("greets", [False, True])
 @pytest.mark.parametrize("door", DOORS | PATIENT)
-def test_who_is_cancelled_while_starting_leaves_nothing_open(door: str) -> None:
-    """A stage may be ended before its broker has answered."""
+def test_who_is_cancelled_while_starting_leaves_nothing_open(door: str, greets: bool) -> None:
+    """A stage may be ended before its broker has answered, or when it was asked for the others."""
 
     async def story() -> None:
-        async with Silent() as kafka:
+        async with Silent(greets) as kafka:
             task = asyncio.ensure_future((DOORS | PATIENT)[door](kafka.bootstrap))
             await asyncio.wait_for(kafka.taken.wait(), 10)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError) as raised:
                 await task
             async with asyncio.timeout(10):
                 while kafka.open:
                     await asyncio.sleep(0.01)
+            assert raised.tb  # as long as it is held, the garbage collector closes nothing
 
     asyncio.run(story())
 
@@ -249,6 +267,31 @@ def test_what_comes_later_is_one_line_too(
     with pytest.raises(UsageError, match=line) as raised:
         asyncio.run(story())
     assert type(raised.value) is kind
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", ["member", "producer", "admin"])
+async def test_no_work_is_left_of_a_client_wherever_its_start_is_cancelled(
+    kind: str, kafka: str
+) -> None:
+    """Of a real broker: at moments from the first contact until all is started."""
+    topic = f"started-{uuid4()}"
+    await make_topic(Settings(bootstrap=kafka), topic, 1, {})
+    make: Make = {
+        "member": lambda at: consumer(at, topic, group_id=topic),
+        "producer": producer,
+        "admin": admin,
+    }[kind]
+    before = asyncio.all_tasks()
+    for step in range(40):
+        task = asyncio.create_task(entered(make(kafka)))
+        await asyncio.wait({task}, timeout=step * 0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        end = asyncio.get_running_loop().time() + 10
+        while left := asyncio.all_tasks() - before:
+            assert asyncio.get_running_loop().time() < end, left
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio

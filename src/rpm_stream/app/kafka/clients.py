@@ -13,12 +13,14 @@ A client that has started raises aiokafka's own errors. ``answering`` turns thos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from traceback import walk_tb
 from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from rpm_stream.app.kafka.abandon import abandon
@@ -30,6 +32,7 @@ from rpm_stream.app.runtime.errors import BrokerAway
 
 # what to catch before another try: a client did not start, or lost its broker later
 AWAY: Final = (BrokerAway, KafkaError, OSError)
+STOPPING: Final[set[asyncio.Task[None]]] = set()  # holds them, as the loop does not
 
 
 class _Client(Protocol):
@@ -51,7 +54,7 @@ async def consumer(bootstrap: str, *topics: str, **options: Any) -> AsyncIterato
         await _start(client, bootstrap, known)
         yield client
     finally:
-        await client.stop()
+        await _stop(client.stop())
 
 
 @asynccontextmanager
@@ -89,18 +92,38 @@ async def admin(
         await _start(client, bootstrap, known)
         yield client
     finally:
-        await client.close()
+        await _stop(client.close())
 
 
 async def _start(client: _Client, bootstrap: str, known: Security) -> None:
     try:
         await client.start()
     except asyncio.CancelledError as error:
+        _close_first(error)
         if asked_to_end():
             raise
         raise await not_started(bootstrap, error, known) from None
     except (KafkaError, OSError, ValueError) as error:
         raise await not_started(bootstrap, error, known) from None
+
+
+async def _stop(stopping: Coroutine[Any, Any, None]) -> None:
+    """Wait for a stop, which goes on in the background when the caller is cancelled meanwhile."""
+    task = asyncio.create_task(stopping)
+    STOPPING.add(task)
+    task.add_done_callback(STOPPING.discard)
+    await asyncio.shield(task)
+
+
+def _close_first(error: asyncio.CancelledError) -> None:
+    """Close the first connection of a client that was cancelled while it asked for the brokers.
+
+    aiokafka holds that connection in a local variable alone, so that ``stop`` does not close it.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        connection = frame.f_locals.get("bootstrap_conn")
+        if isinstance(connection, AIOKafkaConnection):
+            connection.close()
 
 
 @asynccontextmanager
