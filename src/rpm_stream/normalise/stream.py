@@ -49,14 +49,14 @@ def stream_readings(
             return None
     decoded = entry.payload.readings[0]
     identity = identify_by_at(entry, decoded)
-    if not remember_new(memory.seen, identity.mark):
-        return None
     placed = Placed(measured_at=at, utc_offset=frame.offset)
     value = PlacedValue(frame, entry, decoded, placed, True)
     attributes = reading_attributes(value, None)
     patient = holder.patient
     shared = Provenance(value, identity, "new", patient, None, (), attributes, None)
     readings = [make_reading(shared, each, patient, False) for each in entry.payload.readings]
+    if not remember_new(memory.seen, identity.mark):
+        return None  # the verb finds out what came before
     return Normalised(readings, 0, [])
 
 
