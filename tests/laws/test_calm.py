@@ -196,8 +196,8 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
     "a slow drop": (
         "plain",
         [
-            calm("oxygen_saturation", moments=60, step=20, noise=0.002),
-            *[calm("oxygen_saturation", moments=60, step=20, news="shift", at=30)] * 3,
+            calm("oxygen_saturation", moments=60, step=5, noise=0.001),
+            *[calm("oxygen_saturation", moments=60, step=5, noise=0.001, news="dip")] * 9,
         ],
     ),
     "midnight": ("plain", [calm("heart_rate", moments=64, step=60)] * 30),

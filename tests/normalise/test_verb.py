@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rpm_stream.entries import APP, Entry
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped
-from rpm_stream.normalise import outcome, verb
+from rpm_stream.normalise import outcome, stream, verb
 from rpm_stream.normalise.device_memory import DeviceMemory
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.outcome import Normalised
@@ -130,7 +130,8 @@ def test_memory_changes_only_when_the_whole_entry_is_decided(
             raise ZeroDivisionError
         return make(shared, decoded, patient, is_query)
 
-    monkeypatch.setattr(verb, "make_reading", failing)
+    for module in (verb, stream):
+        monkeypatch.setattr(module, "make_reading", failing)
     memory = DeviceMemory()
     strap = notified("2A37", bytes.fromhex("164e1b031203"))
     with pytest.raises(ZeroDivisionError):

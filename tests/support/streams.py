@@ -37,6 +37,8 @@ CHARACTERISTIC = {
     "oxygen_saturation": "2A5F",
 }
 BESIDE = {"heart_rate": ("rr_interval",), "oxygen_saturation": ("pulse_rate",)}
+# what all values of a message are multiplied by
+MOVES = {"higher": 1.22, "lower": 0.745, "unusual": 0.715, "dip": 0.965}
 NEWS = (
     "",
     "far",  # one value far from the usual
@@ -55,6 +57,7 @@ NEWS = (
     "wanders",
     "higher",  # all values, and still inside
     "lower",
+    "dip",  # of a saturation
     "unusual",  # for a heart rate that wanders by 8 %
 )
 
@@ -124,7 +127,9 @@ class Stream:
             usual *= 1 + self.chance.gauss(0, noise)
         if sent.news == "far" and is_news:
             usual *= self.chance.choice((0.5, 0.93, 1.25, 1.9))
-        usual *= {"higher": 1.22, "lower": 0.745, "unusual": 0.715}.get(sent.news, 1.0)
+        usual *= {"higher": 1.22, "lower": 0.745, "unusual": 0.715, "dip": 0.965}.get(
+            sent.news, 1.0
+        )
         if sent.news == "in steps":
             usual *= self.chance.choice((1.0, 1.04, 0.97))
         if vital == "oxygen_saturation":

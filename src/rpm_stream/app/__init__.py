@@ -1,3 +1,4 @@
-"""The world: settings, clock, Kafka, state, HTTP, the command line; here alone a clock is read
-and a socket opened.
+"""The world: settings, clock, Kafka, state, HTTP and the command line.
+
+No other part of the package reads a clock or opens a socket.
 """
