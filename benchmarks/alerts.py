@@ -26,7 +26,7 @@ import msgspec
 from rpm_stream.ingest.csv.rows import CsvFrame, frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.replay import Line, Replay
+from rpm_stream.pipeline.replay import Replay, ReplayLine
 from rpm_stream.records import Action, Alert
 
 RECORDINGS = ("sepsis2019.csv.gz", "sepsis2019_home.csv.gz", "cgm.csv.gz")
@@ -60,7 +60,7 @@ class Ward:
             self._take(self._run.message(msgspec.json.encode(action)))
         self._take(self._run.csv(frame))
 
-    def _take(self, lines: Iterable[Line]) -> None:
+    def _take(self, lines: Iterable[ReplayLine]) -> None:
         for line in lines:
             alert = msgspec.json.decode(bytes(line.record), type=Alert)
             if not alert.group.startswith(NOT_OF_PATIENTS):

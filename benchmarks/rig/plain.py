@@ -53,11 +53,11 @@ class Loop:
         self._states: dict[bytes, Any] = {}
         if self._is_ingest:
             recorded = settings.time == "recorded"
-            self._step: Step = ingest.Step(
+            self._step: Step = ingest.IngestStep(
                 Ingest(shipped(), registry.registry, recorded_time=recorded)
             ).apply
         else:
-            self._step = judge.Step(
+            self._step = judge.JudgeStep(
                 Judge(shipped(), registry.registry), Clock.of(settings), PARTITIONS
             ).readings
 

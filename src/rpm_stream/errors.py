@@ -16,7 +16,7 @@ class above it.
   x GapError         records were skipped between two fetches           app/engine/consumer.py
   x UnreadableState  a record of a changelog is no usable state         app/agents/states.py
   x Unlisted         the feed lists no such alert                       app/feed/service.py
-  x Refused          a decision cannot be carried out                   app/feed/service.py
+  x DecisionRefused          a decision cannot be carried out                   app/feed/service.py
     + Worse          the alert has become worse since the person saw it
   x Unanswered       the broker has not answered, the decision is kept  app/feed/service.py
   x _Unanswered      a FHIR server has not answered yet                 app/ehr/client.py

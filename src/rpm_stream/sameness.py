@@ -30,12 +30,12 @@ _MICROSECOND = timedelta(microseconds=1)
 class Measured(NamedTuple):
     """What distinguishes two readings of a vital.
 
-    ``at`` is the time in microseconds since 1970. The others are checksums: ``said`` of number and
+    ``at`` is the time in microseconds since 1970. The others are checksums: ``value`` of number and
     unit, ``device`` of the device's name, ``entry`` of the frame's entry.
     """
 
     at: int
-    said: int
+    value: int
     device: int
     entry: int
 
@@ -49,7 +49,9 @@ def measured(reading: Reading) -> Measured:
     entry = crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index)
     # Not by the constructor, which costs a tenth of a microsecond for each value of a streamed
     # vital.
-    return tuple.__new__(Measured, (at, _said(reading.value, reading.unit), device, entry))
+    return tuple.__new__(
+        Measured, (at, _value_checksum(reading.value, reading.unit), device, entry)
+    )
 
 
 def microseconds(at: datetime) -> int:
@@ -59,7 +61,7 @@ def microseconds(at: datetime) -> int:
 
 def are_one(one: Measured, other: Measured, vital: str) -> bool:
     """Return whether two readings of one patient and vital are one measurement."""
-    if one.said != other.said or one.entry == other.entry:
+    if one.value != other.value or one.entry == other.entry:
         return False
     if one.at == other.at:
         return True
@@ -93,7 +95,7 @@ def plain_number(value: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _said(value: str, unit: str) -> int:
+def _value_checksum(value: str, unit: str) -> int:
     return crc32(f"{plain_number(value)} {unit}".encode(errors="surrogatepass"))
 
 
@@ -115,7 +117,7 @@ class Measurements:
     def add(self, reading: Reading) -> bool:
         """Add a reading that has a value, and return whether it is the first of its measurement."""
         one = measured(reading)
-        known = self._known.setdefault((reading.patient, reading.vital, one.said), [])
+        known = self._known.setdefault((reading.patient, reading.vital, one.value), [])
         found = closest(one, ((each[0], each[1:]) for each in known), reading.vital)
         if found is None:
             known.append([one])

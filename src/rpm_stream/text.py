@@ -65,16 +65,16 @@ def plain_number(number: Decimal, decimals: int, beside: Decimal | None = None) 
     >>> plain_number(Decimal("13.8768"), 1), plain_number(Decimal("13.8768"), 1, Decimal("13.9"))
     ('13.9', '13.88')
     """
-    said = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
-    if said == beside and said != number and decimals < MOST_DECIMALS:
+    shown = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    if shown == beside and shown != number and decimals < MOST_DECIMALS:
         return plain_number(number, decimals + 1, beside)
-    return f"{said:f}"
+    return f"{shown:f}"
 
 
 def plain_given(number: LimitValue) -> str:
     """Return a number from a setting, cut if it is longer than any number of this package."""
-    said = str(number)
-    return said if len(said) <= MOST_GIVEN else f"{said[:MOST_GIVEN]}…"
+    shown = str(number)
+    return shown if len(shown) <= MOST_GIVEN else f"{shown[:MOST_GIVEN]}…"
 
 
 def decimals_of(value: Decimal) -> int:

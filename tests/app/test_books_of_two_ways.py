@@ -18,7 +18,7 @@ from support.books import LATER, Topics, balanced, record, take, topics_of
 from support.replaying import frame, measurement, worn
 
 from rpm_stream.app.kafka import names
-from rpm_stream.app.operate.reconcile.lines import Hour, Line, Missing
+from rpm_stream.app.operate.reconcile.lines import Hour, Missing, ReconcileLine
 from rpm_stream.app.operate.reconcile.marks import NEAR, marks
 from rpm_stream.app.operate.reconcile.report import Report
 from rpm_stream.app.operate.reconcile.store import Store
@@ -56,11 +56,11 @@ def frames() -> list[Record]:
     ]
 
 
-def missing(lines: list[Line]) -> list[tuple[str, int]]:
+def missing(lines: list[ReconcileLine]) -> list[tuple[str, int]]:
     return [(line.kind, line.parts) for line in lines if isinstance(line, Missing)]
 
 
-def hours(lines: list[Line]) -> list[Hour]:
+def hours(lines: list[ReconcileLine]) -> list[Hour]:
     return [line for line in lines if isinstance(line, Hour)]
 
 

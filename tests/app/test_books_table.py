@@ -9,14 +9,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rpm_stream.app.operate.reconcile.lines import Gap, Hour, InFlight, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import (
+    Gap,
+    Hour,
+    InFlight,
+    Missing,
+    ReconcileLine,
+    ReconcileTotal,
+)
 from rpm_stream.app.operate.reconcile.table import show
 
 WIDTHS = (80, 120, 200)
 DEVICE = "withings-1234567890-abcdef-1234567890-abcdef"
 FRAME = "0b0e8e5a-6f5e-4a53-9a6e-1b6f4a1d8a11"
 WHY = "the account says 5 readings and the topic holds 2"
-LINES: list[Line] = [
+LINES: list[ReconcileLine] = [
     Hour(
         device="AA:BB:CC:DD:EE:FF",
         hour=datetime(2026, 1, 31, 8, tzinfo=UTC),
@@ -45,7 +52,7 @@ LINES: list[Line] = [
         offset=123456,
     ),
     Gap(gateway="gw-17", device=DEVICE, boot="b-1", first=3, last=9, frames=7, unreadable=0),
-    Total(frames=123497, parts=1234567),
+    ReconcileTotal(frames=123497, parts=1234567),
 ]
 # Each stands in one piece, on one line.
 WHOLE = (
@@ -107,5 +114,5 @@ def test_no_more_lines_than_needed(width: int, capsys: pytest.CaptureFixture[str
 
 
 def test_books_without_a_line_are_said_to_be_balanced(capsys: pytest.CaptureFixture[str]) -> None:
-    show([Total()], 80)
+    show([ReconcileTotal()], 80)
     assert capsys.readouterr().out.startswith("Balanced: 0 frames, 0 parts")

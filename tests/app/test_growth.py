@@ -34,8 +34,15 @@ from rpm_stream.app.kafka.names import (
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import reaching, records
 from rpm_stream.app.operate.growth import queues
-from rpm_stream.app.operate.growth.groups_and_copies import Copier, copying, fits, most_octets
-from rpm_stream.app.operate.growth.keyed import Held, Index, check_whole, counting, held_with, proof
+from rpm_stream.app.operate.growth.groups_and_copies import Copier, copying, fits, largest_batch
+from rpm_stream.app.operate.growth.keyed import (
+    Index,
+    NewestRecord,
+    check_whole,
+    counting,
+    held_with,
+    proof,
+)
 from rpm_stream.app.operate.growth.queues import home, waiting
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.pipeline.device_state import DeviceState
@@ -54,8 +61,8 @@ def record(
     return ConsumerRecord(topic, partition, offset, at, 0, key, value, None, 1, 1, ())
 
 
-def held(records: list[ConsumerRecord]) -> Held:
-    found: Held | None = None
+def held(records: list[ConsumerRecord]) -> NewestRecord:
+    found: NewestRecord | None = None
     for one in records:
         found = held_with(found, one, COUNT) or found
     assert found is not None
@@ -182,7 +189,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, *lane: ConsumerRecord) -> Any:
         return LIMIT
 
     monkeypatch.setattr(queues, "records", records)
-    monkeypatch.setattr(queues, "most_octets", most_octets)
+    monkeypatch.setattr(queues, "largest_batch", most_octets)
     broker: Any = SimpleNamespace(admin=None)
     return asyncio.run(waiting(broker, {TopicPartition(FRAMES, 0): (0, 9)}, COUNT, lambda *_: None))
 
@@ -294,7 +301,7 @@ class Topics:
             "ends": ends,
             "window": window,
             "commit": commit,
-            "most_octets": most_octets,
+            "largest_batch": most_octets,
             "copied_after": copied_after,
             "copying": copying,
             "Reader": Reader,
@@ -384,7 +391,7 @@ def test_a_message_of_a_clients_compressed_batch_is_copied_by_a_real_broker(kafk
         ) as client:
             await client.send_and_wait(topic, value, key=b"d", partition=0)
         async with reaching(kafka, (topic,)) as broker:
-            assert await most_octets(broker.admin, topic) == LIMIT
+            assert await largest_batch(broker.admin, topic) == LIMIT
             spans = {TopicPartition(topic, 0): (0, 1)}
             assert (await waiting(broker, spans, COUNT, lambda *_: None)).records == 1
             async with copying(kafka, set()) as copier:

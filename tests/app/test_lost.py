@@ -18,9 +18,9 @@ from rpm_stream.app.engine.lost import (
     BEGUN_ANEW,
     BEGUN_ANEW_KEY,
     Note,
-    begun_anew,
     is_lost,
     read_note,
+    replaced_end,
     written,
 )
 from rpm_stream.app.engine.recovery import BytesTable
@@ -60,7 +60,7 @@ def table() -> Any:
     data = SimpleNamespace(data={}, _key_partition={})
     bare: Any = BytesTable.__new__(BytesTable)
     bare.__dict__.update(
-        _data=data, places={}, several={}, ends={}, there=defaultdict(set), anew={}, held={}
+        _data=data, places={}, several={}, ends={}, there=defaultdict(set), replaced={}, held={}
     )
     return bare
 
@@ -133,9 +133,9 @@ def test_a_device_that_comes_over_two_clients_is_no_loss_at_the_next_start() -> 
 def test_the_mark_of_a_rebuild_is_seen_and_is_no_state() -> None:
     one, mark = table(), record(3, BEGUN_ANEW_KEY, None, ((BEGUN_ANEW, b"57"),))
     assert (
-        begun_anew(mark),
-        begun_anew(record(3, b"a", None)),
-        begun_anew(record(3, b"a", b"x")),
+        replaced_end(mark),
+        replaced_end(record(3, b"a", None)),
+        replaced_end(record(3, b"a", b"x")),
     ) == (57, None, None)
     one.apply_records(0, [record(2, b"a", b"state"), mark])
-    assert (one.anew, one.note(0)) == ({0: 57}, Note(4, 1))
+    assert (one.replaced, one.note(0)) == ({0: 57}, Note(4, 1))

@@ -24,7 +24,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.compare_replay import Comparison
 from rpm_stream.app.operate.redrive import redrive, rejects_where
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.pipeline.replay import Line
+from rpm_stream.pipeline.replay import ReplayLine
 from rpm_stream.publish.fhir.ids import summary_id
 
 DEVICE = "strap-é"
@@ -278,7 +278,7 @@ def test_a_replay_corrects_nothing_that_was_written_since_it_began_or_taken_back
         try:
             await comparison.begin(service.bootstrap, None)
             for name in ("wrong", "completed", "back"):
-                comparison.replayed(Line("observation", msgspec.Raw(observation(name, 2))))
+                comparison.replayed(ReplayLine("observation", msgspec.Raw(observation(name, 2))))
             await write(observation("completed", 3))
             await comparison.read(service.bootstrap, "observation", (None, None), lambda *_: None)
             return {msgspec.json.decode(body)["id"] for _, body in comparison.corrections()}

@@ -24,7 +24,7 @@ from support.feed.running import (
     wait_until,
 )
 
-from rpm_stream.records import Action, Alert, Event, State, Transition
+from rpm_stream.records import Action, Alert, AlertState, Event, Transition
 
 pytestmark = pytest.mark.browser
 QUIET = [
@@ -183,7 +183,7 @@ def decided(feed: RunningFeed, key: str, kind: str) -> list[Action]:
     return [action for _, action in feed.actions() if action.alert == key and action.action == kind]
 
 
-def answered(found: Alert, state: State, reason: str) -> Alert:
+def answered(found: Alert, state: AlertState, reason: str) -> Alert:
     """The judge's answer to a decision of N. Adeyemi, a moment later."""
     at = datetime.now(UTC)
     step = Transition(at=at, state=state, priority=found.priority, who="N. Adeyemi", reason=reason)

@@ -218,7 +218,9 @@ def growing_while_a_record_is_lost(service: Service, monkeypatch: pytest.MonkeyP
             MustNotGoOn, match=r"of 12 keys .* 1 are not there or not equal; nothing was deleted"
         ):
             asyncio.run(
-                grow.grow(grow.Asked(service.bootstrap, THEN, 1), lambda _: None, lambda *_: None)
+                grow.grow(
+                    grow.GrowthRequest(service.bootstrap, THEN, 1), lambda _: None, lambda *_: None
+                )
             )
     for topic in KEYED:
         assert min(record.offset for record in asyncio.run(read(service.bootstrap, topic))) == 0
@@ -230,7 +232,7 @@ def growing_with_interruptions(service: Service, monkeypatch: pytest.MonkeyPatch
     """
     monkeypatch.setattr(grow, "JOIN_SECONDS", 0.0)
     chance, interruptions = random.Random(SEED), Interruptions(monkeypatch)
-    asked = grow.Asked(service.bootstrap, THEN, 1)
+    asked = grow.GrowthRequest(service.bootstrap, THEN, 1)
     for count in range(200):
         # further each time: a step must come to its end
         interruptions.left = chance.randint(1, 5 + 2 * count)

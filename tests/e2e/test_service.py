@@ -21,12 +21,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.kafka.world import World, world
 
-from rpm_stream.app.ehr.client import Cause, ResourceKind
+from rpm_stream.app.ehr.client import FailureCause, ResourceKind
 from rpm_stream.app.feed.auth.guesses import WAYS
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.retention import READ
 from rpm_stream.app.runtime.metrics import STAGES
-from rpm_stream.records import Priority, Reason, State
+from rpm_stream.records import AlertState, Priority, Reason
 from rpm_stream.score.detectors.table import DETECTORS
 
 SOUND = (0.0, "heart_rate", "72")
@@ -209,9 +209,9 @@ def test_labels_have_only_the_values_of_their_enums(crowd: World) -> None:
         "outcome": {"in", "reading", "duplicate", "reject", "context"},
         "reason": set(get_args(Reason)),
         "priority": set(get_args(Priority)),
-        "state": set(get_args(State)),
+        "state": set(get_args(AlertState)),
         "kind": set(get_args(ResourceKind)),
-        "cause": set(get_args(Cause)),
+        "cause": set(get_args(FailureCause)),
         "detector": {*DETECTORS, "news2"},
         "group": {group for group, _ in READ},
         "topic": {topic for _, topic in READ},

@@ -116,9 +116,9 @@ def for_reason(reason: str, words: str) -> dict[str, str]:
 LARGE_CLASSES = for_reason(
     "to be split",
     "Alerting Bands BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink"
-    " BumbleRadio Chart Collector DecisionDialog DetailDialog DeviceRules Drift FeedPage FeedState"
-    " Gateway Holding Hub Judge LimitJudge LimitTable Quality Replay Report Secure Session Settings"
-    " Silence Spool Totals Trends",
+    " BumbleRadio Collector DecisionDialog DetailDialog DeviceRules Drift FeedPage FeedState"
+    " Gateway Holding Hub Judge LimitJudge LimitTable News2Chart Quality Replay Report Secure"
+    " Session SettingsRule Silence Spool Totals Trends",
 )
 LARGE_FUNCTIONS = for_reason(
     "to be split",
@@ -128,20 +128,11 @@ LARGE_FUNCTIONS = for_reason(
 
 # --- names ----------------------------------------------------------------------------------------
 
-SAME_STEM = {
-    **for_reason(
-        "the room says which: what comes in and what goes out, or values and their drawing",
-        "chart codes observation rows",
-    ),
-    **for_reason("to be renamed", "moments"),
-}
-SAME_CLASS = for_reason(
-    "to be renamed",
-    "Asked Bounds Broker Bucket Characteristic Chart Combined Course Decision Due Entry Fault Found"
-    " GlucoseContext Held Kept Kind Lasting Line Link Mark Moment Observed Period Personal Place"
-    " Plan Point Recovery Refused Right Row Rule Run Segment Settings Shadow Shared Step Subject"
-    " Told Total Trends Verdict Waiting Window Work ",
+SAME_STEM = for_reason(
+    "the room says which: what comes in and what goes out, or values and their drawing",
+    "chart codes observation rows",
 )
+SAME_CLASS: dict[str, str] = {}
 
 # --- how far one has to read ----------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from support.ward import Ward, after
 from rpm_stream.alert.decisions import EVENTS
 from rpm_stream.alert.episodes import apply, end
 from rpm_stream.alert.life_cycle import LAST, TABLE, is_a_row, next_state
-from rpm_stream.records import Alert, Event, Finding, Key, State
+from rpm_stream.records import Alert, AlertState, Event, Finding, Key
 
-Row = tuple[State | None, Event | None, State]
+Row = tuple[AlertState | None, Event | None, AlertState]
 ROWS: set[Row] = {(state, event, to) for state, rows in TABLE.items() for event, to in rows.items()}
 # Rows that have tests of their own: the registry changes, and a learned detector (low) joins what a
 # person has snoozed.
@@ -130,7 +130,7 @@ def test_no_row_is_dead(found: set[Row]) -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in TABLE if state != "resolved"])
-def test_what_is_gone_ends_without_a_reading(state: State) -> None:
+def test_what_is_gone_ends_without_a_reading(state: AlertState) -> None:
     ward = Ward()
     ward.now("glucose", "65", 0)
     episodes = ward.patient.state.episodes
@@ -185,7 +185,7 @@ def test_every_event_and_every_decision_is_in_the_table() -> None:
 
 def test_what_the_table_lacks_leaves_the_state() -> None:
     """The alert stays listed whatever comes, and never resolves by mistake."""
-    for state in get_args(State):
+    for state in get_args(AlertState):
         for event in set(get_args(Event)) - set(TABLE[state]):
             assert next_state(state, event) == state
             assert not is_a_row(state, event, state)

@@ -47,7 +47,7 @@ EXCEPTIONS = {
     ): "the topics fix the family in a group's text; the one place that reads it",
     ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
     (
-        "alert/moments.py",
+        "alert/snapshots.py",
         "key",
     ): "the state's own key of vital and side, written and read in this file",
     ("score/baseline/learned.py", "key"): "the state's own key of a row in shadow",

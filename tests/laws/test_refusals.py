@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from rpm_stream.alert.refusals import FULL, SENTENCES, refused_words, refuses
-from rpm_stream.app.agents.held_told import STAYS
+from rpm_stream.app.agents.hold_notices import STAYS
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import ActionName, Cause, Priority, Transition
 

@@ -19,7 +19,7 @@ from support.replaying import frame, measurement, new_replay, worn
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.frame_record import frame_message
-from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.moved import MovedFrom
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.operate.replay_order import Frames, OrderOfRecord
 from rpm_stream.pipeline.order import forward
@@ -114,7 +114,7 @@ async def records(found: Iterable[ConsumerRecord]) -> AsyncIterator[ConsumerReco
 def from_frames(
     order: list[bytes],
     frames: dict[int, list[ConsumerRecord]] = FRAMES,
-    moved: Collection[Origin] = (),
+    moved: Collection[MovedFrom] = (),
     grew_at: int = 0,
 ) -> list[bytes]:
     """Replay from the frames. Until ``grew_at`` the patient's messages are in another partition."""

@@ -19,7 +19,7 @@ from rpm_stream.pipeline.patient_codec import PATIENTS, pack_patient, unpack_pat
 from rpm_stream.pipeline.patient_rules import PATIENT_RULES
 from rpm_stream.pipeline.state_envelope import seal, unseal
 from rpm_stream.publish.feed.rows import rule_words
-from rpm_stream.records import Direction, Key, Kind
+from rpm_stream.records import Direction, FindingKind, Key
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.rules.protocol import Rule, share
 from rpm_stream.score.rules.table import RULES
@@ -43,13 +43,13 @@ WORD = st.text("abcdefghijklmnopqrstuvwxyz_0123456789", min_size=1, max_size=12)
 
 
 def test_each_kind_has_one_rule_and_each_rule_an_example() -> None:
-    assert sorted([*KINDS, NoRule.kind]) == sorted(get_args(Kind))
+    assert sorted([*KINDS, NoRule.kind]) == sorted(get_args(FindingKind))
     assert EXAMPLES.keys() == set(KINDS)
     assert set(BY_A_PERSON) <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_finds(kind: Kind) -> None:
+def test_it_finds(kind: FindingKind) -> None:
     """It finds something under the name that its kind and key make, in a group and with words.
 
     It finds nothing before there was a cause.
@@ -65,7 +65,7 @@ def test_it_finds(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_has_words_and_a_source(kind: Kind) -> None:
+def test_it_has_words_and_a_source(kind: FindingKind) -> None:
     """Its words tell a person what it found without ids and dates, and what kind of rule it is.
 
     Its numbers have sources.
@@ -85,7 +85,7 @@ def test_it_has_words_and_a_source(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_recovers(kind: Kind) -> None:
+def test_it_recovers(kind: FindingKind) -> None:
     """Values that are back for long enough end what it holds.
 
     So does a device that is well, or a setting that is corrected.
@@ -103,7 +103,7 @@ def test_it_recovers(kind: Kind) -> None:
     assert left_of(patient, kind) & set(held) == (set(held) if kind in BY_A_PERSON else set())
 
 
-def left_of(patient: Patient, kind: Kind) -> set[str]:
+def left_of(patient: Patient, kind: FindingKind) -> set[str]:
     """Return the members of a kind that have not recovered."""
     scoring, entry, state = (
         patient.judge._scoring,
@@ -115,7 +115,7 @@ def left_of(patient: Patient, kind: Kind) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", FORGETTING)
-def test_it_forgets_what_was_taken_back(kind: Kind) -> None:
+def test_it_forgets_what_was_taken_back(kind: FindingKind) -> None:
     """It holds nothing of it, and judges further values as if it had never come."""
     example = EXAMPLES[kind]
     assert example.again, "an example of a rule that forgets says what must not count any more"
@@ -140,14 +140,14 @@ def said(alerts: list[Any]) -> list[tuple[str, str, str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("kind", [rule.kind for rule in ALL if rule.keeps])
-def test_one_that_keeps_what_was_taken_back_says_why(kind: Kind) -> None:
+def test_one_that_keeps_what_was_taken_back_says_why(kind: FindingKind) -> None:
     (rule,) = (rule for rule in ALL if rule.kind == kind)
     assert len(rule.keeps.split()) > 3
     assert type(rule).forget is Rule.forget and type(rule).renew is Rule.renew
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_bounded(kind: Kind) -> None:
+def test_it_is_bounded(kind: FindingKind) -> None:
     """However often it finds something, what it remembers stops growing after a while."""
     example = EXAMPLES[kind]
     patient = Patient(example.entry)
@@ -171,7 +171,7 @@ def test_it_is_bounded(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
+def test_members_of_an_older_release_are_those_of_today(kind: FindingKind) -> None:
     """An older release wrote members by name alone.
 
     Such a state is read as one of today.
@@ -181,7 +181,7 @@ def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
     body = msgspec.msgpack.decode(msgspec.msgpack.encode(patient.patient.state))
     for episode in body["episodes"].values():
         for member in episode["members"].values():
-            assert member.pop("kind") in get_args(Kind)
+            assert member.pop("kind") in get_args(FindingKind)
             member.pop("key", None)
     old = seal(msgspec.msgpack.encode(body), b"0.26.1")
     state = unseal(old, frozenset({b"0.26.1"}), PATIENTS)
@@ -190,7 +190,7 @@ def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
     assert unpack_patient(again, "p").state.episodes == state.episodes
 
 
-KEYS: dict[Kind, st.SearchStrategy[Key]] = {
+KEYS: dict[FindingKind, st.SearchStrategy[Key]] = {
     "limit": st.builds(
         Key, vital=WORD, side=st.sampled_from(get_args(Direction)), what=st.just("") | TEXT
     ),
@@ -219,7 +219,7 @@ KEYS: dict[Kind, st.SearchStrategy[Key]] = {
 
 
 @given(st.data(), st.sampled_from(KINDS))
-def test_a_name_says_its_kind_and_key(data: st.DataObject, kind: Kind) -> None:
+def test_a_name_says_its_kind_and_key(data: st.DataObject, kind: FindingKind) -> None:
     """A name gives its kind and key.
 
     So what an older release kept under a name is what is kept under it today.

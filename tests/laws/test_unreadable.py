@@ -16,7 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
 from rpm_stream.app.agents.forwarding import Forwarding
-from rpm_stream.app.agents.judge import Step
+from rpm_stream.app.agents.judge import JudgeStep
 from rpm_stream.app.ehr import sink
 from rpm_stream.app.feed import consumer as consume
 from rpm_stream.app.feed.read_model import FeedState
@@ -60,8 +60,8 @@ def record(topic: str, value: bytes) -> ConsumerRecord:
     return ConsumerRecord(topic, 0, 7, 0, 0, b"ada", value, 0, 0, 0, ())
 
 
-def judge_step() -> Step:
-    return Step(Judge(shipped(), Registry()), Clock.of(Settings()), 4)
+def judge_step() -> JudgeStep:
+    return JudgeStep(Judge(shipped(), Registry()), Clock.of(Settings()), 4)
 
 
 def test_the_judge_passes_over_it_and_goes_on(value: bytes) -> None:

@@ -37,7 +37,7 @@ DOCUMENTS_NOT_YET: tuple[str, ...] = ()
 # Assignments of two names at once whose values do not depend on each other, with their reason.
 TWO_NAMES: dict[tuple[str, str], str] = {
     ("alert/tiers.py", "(row.since, row.last)"): "to be written in two lines",
-    ("score/rules/trends.py", "(kept.told, kept.risen)"): "to be written in two lines",
+    ("score/rules/trends.py", "(kept.old_words, kept.risen)"): "to be written in two lines",
 }
 
 # Files that a text names and this repository does not hold, with their reason.

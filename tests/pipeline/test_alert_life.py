@@ -372,11 +372,11 @@ def test_a_new_normal_that_is_refused_changes_nothing_of_what_is_learned(seen: s
         full_of_words(ward, alert, (hour + 1) * 60 + 1)
         ward.act("comment", alert.id, (hour + 1) * 60 + 1, reason="no room")
     members = set(ward.patient.state.episodes["vital_signs"].members)
-    ward.patient.state.score.days["heart_rate"].told = ("70 to 88 in 3 days", "trend")
+    ward.patient.state.score.days["heart_rate"].old_words = ("70 to 88 in 3 days", "trend")
     ward.act("new_normal", alert.id, (hour + 1) * 60 + 2, seen=seen)
     assert ward.patient.state.score.accepted == {}
     assert set(ward.patient.state.episodes["vital_signs"].members) == members
-    assert ward.patient.state.score.days["heart_rate"].told == ("70 to 88 in 3 days", "trend")
+    assert ward.patient.state.score.days["heart_rate"].old_words == ("70 to 88 in 3 days", "trend")
 
 
 def test_new_normal_never_ends_a_limit() -> None:

@@ -18,7 +18,7 @@ from support.replaying import START, frame, registry_of, stamp, worn
 
 from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.app.simulator.encode import gatt_body as body
-from rpm_stream.ingest.gatt.segments import MOST_OCTETS, MOST_SEGMENTS
+from rpm_stream.ingest.gatt.segments import MOST_BYTES, MOST_SEGMENTS
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise.sensor_session import MOST_EARLIER
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
@@ -167,7 +167,7 @@ def test_what_waits_is_bounded() -> None:
     done = [
         bench.send([said("2B8B", bytes([number % 64 << 2]) + bytes(200))]) for number in range(60)
     ]
-    assert sum(len(each.octets) for each in bench.state.segments) <= MOST_OCTETS
+    assert sum(len(each.data) for each in bench.state.segments) <= MOST_BYTES
     assert len(reasons(*done)) + len(bench.state.segments) == 60
     assert len(bench.state.segments) <= MOST_SEGMENTS
 
@@ -196,7 +196,7 @@ def test_any_segments_balance(found: list[tuple[int, bytes, int, int]]) -> None:
         bench.send(
             [said("2BDD" if head & 1 else "2B8B", bytes([head]) + rest, minutes)], minutes, seq
         )
-    assert sum(len(each.octets) for each in bench.state.segments) <= MOST_OCTETS
+    assert sum(len(each.data) for each in bench.state.segments) <= MOST_BYTES
 
 
 def test_all_that_waits_leaves_room_for_what_was_seen() -> None:

@@ -18,7 +18,7 @@ import pytest
 from support.paths import shared_data
 from support.scenarios.library import output_of
 
-from rpm_stream.pipeline.replay import Kind
+from rpm_stream.pipeline.replay import LineType
 
 CASES = shared_data("cases", "judging")
 MOST_DECIMALS = 3  # of a converted number, CONTRACT 10
@@ -32,7 +32,7 @@ class Output:
         self.expected = (case / "expect.md").read_text(encoding="utf-8").split("**Expected**")[1]
         self.lines = [(line.type, bytes(line.record)) for line in output_of(case)]
 
-    def of(self, kind: Kind) -> list[Record]:
+    def of(self, kind: LineType) -> list[Record]:
         """The records of one kind, in order."""
         return [msgspec.json.decode(record) for each, record in self.lines if each == kind]
 

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 from support.scenarios.library import FOLDER, STORIES, output_of
 
-from rpm_stream.pipeline.replay import Kind
+from rpm_stream.pipeline.replay import LineType
 
 SEEN = ("patient", "group", "priority", "state", "title", "opened_at", "historical")
-ALSO: dict[Kind, tuple[str, ...]] = {
+ALSO: dict[LineType, tuple[str, ...]] = {
     "alert": ("patient", "priority", "state", "title", "why"),
     "reading": ("patient", "vital", "value", "unit", "measured_at", "utc_offset", "flags"),
     "reject": ("device", "reason", "detail"),
@@ -26,7 +26,7 @@ ALSO: dict[Kind, tuple[str, ...]] = {
 }
 
 
-def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, Any]]:
+def seen_of(story: Path, kind: LineType, names: tuple[str, ...]) -> list[dict[str, Any]]:
     found = [msgspec.json.decode(line.record) for line in output_of(story, emit=(kind,))]
     seen = [{name: record[name] for name in names if name in record} for record in found]
     for each, record in zip(seen, found, strict=True):
@@ -52,7 +52,7 @@ def test_story(story: Path) -> None:
     ],
     ids=lambda each: each.name if isinstance(each, Path) else each,
 )
-def test_words_whose_and_when(story: Path, kind: Kind) -> None:
+def test_words_whose_and_when(story: Path, kind: LineType) -> None:
     expected = [
         msgspec.json.decode(line)
         for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from rpm_stream.records import Alert, Priority, State, Transition
+from rpm_stream.records import Alert, AlertState, Priority, Transition
 
 
 def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
@@ -32,7 +32,7 @@ def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
 
 
 def history_of(
-    priority: Priority, state: State, opened: datetime, updated: datetime
+    priority: Priority, state: AlertState, opened: datetime, updated: datetime
 ) -> tuple[Transition, ...]:
     """Return a history that ends in ``state``: opened by a value, then a step by N. Adeyemi."""
     first = Transition(at=opened, state="open", priority=priority, who="", reason="first value")

@@ -15,7 +15,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.reconcile.collect import Collector
-from rpm_stream.app.operate.reconcile.lines import Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import Hour, Missing, ReconcileLine, ReconcileTotal
 from rpm_stream.app.operate.reconcile.report import Report
 from rpm_stream.app.operate.reconcile.run import READ
 from rpm_stream.app.operate.reconcile.store import Store
@@ -120,7 +120,7 @@ def changed(one: ConsumerRecord, change: Change) -> ConsumerRecord:
 
 def balanced(
     folder: Path, topics: Topics, done: dict[str, int] | None = None, at: datetime = LATER
-) -> tuple[list[Line], Total]:
+) -> tuple[list[ReconcileLine], ReconcileTotal]:
     """Return the report over these topics.
 
     ``done`` is what the agents have committed; without it, everything.
@@ -147,9 +147,9 @@ def take(store: Store, topics: Topics, done: dict[str, int] | None = None) -> No
             store.write(topic, 0, batch[-1].offset + 1, notes.rows(topic, batch))
 
 
-def missing(lines: Iterable[Line]) -> list[Missing]:
+def missing(lines: Iterable[ReconcileLine]) -> list[Missing]:
     return [line for line in lines if isinstance(line, Missing)]
 
 
-def hours(lines: Iterable[Line]) -> list[Hour]:
+def hours(lines: Iterable[ReconcileLine]) -> list[Hour]:
     return [line for line in lines if isinstance(line, Hour)]

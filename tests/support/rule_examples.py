@@ -14,7 +14,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.pipeline.score_instant import Scoring
-from rpm_stream.records import Action, Alert, Kind, Reading, Readings
+from rpm_stream.records import Action, Alert, FindingKind, Reading, Readings
 from support.replaying import START, reading_of, registry_of
 
 Value = tuple[float, str, str]  # minutes, vital, value
@@ -69,7 +69,7 @@ class Patient:
         for entry in registry_of([{"v": 1, "patient": "p", **fields}]).patients.values():
             self.registry.put(entry)
 
-    def held(self, kind: Kind) -> dict[str, Member]:
+    def held(self, kind: FindingKind) -> dict[str, Member]:
         """Return the members of a kind that have not recovered."""
         episodes = self.patient.state.episodes.values()
         members = {name: member for episode in episodes for name, member in episode.members.items()}
@@ -136,7 +136,7 @@ BAD_LIMIT = {
     "priority": "medium",
 }
 USUAL = [str(68 + number * 7 % 9) for number in range(230)]
-EXAMPLES: dict[Kind, Example] = {
+EXAMPLES: dict[FindingKind, Example] = {
     "limit": Example(
         calm=line("heart_rate", ["72", "74"], 0, 5),
         wrong=[(10, "heart_rate", "145")],
@@ -201,7 +201,7 @@ EXAMPLES: dict[Kind, Example] = {
 }
 
 
-def found(kind: Kind) -> tuple[Patient, list[Reading]]:
+def found(kind: FindingKind) -> tuple[Patient, list[Reading]]:
     """Return the patient of an example after its rule found something, and the wrong readings."""
     example = EXAMPLES[kind]
     patient = Patient(example.entry)

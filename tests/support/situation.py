@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rpm_stream.alert.decisions import Context
 from rpm_stream.alert.episode import Member
-from rpm_stream.alert.situation import Level
+from rpm_stream.alert.situation import LimitLevel
 from rpm_stream.knowledge import Limits, shipped
 from rpm_stream.records import Direction, Reading, Total, Trend
 
@@ -35,7 +35,7 @@ class Unknown:
     def trend(self, vital: str) -> Trend | None:
         return None
 
-    def level(self, member: Member) -> Level:
+    def level(self, member: Member) -> LimitLevel:
         return "beyond"
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:

@@ -25,7 +25,7 @@ import msgspec
 from rpm_stream.alert.episode import Episode, Episodes, Member, Snoozed
 from rpm_stream.alert.episodes import change, settle
 from rpm_stream.alert.life_cycle import next_state
-from rpm_stream.alert.refusals import FULL, is_told, refused_words, sentence
+from rpm_stream.alert.refusals import FULL, is_recorded, refused_words, sentence
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed, moment_of
 from rpm_stream.knowledge.alerting import Priorities
@@ -36,7 +36,7 @@ BOTH: tuple[Direction, ...] = ("low", "high")
 # these silence nothing, so they apply whatever has come since
 ANY_TIME = ("comment", "assign")
 # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
-MOST_SAID = 12_000
+MOST_NOTES_BYTES = 12_000
 EACH_STEP = 100  # bytes that a step takes besides its words
 EVENTS: dict[str, Event] = {
     "acknowledge": "acknowledged",
@@ -165,7 +165,7 @@ def is_needless(alert: Alert, kind: str, who: str) -> bool:
         case "acknowledge":
             return alert.state == "acknowledged"
         case "resolve":
-            return alert.state == "acknowledged" and is_told(alert, "resolve", "not_back")
+            return alert.state == "acknowledged" and is_recorded(alert, "resolve", "not_back")
         case "see":  # counted since the last step of the service
             newest = takewhile(lambda step: step.who != SERVICE, reversed(alert.history))
             return any((step.event, step.who) == ("seen", who) for step in newest)
@@ -211,7 +211,7 @@ def _is_back(episode: Episode, context: Context) -> bool:
 
 def _refuse(episode: Episode, action: Action, context: Context, cause: Cause) -> list[Alert]:
     alert = episode.alert
-    if is_told(alert, action.action, cause):
+    if is_recorded(alert, action.action, cause):
         return []
     words = FULL
     if cause != "no_room":
@@ -325,4 +325,7 @@ def _is_full(episodes: Episodes) -> bool:
         for step in episode.alert.history
         if step.who != SERVICE
     )
-    return sum(EACH_STEP + len(f"{step.reason}{step.who}".encode()) for step in steps) > MOST_SAID
+    return (
+        sum(EACH_STEP + len(f"{step.reason}{step.who}".encode()) for step in steps)
+        > MOST_NOTES_BYTES
+    )

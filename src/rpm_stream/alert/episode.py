@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.records import Absent, Alert, Direction, Key, Kind, Priority
+from rpm_stream.records import Absent, Alert, Direction, FindingKind, Key, Priority
 
 MOST_EVIDENCE = 8  # CONTRACT 1
 
@@ -29,7 +29,7 @@ class Fact(msgspec.Struct, array_like=True):
     number: str
 
 
-class Found(msgspec.Struct, array_like=True):
+class MemberFinding(msgspec.Struct, array_like=True):
     """What a rule found at one moment.
 
     ``points`` is the number of NEWS2 points that the value has.
@@ -66,13 +66,13 @@ class Member(msgspec.Struct, omit_defaults=True):
     direction: Direction | None = None
     title: str = ""
     evidence: tuple[str, ...] = ()
-    newest: Found | None = None
+    newest: MemberFinding | None = None
     worst: Fact | None = None
     bound: str = ""
     points: int = 0
     told: str = ""
     well: bool = False
-    kind: Kind = "unknown"
+    kind: FindingKind = "unknown"
     key: Key = Key()
 
 
@@ -90,17 +90,17 @@ class Escalated(msgspec.Struct):
     times: int
 
 
-class Row(msgspec.Struct, array_like=True):
+class TierRun(msgspec.Struct, array_like=True):
     """The first and last time of values a tier beyond the baseline, less than a minute apart.
 
-    The baseline is what the person saw when they decided (``Decision``).
+    The baseline is what the person saw when they decided (``DecisionBasis``).
     """
 
     since: datetime
     last: datetime
 
 
-class Moment(msgspec.Struct, array_like=True):
+class Snapshot(msgspec.Struct, array_like=True):
     """An alert's values after one message: the newest number of each vital, and NEWS2.
 
     ``is_record`` is true if a record of the alert was written then. ``beyond`` lists by vital and
@@ -120,7 +120,7 @@ class Moment(msgspec.Struct, array_like=True):
     priority: Priority | None = None
 
 
-class Decision(msgspec.Struct, omit_defaults=True):
+class DecisionBasis(msgspec.Struct, omit_defaults=True):
     """The values that were known when a person acknowledged or snoozed an alert.
 
     ``beyond`` lists by vital and side what was beyond a limit. ``rows`` holds the tiers that have
@@ -131,11 +131,11 @@ class Decision(msgspec.Struct, omit_defaults=True):
     numbers: dict[str, str]
     news2: int | None
     beyond: tuple[str, ...] = ()
-    rows: dict[str, Row] = {}
+    rows: dict[str, TierRun] = {}
     again: list[str] = []
 
 
-class Told(msgspec.Struct, array_like=True):
+class LastRecord(msgspec.Struct, array_like=True):
     """What the last record that data caused has reported.
 
     ``at`` is the time of the record. ``worst`` is the worst number of each member, and ``levels``
@@ -159,13 +159,13 @@ class Episode(msgspec.Struct, omit_defaults=True):
     snoozed: Snoozed | None = None
     escalated: Escalated | None = None
     # What opened the alert. None in a state of an older release, or when its readings were voided.
-    first: Found | None = None
+    first: MemberFinding | None = None
     seen: bool = False  # whether a person has seen it since it last became open
-    moments: list[Moment] = []
-    decided: Decision | None = None
+    moments: list[Snapshot] = []
+    decided: DecisionBasis | None = None
     worse_at: datetime | None = None  # when a tier last opened it again
     held: bool = False  # whether a tier was held back since then
-    told: Told | None = None
+    told: LastRecord | None = None
 
 
 Episodes: TypeAlias = dict[str, Episode]

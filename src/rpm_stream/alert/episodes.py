@@ -24,7 +24,7 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Episodes, Fact, Found, Member
+from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Episodes, Fact, Member, MemberFinding
 from rpm_stream.alert.life_cycle import FIRST, next_state
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import RANK, Alert, Direction, Event, Finding, Transition
@@ -76,9 +76,9 @@ def evidence_of(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reading.id for reading in finding.evidence))[:MOST_EVIDENCE]
 
 
-def found_of(finding: Finding) -> Found:
+def found_of(finding: Finding) -> MemberFinding:
     """What a finding reports of its moment."""
-    return Found(
+    return MemberFinding(
         measured_at=finding.measured_at,
         priority=finding.priority,
         title=finding.title,
@@ -110,7 +110,7 @@ def found_member(finding: Finding) -> Member:
     )
 
 
-def _was_told_worse(member: Member, finding: Finding) -> bool:
+def _was_shown_worse(member: Member, finding: Finding) -> bool:
     """Whether the member's words already name a value further out than that of the finding.
 
     A second value in a row raises the member although the first was further out.
@@ -130,7 +130,7 @@ def _note(member: Member, finding: Finding) -> None:
     if RANK[finding.priority] > RANK[member.priority]:
         member.priority = finding.priority
         member.rule = finding.rule
-        if not _was_told_worse(member, finding):
+        if not _was_shown_worse(member, finding):
             member.why = finding.why
             member.title = finding.title
             member.evidence = evidence_of(finding)

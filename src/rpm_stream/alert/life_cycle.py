@@ -18,12 +18,12 @@ Ugly parts, and why they stay:
 
 from __future__ import annotations
 
-from rpm_stream.records import Event, State
+from rpm_stream.records import AlertState, Event
 
-FIRST: State = "open"
+FIRST: AlertState = "open"
 
 # In each table the events of findings, time and readings come first.
-FROM_OPEN: dict[Event, State] = {
+FROM_OPEN: dict[Event, AlertState] = {
     "raised": "open",
     "joined": "open",
     "returned": "open",
@@ -43,7 +43,7 @@ FROM_OPEN: dict[Event, State] = {
     "seen": "open",
     "refused": "open",
 }
-FROM_ACKNOWLEDGED: dict[Event, State] = {
+FROM_ACKNOWLEDGED: dict[Event, AlertState] = {
     "raised": "open",
     "joined": "acknowledged",
     "reopened": "open",
@@ -61,7 +61,7 @@ FROM_ACKNOWLEDGED: dict[Event, State] = {
     "seen": "acknowledged",
     "refused": "acknowledged",
 }
-FROM_SNOOZED: dict[Event, State] = {
+FROM_SNOOZED: dict[Event, AlertState] = {
     "raised": "open",
     "joined": "snoozed",
     "reopened": "open",
@@ -81,16 +81,16 @@ FROM_SNOOZED: dict[Event, State] = {
     "seen": "snoozed",
     "refused": "snoozed",
 }
-TABLE: dict[State, dict[Event, State]] = {
+TABLE: dict[AlertState, dict[Event, AlertState]] = {
     "open": FROM_OPEN,
     "acknowledged": FROM_ACKNOWLEDGED,
     "snoozed": FROM_SNOOZED,
     "resolved": {},
 }
-LAST: dict[Event, State] = {"new_normal": "resolved"}  # if no member is left
+LAST: dict[Event, AlertState] = {"new_normal": "resolved"}  # if no member is left
 
 
-def next_state(state: State, event: Event, is_last: bool = False) -> State:
+def next_state(state: AlertState, event: Event, is_last: bool = False) -> AlertState:
     """The state after an event.
 
     ``is_last`` is true if no member of the alert is left.
@@ -100,7 +100,7 @@ def next_state(state: State, event: Event, is_last: bool = False) -> State:
     return TABLE[state].get(event, state)
 
 
-def is_a_row(before: State | None, event: Event, after: State) -> bool:
+def is_a_row(before: AlertState | None, event: Event, after: AlertState) -> bool:
     """Whether the table has this transition.
 
     ``before`` is None for an alert that begins.

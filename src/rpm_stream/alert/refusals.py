@@ -48,7 +48,7 @@ def refused_words(asked: ActionName, why: str) -> str:
     return f"{asked.replace('_', ' ')} refused: {why}"
 
 
-def is_told(alert: Alert, asked: ActionName, cause: Cause) -> bool:
+def is_recorded(alert: Alert, asked: ActionName, cause: Cause) -> bool:
     """Whether the history has this refusal since a decision of a person was last carried out."""
     by_people = (step for step in reversed(alert.history) if step.who != SERVICE)
     since = takewhile(lambda step: step.event == "refused", by_people)

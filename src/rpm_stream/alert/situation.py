@@ -14,7 +14,7 @@ from rpm_stream.alert.episode import Member
 from rpm_stream.knowledge import Limits
 from rpm_stream.records import Direction, Reading, Total, Trend
 
-Level: TypeAlias = Literal["beyond", "between", "inside"]
+LimitLevel: TypeAlias = Literal["beyond", "between", "inside"]
 
 
 class Situation(Protocol):
@@ -35,7 +35,7 @@ class Situation(Protocol):
     def number(self, reading: Reading) -> Decimal | None:
         """The value in its vital's first unit, infinite where the device shows LO or HI."""
 
-    def said(self, reading: Reading) -> str:
+    def value_words(self, reading: Reading) -> str:
         """The vital and its value in words: ``oxygen saturation 88 %``."""
 
     def short(self, reading: Reading) -> str:
@@ -44,7 +44,7 @@ class Situation(Protocol):
     def trend(self, vital: str) -> Trend | None:
         """The trend of the vital, or None where no older value is known."""
 
-    def level(self, member: Member) -> Level:
+    def level(self, member: Member) -> LimitLevel:
         """The level of a member's newest value against its limit."""
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:

@@ -201,7 +201,7 @@ def _changes(history: tuple[Transition, ...], place: int) -> bool:
     )
 
 
-def _cut(text: str, octets: int) -> str:
-    if len(text) * 4 <= octets or len(text.encode()) <= octets:
+def _cut(text: str, limit: int) -> str:
+    if len(text) * 4 <= limit or len(text.encode()) <= limit:
         return text
-    return f"{text.encode()[: octets - 3].decode(errors='ignore')}…"
+    return f"{text.encode()[: limit - 3].decode(errors='ignore')}…"

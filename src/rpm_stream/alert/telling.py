@@ -15,23 +15,23 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Found, Member, Told
+from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, LastRecord, Member, MemberFinding
 from rpm_stream.alert.episodes import evidence_of, is_worse
-from rpm_stream.alert.moments import note_moment
 from rpm_stream.alert.situation import Situation
+from rpm_stream.alert.snapshots import note_snapshot
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import RANK, Alert, Finding, Now, Reading, Sample
 from rpm_stream.text import is_of_values
 
 MOST_WHY = 12
 GLUCOSE = "glucose"  # the group in which low comes before high
-Line = tuple[str, tuple[str, ...]]  # a text, and the ids of the readings that it names
+WhyLine = tuple[str, tuple[str, ...]]  # a text, and the ids of the readings that it names
 
 
-def tell(episode: Episode, situation: Situation) -> Alert:
+def describe(episode: Episode, situation: Situation) -> Alert:
     """Write the texts of what is so now, and return the alert's record."""
     if not is_of_values(episode.alert.group):
-        return _tell_of_devices(episode)
+        return _describe_devices(episode)
     ranked = _ranked(episode, situation)
     why, evidence = _fitted(list(_lines(episode, ranked, situation)))
     episode.alert = msgspec.structs.replace(
@@ -54,7 +54,7 @@ def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
             yield situation.total.at
 
 
-def _tell_of_devices(episode: Episode) -> Alert:
+def _describe_devices(episode: Episode) -> Alert:
     """Write a line for each member that is not well, the one that weighs most first.
 
     If all members are well, each has a line. Alerts about devices have no course of values to
@@ -133,18 +133,18 @@ def _title(episode: Episode, member: Member, situation: Situation) -> str:
     )
 
 
-def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iterator[Line]:
+def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iterator[WhyLine]:
     """Yield the lines of the first member, of what opened the alert, and of the others."""
     (top, *others) = ranked
     first = episode.first
     why, evidence = _line(top, situation)
-    said = [why]
+    shown = [why]
     yield why, evidence
     if _was_graver(top, situation):
-        said.append(top.why)
+        shown.append(top.why)
         yield f"before: {top.why}", top.evidence
-    if first is not None and not any(first.why in each for each in said):
-        said.append(first.why)
+    if first is not None and not any(first.why in each for each in shown):
+        shown.append(first.why)
         yield f"rang first: {first.why}", first.evidence
     vitals = {top.vital}
     for member in others:
@@ -155,13 +155,13 @@ def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iter
         else:
             why, evidence = _line(member, situation)
         vitals.add(member.vital)
-        if why not in said and member.why not in said:
+        if why not in shown and member.why not in shown:
             yield why, evidence
             if _was_graver(member, situation):
                 yield f"before: {member.why}", member.evidence
 
 
-def _line(member: Member, situation: Situation) -> Line:
+def _line(member: Member, situation: Situation) -> WhyLine:
     total = situation.total
     reading = situation.latest.get(member.vital)
     newest = member.newest
@@ -173,8 +173,11 @@ def _line(member: Member, situation: Situation) -> Line:
     if reading is None or member.direction is None:
         return member.why, member.evidence
     if not member.why:
-        return f"{situation.said(reading)} now", (reading.id,)
-    return f"{situation.said(reading)} now; before: {member.why}", (reading.id, *member.evidence)
+        return f"{situation.value_words(reading)} now", (reading.id,)
+    return f"{situation.value_words(reading)} now; before: {member.why}", (
+        reading.id,
+        *member.evidence,
+    )
 
 
 def _was_graver(member: Member, situation: Situation) -> bool:
@@ -195,14 +198,14 @@ def _was_graver(member: Member, situation: Situation) -> bool:
     )
 
 
-def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
+def _beyond(member: Member, newest: MemberFinding, situation: Situation) -> WhyLine:
     """The line of a newest value beyond its limit, with the direction in which it moves."""
     trend = situation.trend(member.vital) if member.bound else None
     goes = f"; {trend}" if trend in ("rising", "falling") else ""
     return f"{newest.why}{goes}", newest.evidence
 
 
-def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _fitted(lines: list[WhyLine]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The lines whose readings all fit among the evidence, each once.
 
     The first line stays, and its readings are cut to what fits.
@@ -276,15 +279,15 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
 
     It is if a value is a step worse, if a limit was crossed, or if enough time has passed.
     """
-    told = episode.told
-    if told is None:
+    last = episode.told
+    if last is None:
         # an alert of an older release, or of a state that was full: not known what was reported
         return True
     for name, member in episode.members.items():
-        if told.levels.get(name, "") != _level(member, situation):
+        if last.levels.get(name, "") != _level(member, situation):
             return True
         newest = member.newest
-        before = told.worst.get(name)
+        before = last.worst.get(name)
         if (
             newest is None
             or not newest.number
@@ -296,9 +299,9 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
         step = step_of(situation, member.vital, member.direction, Decimal(member.bound))
         if is_beyond(member, situation) and _is_by(member, newest.number, before, step):
             return True
-    if now - told.at < timedelta(minutes=situation.limits.now_every_minutes):
+    if now - last.at < timedelta(minutes=situation.limits.now_every_minutes):
         return False
-    return told.until is None or any(at > told.until for at in _newest(episode, situation))
+    return last.until is None or any(at > last.until for at in _newest(episode, situation))
 
 
 def note_graver(member: Member, finding: Finding, situation: Situation) -> bool:
@@ -357,7 +360,7 @@ def _level(member: Member, situation: Situation) -> str:
     return situation.level(member)
 
 
-def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
+def note_last_record(episode: Episode, situation: Situation, now: datetime) -> None:
     """Keep what the record just made reports, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
@@ -368,14 +371,14 @@ def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     }
     levels = {name: _level(member, situation) for name, member in episode.members.items()}
     for member in episode.members.values():
-        _note_worst_told(member, situation)
-    episode.told = Told(
+        _note_worst_shown(member, situation)
+    episode.told = LastRecord(
         now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at)
     )
-    note_moment(episode, situation, now, is_record=True)
+    note_snapshot(episode, situation, now, is_record=True)
 
 
-def _note_worst_told(member: Member, situation: Situation) -> None:
+def _note_worst_shown(member: Member, situation: Situation) -> None:
     """Keep the worst that was reported of a member, for the text once the member is back."""
     total = situation.total
     newest = member.newest

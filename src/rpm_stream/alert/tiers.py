@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from rpm_stream.alert.episode import Decision, Episode, Member, Moment, Row
+from rpm_stream.alert.episode import DecisionBasis, Episode, Member, Snapshot, TierRun
 from rpm_stream.alert.episodes import is_worse, open_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.records import Alert, Direction, Finding, Total
@@ -137,7 +137,7 @@ def _is_as_far_out(member: Member, side: Direction, bound: Decimal | None) -> bo
     return bool(member.bound) and bound is not None and not is_worse(side, str(bound), member.bound)
 
 
-def _is_again(decided: Decision, name: str, member: Member) -> bool:
+def _is_again(decided: DecisionBasis, name: str, member: Member) -> bool:
     """Whether a value of a member came again after an hour.
 
     An older release kept the vital and side instead of the member's name.
@@ -146,7 +146,7 @@ def _is_again(decided: Decision, name: str, member: Member) -> bool:
 
 
 def is_step(
-    stood: Decision | Moment, member: Member, number: Decimal, situation: Situation
+    stood: DecisionBasis | Snapshot, member: Member, number: Decimal, situation: Situation
 ) -> bool:
     """Whether a value is a step or more beyond the baseline.
 
@@ -194,7 +194,7 @@ def moment_of(episode: Episode, at: datetime) -> int | None:
     return places[-1] if places else None
 
 
-def decision_at(episode: Episode, at: datetime) -> Decision:
+def decision_at(episode: Episode, at: datetime) -> DecisionBasis:
     """The values that were known at ``at``.
 
     It is empty where the moment is no longer kept. Values are then compared with the limits
@@ -202,9 +202,9 @@ def decision_at(episode: Episode, at: datetime) -> Decision:
     """
     place = moment_of(episode, at)
     if place is None:
-        return Decision({}, None)
+        return DecisionBasis({}, None)
     moment = episode.moments[place]
-    return Decision(dict(moment.numbers), moment.news2, moment.beyond)
+    return DecisionBasis(dict(moment.numbers), moment.news2, moment.beyond)
 
 
 def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
@@ -224,11 +224,11 @@ def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
         for member in episode.members.values()
         if member.worst is not None and member.direction is not None
     }
-    unknown = Moment(at, True, {}, None)
-    return _is_passed_by(episode, unknown, Moment(at, True, {}, None, worst), situation)
+    unknown = Snapshot(at, True, {}, None)
+    return _is_passed_by(episode, unknown, Snapshot(at, True, {}, None, worst), situation)
 
 
-def _is_passed_by(episode: Episode, stood: Moment, later: Moment, situation: Situation) -> bool:
+def _is_passed_by(episode: Episode, stood: Snapshot, later: Snapshot, situation: Situation) -> bool:
     if later.worst_news2 is not None and is_total_tier(stood.news2, later.worst_news2):
         return True
     for member in episode.members.values():
@@ -255,7 +255,7 @@ def _stood_beyond_query(
 
 
 def _is_row(
-    decided: Decision, key: str, at: datetime, apart: float | None, situation: Situation
+    decided: DecisionBasis, key: str, at: datetime, apart: float | None, situation: Situation
 ) -> bool:
     """Whether a tier counts.
 
@@ -264,7 +264,7 @@ def _is_row(
     """
     row = decided.rows.get(key)
     if row is None or abs((at - row.last).total_seconds()) > situation.limits.dense_seconds:
-        row = decided.rows[key] = Row(at, at)
+        row = decided.rows[key] = TierRun(at, at)
     row.since, row.last = min(row.since, at), max(row.last, at)
     is_dense = apart is not None and apart < situation.limits.dense_seconds
     return not is_dense or row.last - row.since >= timedelta(seconds=situation.limits.row_seconds)

@@ -11,12 +11,12 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Decoded, Payload, Reason, Time
 
-MAX_PAYLOAD_OCTETS = 2048  # four times the longest GATT attribute value (512)
+MAX_PAYLOAD_BYTES = 2048  # four times the longest GATT attribute value (512)
 
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
-class Line(msgspec.Struct, frozen=True):
+class InputLine(msgspec.Struct, frozen=True):
     """An input line.
 
     ``at`` is the gateway's time of receipt, which decoding does not need. Other keys are ignored.
@@ -27,7 +27,7 @@ class Line(msgspec.Struct, frozen=True):
     at: Time | None = None
 
 
-_LINES = msgspec.json.Decoder(Line)
+_LINES = msgspec.json.Decoder(InputLine)
 _ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
@@ -40,13 +40,13 @@ def decode_line(line: bytes) -> bytes:
     """
     try:
         request = _parsed(line)
-        answer = _answer(decode(request.characteristic, _octets(request.hex)))
+        answer = _answer(decode(request.characteristic, _payload_bytes(request.hex)))
     except DecodeError as error:
         answer = {"reject": {"reason": error.reason, "detail": error.detail}}
     return _ENCODER.encode(answer)
 
 
-def _parsed(line: bytes) -> Line:
+def _parsed(line: bytes) -> InputLine:
     try:
         return _LINES.decode(line)
     except msgspec.ValidationError as error:
@@ -68,9 +68,9 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _octets(text: str) -> bytes:
-    if len(text) > 2 * MAX_PAYLOAD_OCTETS:
-        raise DecodeError("too_large", f"payload longer than {MAX_PAYLOAD_OCTETS} octets")
+def _payload_bytes(text: str) -> bytes:
+    if len(text) > 2 * MAX_PAYLOAD_BYTES:
+        raise DecodeError("too_large", f"payload longer than {MAX_PAYLOAD_BYTES} octets")
     if not _HEX.fullmatch(text):
         raise DecodeError("bad_schema", "hex: pairs of hexadecimal digits expected")
     return bytes.fromhex(text)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from rpm_stream.entries import APP, FHIR, BadEntry, Entry
+from rpm_stream.ingest.duplicate_keys import Once, twice_anywhere
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir.codes import Codes
 from rpm_stream.ingest.fhir.observation import decode_observation
@@ -20,7 +21,6 @@ from rpm_stream.ingest.gatt.decoders import decode, short_form
 from rpm_stream.ingest.gatt.quirks import Read
 from rpm_stream.ingest.gatt.segments import is_segment
 from rpm_stream.ingest.measurements import decode_measurement
-from rpm_stream.ingest.said_twice import Once, twice_anywhere
 from rpm_stream.records import (
     Measurement,
     Name,
@@ -44,7 +44,7 @@ LEAST_ENTRY_BYTES = 32
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 LAST = datetime(9000, 1, 1, tzinfo=UTC)
 
-Kind = Literal["notifications", "measurements", "resources"]
+EntryKind = Literal["notifications", "measurements", "resources"]
 
 
 class Envelope(Record, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ def _utc(at: datetime) -> datetime:
     return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
-def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msgspec.Raw]]:
+def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, EntryKind, list[msgspec.Raw]]:
     """Return the envelope, the kind of its entries and the entries.
 
     Raises DecodeError if the frame is refused whole.
@@ -97,7 +97,7 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
             raise DecodeError("bad_schema", "sent_at and received_at lie between 1970 and 9000")
     if key is not None and key != envelope.device:
         raise DecodeError("identity_conflict", "the message key is not the frame's device")
-    kinds: list[tuple[Kind, list[msgspec.Raw] | None]] = [
+    kinds: list[tuple[EntryKind, list[msgspec.Raw] | None]] = [
         ("notifications", envelope.notifications),
         ("measurements", envelope.measurements),
         ("resources", envelope.resources),
@@ -150,7 +150,7 @@ def _decode_measurement(index: int, original: bytes, codes: Codes) -> Entry:
     entry = _measurement.decode(original)
     _check_once(_measurement_once, original)
     payload = decode_measurement(entry, codes)
-    (said,) = payload.readings
+    (decoded,) = payload.readings
     return Entry(
         index=index,
         at=_utc(entry.at),
@@ -158,9 +158,9 @@ def _decode_measurement(index: int, original: bytes, codes: Codes) -> Entry:
         content=(
             "\x1f".join(
                 (
-                    said.vital,
-                    str(said.absent) if said.value is None else plain_number(said.value),
-                    said.unit,
+                    decoded.vital,
+                    str(decoded.absent) if decoded.value is None else plain_number(decoded.value),
+                    decoded.unit,
                 )
             )
         ),
@@ -186,7 +186,7 @@ def _decode_resource(index: int, original: bytes, codes: Codes) -> Entry:
 
 
 def decode_entries(
-    kind: Kind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
+    kind: EntryKind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
 ) -> Iterator[Entry | BadEntry]:
     """Yield each entry decoded, or the reason why it is refused.
 

@@ -41,8 +41,15 @@ from rpm_stream.knowledge.others import check_placeholders, check_spellings
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.sources import unsourced
-from rpm_stream.knowledge.tables import Bounds, Characteristic, Placeholders, Spelling, Unit, Vital
-from rpm_stream.knowledge.trends import Trends
+from rpm_stream.knowledge.tables import (
+    Bounds,
+    Characteristic,
+    Placeholders,
+    Spelling,
+    UnitTable,
+    Vital,
+)
+from rpm_stream.knowledge.trends import TrendsTable
 
 __all__ = [
     "Bounds",
@@ -51,7 +58,7 @@ __all__ = [
     "Limits",
     "Points",
     "ShippedLimit",
-    "Unit",
+    "UnitTable",
     "Vital",
     "examine",
     "load",
@@ -63,7 +70,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     """All tables, immutable and made by ``load``."""
 
     vitals: dict[str, Vital]
-    units: dict[str, Unit]
+    units: dict[str, UnitTable]
     spellings: dict[str, Spelling]
     placeholders: Placeholders
     characteristics: dict[str, Characteristic]
@@ -76,7 +83,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     priorities: Priorities
     device_rules: DeviceRuleTable
     devices: dict[str, DeviceModel]
-    trends: Trends
+    trends: TrendsTable
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
         """Return ``value`` converted from ``unit`` to ``to``, both units of one vital.
@@ -96,7 +103,7 @@ class Knowledge(msgspec.Struct, frozen=True):
 
 TABLES: dict[str, Any] = {
     "vitals": dict[str, Vital],
-    "units": dict[str, Unit],
+    "units": dict[str, UnitTable],
     "spellings": dict[str, Spelling],
     "placeholders": Placeholders,
     "characteristics": dict[str, Characteristic],
@@ -109,7 +116,7 @@ TABLES: dict[str, Any] = {
     "priorities": Priorities,
     "device_rules": DeviceRuleTable,
     "devices": dict[str, DeviceModel],
-    "trends": Trends,
+    "trends": TrendsTable,
 }
 
 

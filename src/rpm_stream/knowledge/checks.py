@@ -12,10 +12,18 @@ from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.charts import Child, Maternity
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.scoring import Band, Detectors, Limits, News2, Points, Rows, ShippedLimit
+from rpm_stream.knowledge.scoring import (
+    Band,
+    Detectors,
+    Limits,
+    News2,
+    Points,
+    ScoreRows,
+    ShippedLimit,
+)
 from rpm_stream.knowledge.signal import Signal
-from rpm_stream.knowledge.tables import Bounds, Unit, Vital
-from rpm_stream.knowledge.trends import Trends
+from rpm_stream.knowledge.tables import Bounds, UnitTable, Vital
+from rpm_stream.knowledge.trends import TrendsTable
 from rpm_stream.records import Priority
 
 # The rules that are not a row of limits.toml.
@@ -62,7 +70,7 @@ class KnowledgeError(RpmStreamError):
     """
 
 
-def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[str]:
+def check_units(vitals: dict[str, Vital], units: dict[str, UnitTable]) -> Iterator[str]:
     """Yield units of a vital that do not convert to its first one."""
     for name, vital in vitals.items():
         for unit in vital.units[1:]:
@@ -164,7 +172,7 @@ def _recover_faults(line: Points, scale: str) -> Iterator[str]:
             )
 
 
-def _points(rows: Rows, value: Decimal) -> int:
+def _points(rows: ScoreRows, value: Decimal) -> int:
     return next(points for upto, points in rows if not upto or value <= Decimal(upto))
 
 
@@ -321,7 +329,7 @@ def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> 
             yield f"devices.toml: {name}.cgm_octets: an octet is listed twice"
 
 
-def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
+def check_trends(trends: TrendsTable, vitals: dict[str, Vital]) -> Iterator[str]:
     """Yield the faults of the trend rules.
 
     They name known vitals, no window is longer than what is kept, and each average that a rule

@@ -15,7 +15,7 @@ from river import anomaly, compose, drift, linear_model, optim, preprocessing, s
 from river.base import AnomalyDetector, Base, DriftDetector, Estimator, SupervisedAnomalyDetector
 
 from rpm_stream.errors import RpmStreamError
-from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.knowledge.scoring import ShadowTable
 
 PREFIX: Final = "river."
 MODULES: Final[Mapping[str, ModuleType]] = {
@@ -42,7 +42,7 @@ class EstimatorError(RpmStreamError):
     """
 
 
-def made(row: Shadow) -> Estimator | DriftDetector:
+def made(row: ShadowTable) -> Estimator | DriftDetector:
     """Make the estimator that a table's row describes: one class, or a pipeline of classes.
 
     Raises EstimatorError.
@@ -91,7 +91,7 @@ class Runnable:
     The score of a drift detector is 1 after a value with which it found a drift, else 0.
     """
 
-    def __init__(self, row: Shadow) -> None:
+    def __init__(self, row: ShadowTable) -> None:
         model: Any = made(row)
         self._model = model
         self._is_drift = isinstance(model, DriftDetector)
@@ -141,7 +141,7 @@ class Runnable:
             raise ValueError(f"not learned: {type(error).__name__}") from None
 
 
-def trial(row: Shadow) -> list[Vector]:
+def trial(row: ShadowTable) -> list[Vector]:
     """Return the fixed vectors for trying an estimator, the same everywhere and no two alike."""
     names = row.inputs[:1] if row.each else row.inputs
     return [
@@ -153,7 +153,7 @@ def trial(row: Shadow) -> list[Vector]:
     ]
 
 
-def fault_of(row: Shadow) -> str | None:
+def fault_of(row: ShadowTable) -> str | None:
     """Return why an estimator cannot be run, or None.
 
     It must be made, give scores, and give the same score after the same vectors.

@@ -14,7 +14,7 @@ from rpm_stream.records import Direction, Priority
 VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]
 
 
-Rows: TypeAlias = tuple[tuple[str, int], ...]
+ScoreRows: TypeAlias = tuple[tuple[str, int], ...]
 
 
 class Recover(Table, frozen=True):
@@ -33,14 +33,14 @@ class Points(Table, frozen=True):
     vitals: tuple[str, ...]
     unit: str
     step: Decimal
-    rows: Rows
-    rows_scale_2_air: Rows = ()
-    rows_scale_2_oxygen: Rows = ()
+    rows: ScoreRows
+    rows_scale_2_air: ScoreRows = ()
+    rows_scale_2_oxygen: ScoreRows = ()
     recover: Recover = Recover()
     recover_scale_2_air: Recover = Recover()
     recover_scale_2_oxygen: Recover = Recover()
 
-    def on(self, scale: str) -> tuple[Rows, Recover]:
+    def on(self, scale: str) -> tuple[ScoreRows, Recover]:
         """Return the rows of a scale and the recoveries of their bands.
 
         The scale is "1", "2 on air", "2 on oxygen" or "2 unknown", which counts as on air.
@@ -120,7 +120,7 @@ class ShippedLimit(Table, frozen=True):
     together_with: str | None = None
 
 
-class Step(Table, frozen=True):
+class WorseStep(Table, frozen=True):
     """How far beyond another value a worse one is: a difference in ``unit``, below and above."""
 
     unit: str
@@ -147,7 +147,7 @@ class Limits(Table, frozen=True):
     tier_wait_minutes: int
     tier_again_minutes: int
     now_every_minutes: int
-    step: dict[str, Step]
+    step: dict[str, WorseStep]
     step_else: StepElse
     silence_priority: Priority
     amber: Band
@@ -168,7 +168,7 @@ class Limits(Table, frozen=True):
         return (row.low if side == "low" else row.high), row.unit
 
 
-class Personal(Table, frozen=True):
+class PersonalTable(Table, frozen=True):
     """The detector of single vitals: which one, for which vitals, and when it alerts.
 
     It alerts on a run of unusual values.
@@ -180,7 +180,7 @@ class Personal(Table, frozen=True):
     sustained_minutes: int
 
 
-class Combined(Table, frozen=True):
+class CombinedTable(Table, frozen=True):
     """The detector of several vitals together."""
 
     features: tuple[str, ...]
@@ -190,7 +190,7 @@ class Combined(Table, frozen=True):
     learn_for_hours: int
 
 
-class Lasting(Table, frozen=True):
+class LastingTable(Table, frozen=True):
     """Changes that last: their vitals, how long and how large they are, how long they are listed.
 
     The size is a number of resolutions.
@@ -202,7 +202,7 @@ class Lasting(Table, frozen=True):
     listed_hours: int
 
 
-class Shadow(Table, frozen=True, rename={"class_": "class"}):
+class ShadowTable(Table, frozen=True, rename={"class_": "class"}):
     """A detector of River that is only tried.
 
     Its scores are written and counted, and never become an alert.
@@ -236,8 +236,8 @@ class Detectors(Table, frozen=True):
     ``off`` has the rows in shadow that do not run and whose states are kept.
     """
 
-    personal: Personal
-    combined: Combined
-    lasting: Lasting
-    shadow: dict[str, Shadow] = field(default_factory=dict)
+    personal: PersonalTable
+    combined: CombinedTable
+    lasting: LastingTable
+    shadow: dict[str, ShadowTable] = field(default_factory=dict)
     off: frozenset[str] = frozenset()

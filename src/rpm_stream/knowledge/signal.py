@@ -10,7 +10,7 @@ from decimal import Decimal
 from rpm_stream.knowledge.tables import Table
 
 
-class Step(Table, frozen=True):
+class JumpTable(Table, frozen=True):
     """A jump of ``by`` (in the vital's first unit) between neighbours at most ``seconds`` apart.
 
     It is reported at the ``times``-th jump. It is over with a neighbour that does not jump,
@@ -105,7 +105,7 @@ class Signal(Table, frozen=True):
     usual: Usual
     agreement: Agreement
     motion: Motion
-    step: tuple[Step, ...]
+    step: tuple[JumpTable, ...]
     other_unit: tuple[OtherUnit, ...]
     resent: tuple[Resent, ...]
 

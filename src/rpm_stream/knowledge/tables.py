@@ -43,7 +43,7 @@ class Bounds(Table, frozen=True):
         )
 
 
-class Unit(Table, frozen=True):
+class UnitTable(Table, frozen=True):
     """A unit, where (value - subtract) * multiply / divide gives the value in unit ``to``."""
 
     to: str

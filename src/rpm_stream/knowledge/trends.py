@@ -90,7 +90,7 @@ class Falling(Table, frozen=True):
     source: str
 
 
-class Trends(Table, frozen=True):
+class TrendsTable(Table, frozen=True):
     """All trend rules."""
 
     version: str

@@ -16,8 +16,8 @@ from rpm_stream.entries import Refusal
 from rpm_stream.normalise.clock_skew import SKEWED, noted, runs_behind
 from rpm_stream.normalise.device_memory import DeviceMemory
 from rpm_stream.normalise.placement import sent_time
-from rpm_stream.normalise.seen_entries import Verdict, check, is_known, mark, size
-from rpm_stream.normalise.sightings import TOGETHER, Outcome, Sightings, forget
+from rpm_stream.normalise.seen_entries import EntryVerdict, check, is_known, mark, size
+from rpm_stream.normalise.sightings import TOGETHER, EntryOutcome, Sightings, forget
 from rpm_stream.normalise.stored_values import is_stored
 from rpm_stream.normalise.value_identity import (
     Identity,
@@ -31,7 +31,9 @@ from rpm_stream.records import Decoded
 OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
 
 
-def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[Verdict, Identity]:
+def find(
+    memory: DeviceMemory, value: PlacedValue, identity: Identity
+) -> tuple[EntryVerdict, Identity]:
     """Return whether the value was seen, and its identity.
 
     The identity changes if another value already has the name under the device's time.
@@ -61,8 +63,8 @@ def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[
         return verdict, identity
     if found == "refused" and verdict == "new" and not is_stored(value.placed):
         return verdict, msgspec.structs.replace(identity, was_refused=True)
-    is_measured_anew = not (value.placed.by_device or value.is_numbered or _is_of_memory(value))
-    if found == "anew" and is_measured_anew:
+    is_new_measurement = not (value.placed.by_device or value.is_numbered or _is_of_memory(value))
+    if found == "anew" and is_new_measurement:
         return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
     return "duplicate", identity
 
@@ -106,7 +108,7 @@ def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> 
 
 
 def note_sighting(
-    memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome
+    memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: EntryOutcome
 ) -> None:
     """Remember that a value was seen under its device's time."""
     if identity.name is None:

@@ -11,7 +11,7 @@ from rpm_stream.entries import Refusal
 from rpm_stream.ids import deterministic_id
 from rpm_stream.normalise.clock_skew import SKEW_SECONDS
 from rpm_stream.normalise.placement import DEVICE_TIME_AFTER
-from rpm_stream.normalise.seen_entries import Verdict
+from rpm_stream.normalise.seen_entries import EntryVerdict
 from rpm_stream.normalise.value_identity import Identity, PlacedValue
 from rpm_stream.records import Decoded, Origin, Reading
 from rpm_stream.sameness import DEVICE_TIME
@@ -28,7 +28,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
 
     value: PlacedValue
     identity: Identity
-    verdict: Verdict
+    verdict: EntryVerdict
     patient: str | Refusal
     too_old: Refusal | None
     flags: tuple[str, ...]

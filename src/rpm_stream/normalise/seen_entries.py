@@ -34,8 +34,8 @@ MOST_BOOTS = 4
 MOST_REJECTS = 256  # rejects, frames with rejects, and entries read in part: 11 bytes each
 MOST_LEFT_OUT = 1024  # missing parts of entries read in part, in all: up to 3 bytes each
 
-Spans = list[tuple[int, int]]
-Verdict = Literal["new", "duplicate", "too_old"]
+SeenSpans = list[tuple[int, int]]
+EntryVerdict = Literal["new", "duplicate", "too_old"]
 
 
 class EntryMarks:
@@ -135,7 +135,7 @@ class SeenEntries(msgspec.Struct):
     exact: dict[str, EntryMarks] = {}  # by kind
     forgotten: int | None = None  # entries up to this second are no longer known one by one
     older: dict[str, list[int]] = {}
-    frames: dict[str, Spans] = {}
+    frames: dict[str, SeenSpans] = {}
     refused: list[bytes] = []  # the newest rejects, by the first eight bytes of their ids
     refusing: list[bytes] = []  # the newest frames with rejects, by eight bytes of their digest
     # by mark: the missing parts of the newest entries that were read in part
@@ -160,15 +160,15 @@ def mark(kind: str, key: str, at: datetime) -> EntryMark:
     return EntryMark(kind=kind, digest=int.from_bytes(digest), at=at)
 
 
-def _packed(spans: Spans) -> list[int]:
+def _packed(spans: SeenSpans) -> list[int]:
     flat = [spans[0][0], spans[0][1] - spans[0][0]] if spans else []
     for (_, end), (start, last) in pairwise(spans):
         flat += (start - end, last - start)
     return flat
 
 
-def _unpacked(flat: list[int]) -> Spans:
-    spans: Spans = []
+def _unpacked(flat: list[int]) -> SeenSpans:
+    spans: SeenSpans = []
     at = 0
     for gap, length in zip(flat[::2], flat[1::2], strict=True):
         spans.append((at + gap, at + gap + length))
@@ -176,14 +176,14 @@ def _unpacked(flat: list[int]) -> Spans:
     return spans
 
 
-def _inside(spans: Spans, value: int) -> bool:
+def _inside(spans: SeenSpans, value: int) -> bool:
     index = bisect_right(spans, (value, 2**62)) - 1
     return index >= 0 and spans[index][1] >= value
 
 
-def _runs(values: list[int]) -> Spans:
+def _runs(values: list[int]) -> SeenSpans:
     """Return ascending values as spans."""
-    spans: Spans = []
+    spans: SeenSpans = []
     for value in values:
         if spans and value <= spans[-1][1] + 1:
             spans[-1] = (spans[-1][0], value)
@@ -192,7 +192,7 @@ def _runs(values: list[int]) -> Spans:
     return spans
 
 
-def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
+def _insert(spans: SeenSpans, run: tuple[int, int], most: int) -> None:
     """Add a run to sorted disjoint spans and join neighbours.
 
     Beyond ``most`` spans the closest two are joined.
@@ -279,7 +279,7 @@ def is_known(seen: SeenEntries, entry: EntryMark) -> bool:
     return marks is not None and marks.holds(entry.digest)
 
 
-def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool) -> Verdict:
+def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool) -> EntryVerdict:
     """Return whether the entry was seen before, without changing anything."""
     if is_known(seen, entry):
         return "duplicate"
@@ -348,7 +348,7 @@ def _forget(seen: SeenEntries, limit: int) -> None:
     kept_from = by_time[-EXACT] if len(by_time) < MOST_EXACT else by_time[-EXACT] + 1
     if by_time[0] >= kept_from:
         return
-    kinds: dict[str, Spans] = {kind: _unpacked(flat) for kind, flat in seen.older.items()}
+    kinds: dict[str, SeenSpans] = {kind: _unpacked(flat) for kind, flat in seen.older.items()}
     for kind, marks in seen.exact.items():
         for run in _runs(sorted(second for second in marks.seconds if second < kept_from)):
             most = MOST_SPANS if len(kinds) <= MOST_KINDS else MOST_SPANS * MOST_KINDS // len(kinds)

@@ -30,8 +30,8 @@ ROOM = 40 * 1024  # bytes for these and the entries of seen_entries.py, of the s
 # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
 TOGETHER = 60
 
-Sighting = Literal["new", "again", "anew", "refused"]
-Outcome = Literal["read", "again", "refused"]
+EntrySighting = Literal["new", "again", "anew", "refused"]
+EntryOutcome = Literal["read", "again", "refused"]
 _ORDER = array("I", [1]).tobytes()
 _EACH = 8 + 4 + 4 + 1
 _LAST = 2**32 - 1
@@ -85,7 +85,7 @@ class Sightings:
         """Return whether only other values than this one were seen under its time or number."""
         return self._place(name) is None and len(self._of_one_time(name)) > 0
 
-    def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
+    def look(self, name: int, at: datetime, received_at: datetime) -> EntrySighting:
         """Return whether a value that comes now is new, known, measured again, or was refused.
 
         Changes nothing.
@@ -104,7 +104,7 @@ class Sightings:
             return "again"
         return "anew"
 
-    def note(self, name: int, at: datetime, received_at: datetime, outcome: Outcome) -> None:
+    def note(self, name: int, at: datetime, received_at: datetime, outcome: EntryOutcome) -> None:
         """Remember that a value was seen.
 
         A value that was read once stays so, however often it is refused.

@@ -26,7 +26,7 @@ from rpm_stream.normalise.outcome import Ended, Normalised, conclude
 from rpm_stream.normalise.placement import place, time_fault, without_device_time
 from rpm_stream.normalise.plausibility import UNKNOWN, Plausibility, meter_limit
 from rpm_stream.normalise.provenance import Provenance, make_reading, reading_attributes
-from rpm_stream.normalise.seen_entries import Verdict, was_left_out
+from rpm_stream.normalise.seen_entries import EntryVerdict, was_left_out
 from rpm_stream.normalise.sensor_session import join_session, note_session
 from rpm_stream.normalise.stored_values import stored_refusal
 from rpm_stream.normalise.stream import stream_readings
@@ -133,7 +133,7 @@ def _provenance(
     if fault is not None and isinstance(patient, str):
         patient = fault
     # 3. Known already, too old to be known, or new.
-    verdict: Verdict = "new"
+    verdict: EntryVerdict = "new"
     if fault is None:
         verdict, identity = find(memory, value, identity)
     if (

@@ -15,9 +15,9 @@ import msgspec
 from rpm_stream.alert.episode import Episode, Member
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
 from rpm_stream.alert.escalation import overdue
-from rpm_stream.alert.moments import note_moment, note_worst, note_worst_total
 from rpm_stream.alert.size import shorten_history
-from rpm_stream.alert.telling import is_news, note_graver, note_told, tell
+from rpm_stream.alert.snapshots import note_snapshot, note_worst, note_worst_total
+from rpm_stream.alert.telling import describe, is_news, note_graver, note_last_record
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient_state import Patient
@@ -54,9 +54,9 @@ class Alerting:
     def put(self, work: Work, episode: Episode) -> None:
         """Add a record of an episode with its current text."""
         self._add(work, episode)
-        self._say(work)
+        self._describe(work)
 
-    def put_as_told(self, work: Work, episode: Episode) -> None:
+    def put_unchanged(self, work: Work, episode: Episode) -> None:
         """Add a record that only time has caused.
 
         Its text stays as it was, so that no tick changes what later records report.
@@ -69,26 +69,26 @@ class Alerting:
         work.date(episode)
         shorten_history(episode)
         work.alerts.append(episode.alert)
-        work.told[episode.alert.id] = episode
+        work.recorded[episode.alert.id] = episode
         work.unsaid.setdefault(episode.alert.id, len(work.alerts) - 1)
 
-    def _say(self, work: Work) -> None:
+    def _describe(self, work: Work) -> None:
         """Write the text of the records of this moment."""
         for identity, first in work.unsaid.items():
-            episode = work.told[identity]
+            episode = work.recorded[identity]
             named = set(episode.alert.evidence) if len(work.alerts[first].history) > 1 else set()
-            said = tell(episode, work.situation)
+            current = describe(episode, work.situation)
             for place in range(first, len(work.alerts)):
                 if work.alerts[place].id == identity:
                     work.alerts[place] = msgspec.structs.replace(
                         work.alerts[place],
-                        title=said.title,
-                        why=said.why,
-                        evidence=said.evidence,
-                        now=said.now,
-                        measured_at=said.measured_at,
+                        title=current.title,
+                        why=current.why,
+                        evidence=current.evidence,
+                        now=current.now,
+                        measured_at=current.measured_at,
                     )
-            for each in said.evidence:
+            for each in current.evidence:
                 if (
                     each not in named
                     and each not in work.evidence
@@ -117,7 +117,7 @@ class Alerting:
             if alert.history[-1].event == "worse":
                 self.put(work, episode)
             else:
-                self.put_as_told(work, episode)
+                self.put_unchanged(work, episode)
 
     def begin(self, work: Work) -> None:
         """Prepare episodes before readings are looked at.
@@ -126,7 +126,7 @@ class Alerting:
         """
         for episode in work.state.episodes.values():
             if episode.alert.state in ("acknowledged", "snoozed") and episode.decided is None:
-                note_moment(episode, work.situation, work.now, is_record=False)
+                note_snapshot(episode, work.situation, work.now, is_record=False)
                 episode.decided = decision_at(episode, work.now)
 
     # --- one moment -------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Alerting:
         for finding in sorted(findings, key=lambda finding: -RANK[finding.priority]):
             self._enter(work, finding, work.now)
         self._look_at_total(work, found, findings)
-        self._say(work)
+        self._describe(work)
 
     def _look_at_total(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
         episode = work.state.episodes.get(VITAL_SIGNS)
@@ -162,7 +162,7 @@ class Alerting:
     def enter_one(self, work: Work, finding: Finding, now: datetime) -> None:
         """Let one finding enter its episode and write the record's text."""
         self._enter(work, finding, now)
-        self._say(work)
+        self._describe(work)
 
     def _enter(self, work: Work, finding: Finding, now: datetime) -> None:
         state = work.state
@@ -238,19 +238,19 @@ class Alerting:
                 episode.seen or episode.alert.state == "acknowledged"
             )
             # a late reading ends nothing, but the alert may be over already
-            if late and episode.alert.id in work.told:
+            if late and episode.alert.id in work.recorded:
                 self._settle_late(work, group)
             was_stale = self._freshen(work, episode)
-            if episode.alert.id not in work.told:
-                self._tell_what_is_so(work, episode, was_stale)
+            if episode.alert.id not in work.recorded:
+                self._put_what_is_so(work, episode, was_stale)
             self._mark(work, episode)
-        for episode in work.told.values():
-            self._say_last(work, episode)
+        for episode in work.recorded.values():
+            self._describe_last(work, episode)
         for episode in state.episodes.values():
-            if episode.alert.id in work.told:
-                note_told(episode, work.situation, work.now)
+            if episode.alert.id in work.recorded:
+                note_last_record(episode, work.situation, work.now)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
-                note_moment(episode, work.situation, work.now, is_record=False)
+                note_snapshot(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)
 
     def _settle_late(self, work: Work, group: str) -> None:
@@ -273,15 +273,15 @@ class Alerting:
     def _mark(self, work: Work, episode: Episode) -> None:
         """Set whether all values of an alert are back inside, for however short a time."""
         alert = episode.alert
-        if not (alert.id in work.told or alert.historical):
+        if not (alert.id in work.recorded or alert.historical):
             return
         is_back = self.is_back(work, episode)
         if is_back != episode.alert.historical:
             episode.alert = msgspec.structs.replace(episode.alert, historical=is_back)
-            if alert.id not in work.told:
+            if alert.id not in work.recorded:
                 self.put(work, episode)
 
-    def _say_last(self, work: Work, episode: Episode) -> None:
+    def _describe_last(self, work: Work, episode: Episode) -> None:
         """Complete the records of an alert at the end of a message.
 
         The last record gets the text after the whole message. All of them get the same
@@ -289,7 +289,7 @@ class Alerting:
         """
         is_open = work.state.episodes.get(episode.alert.group) is episode
         if is_open:
-            tell(episode, work.situation)
+            describe(episode, work.situation)
         last = episode.alert
         historical = last.historical or (
             last.state == "resolved" and last.opened_at == last.updated_at
@@ -313,7 +313,7 @@ class Alerting:
             return True
         return NEWS2 in episode.members and work.is_totalled
 
-    def _tell_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
+    def _put_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
         """Add a record about the current values if they are news.
 
         They are news if they are a step worse, if they cross a limit, or after a while without a
@@ -327,4 +327,4 @@ class Alerting:
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
             self.put(work, episode)
         elif was_stale:
-            self.put_as_told(work, episode)
+            self.put_unchanged(work, episode)

@@ -106,10 +106,10 @@ def void(
         scoring.renew(state, work.entry)
         correct_alerts(work, action, ids, alerting, scoring)
     singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
-    told = [reading for reading in wrong if reading.id not in second - shown]
+    published = [reading for reading in wrong if reading.id not in second - shown]
     # these keep no place of a wrong reading
     right = [each for each in right if drop_again(windows, each, knowledge)]
-    observations = taken_back(windows, told, shown, action.windows, knowledge)
+    observations = taken_back(windows, published, shown, action.windows, knowledge)
     for reading in right:
         note_again(windows, reading, knowledge)
     return (*observations, *singly), _message(work.now, state.patient, heirs) if heirs else None
@@ -124,19 +124,23 @@ def _right_copies(
     to a measurement that stays, or that an heir takes over. For each such copy this yields one of
     the wrong readings with its value and in its window.
     """
-    lost, taking = (
+    withdrawn, taking = (
         {measured(each) for each in some if each.value is not None} for some in (wrong, heirs)
     )
     alike = {
-        (place_of(each), measured(each).said): each for each in wrong if each.value is not None
+        (place_of(each), measured(each).value): each for each in wrong if each.value is not None
     }
     for vital in sorted({reading.vital for reading in wrong}):
         known = sorted(same.copies(state.score, vital))
-        gone = lost - {first for first, copy in known if copy in taking}
+        gone = withdrawn - {first for first, copy in known if copy in taking}
         for first, copy in known:
             place = state.patient, vital, copy.at // (SPAN_SECONDS * 1_000_000) * SPAN_SECONDS
-            if first not in gone and copy not in lost | taking and (place, copy.said) in alike:
-                yield alike[place, copy.said]
+            if (
+                first not in gone
+                and copy not in withdrawn | taking
+                and (place, copy.value) in alike
+            ):
+                yield alike[place, copy.value]
 
 
 def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:

@@ -11,7 +11,7 @@ from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import Context, decide
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.episodes import group_of
-from rpm_stream.alert.telling import note_told
+from rpm_stream.alert.telling import note_last_record
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.patient_state import PatientState
@@ -45,7 +45,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     work.alerts.pop()
     alerting.put(work, episode)
     if group in state.episodes:
-        note_told(episode, work.situation, work.now)
+        note_last_record(episode, work.situation, work.now)
 
 
 def _unkept(action: Action, patient: str, now: datetime) -> Alert | None:
@@ -71,7 +71,7 @@ def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowle
     state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
     for vital, days in state.score.days.items():
         if knowledge.vitals[vital].group == group:
-            days.forget_told()
+            days.forget_reported()
 
 
 def _seen_up_to(

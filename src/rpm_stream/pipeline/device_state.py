@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.ingest.gatt.segments import Segment
+from rpm_stream.ingest.gatt.segments import MessageSegment
 from rpm_stream.normalise.device_memory import DeviceMemory
 
 
-class GlucoseContext(msgspec.Struct, array_like=True, frozen=True):
+class WaitingContext(msgspec.Struct, array_like=True, frozen=True):
     """A glucose context (2A34) that came before its measurement."""
 
     sequence: int
@@ -43,6 +43,6 @@ class DeviceState(DeviceMemory):
     """
 
     applied: dict[int, int] = msgspec.field(default_factory=dict)
-    segments: list[Segment] = msgspec.field(default_factory=list)
-    contexts: list[GlucoseContext] = msgspec.field(default_factory=list)
+    segments: list[MessageSegment] = msgspec.field(default_factory=list)
+    contexts: list[WaitingContext] = msgspec.field(default_factory=list)
     bodies: list[BodyPacket] = msgspec.field(default_factory=list)

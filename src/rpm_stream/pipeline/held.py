@@ -1,6 +1,6 @@
 """Hold the messages of a key whose state cannot be restored, while other keys go on.
 
-The changelog then has a ``Held`` in place of the state. It gives the offset of the source from
+The changelog then has a ``HeldState`` in place of the state. It gives the offset of the source from
 which on nothing was applied, and keeps the bytes as they were found. When they can be read, because
 they were rebuilt or another release reads them, the kept messages are applied in their order. A
 separate alert informs a person, because the patient's state, which holds the other alerts, cannot
@@ -33,7 +33,7 @@ EXPIRED: Final = (
 )
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+class HeldState(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     """The record in a changelog for a state that is held.
 
     - ``crc`` is the checksum of all other fields.
@@ -57,14 +57,14 @@ class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Held)
+_decoder = msgspec.msgpack.Decoder(HeldState)
 _alert = msgspec.json.Decoder(Alert)
 _json = msgspec.json.Encoder()
 
 
-def hold(offset: int, at: datetime, fault: str, blob: bytes) -> Held:
+def hold(offset: int, at: datetime, fault: str, blob: bytes) -> HeldState:
     """Return the record of a state that is held from ``offset`` of its source on."""
-    return Held(crc=0, offset=offset, upto=offset, at=at, fault=fault, blob=blob)
+    return HeldState(crc=0, offset=offset, upto=offset, at=at, fault=fault, blob=blob)
 
 
 def kept_from(done: int, lowest: int | None) -> int:
@@ -72,19 +72,19 @@ def kept_from(done: int, lowest: int | None) -> int:
 
     It is for a state that does not give an offset itself. ``done`` is what is committed. ``lowest``
     is the lowest offset from which on messages of any key were kept at that commit, as the
-    unreadable bytes may have been a ``Held`` with it. Messages that were applied before are then
-    output once more, unchanged.
+    unreadable bytes may have been a ``HeldState`` with it. Messages that were applied before are
+    then output once more, unchanged.
     """
     return done if lowest is None else min(done, lowest)
 
 
-def packed(held: Held) -> bytes:
+def packed(held: HeldState) -> bytes:
     """Return the bytes for the changelog."""
     return _encoder.encode(msgspec.structs.replace(held, crc=_checksum(held)))
 
 
-def read_held(value: bytes | None) -> Held | None:
-    """Return the ``Held`` of a changelog's record.
+def read_held(value: bytes | None) -> HeldState | None:
+    """Return the ``HeldState`` of a changelog's record.
 
     Returns None if the record is a state or damaged.
     """
@@ -95,21 +95,21 @@ def read_held(value: bytes | None) -> Held | None:
     return held if held.crc == _checksum(held) else None
 
 
-def _checksum(held: Held) -> int:
+def _checksum(held: HeldState) -> int:
     return crc32(_encoder.encode(msgspec.structs.replace(held, crc=0)))
 
 
-def with_alert(held: Held, alert: Alert) -> Held:
+def with_alert(held: HeldState, alert: Alert) -> HeldState:
     """Return the same record with the present alert."""
     return msgspec.structs.replace(held, alert=_json.encode(alert))
 
 
-def alert_of(held: Held) -> Alert | None:
+def alert_of(held: HeldState) -> Alert | None:
     """Return the alert that informs a person, or None if there is none."""
     return _alert.decode(held.alert) if held.alert else None
 
 
-def opened(patient: str, partition: int, held: Held) -> Alert:
+def opened(patient: str, partition: int, held: HeldState) -> Alert:
     """Return the medium alert that a patient is not judged.
 
     Its id is made of the place where the kept messages begin.

@@ -40,10 +40,10 @@ from rpm_stream.pipeline.patient_state import (
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
-from rpm_stream.pipeline.settings import Settings
+from rpm_stream.pipeline.settings import SettingsRule
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
-from rpm_stream.pipeline.state_budget import Room
+from rpm_stream.pipeline.state_budget import StateBudget
 from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
@@ -77,13 +77,13 @@ class Judge:
         self.registry = registry
         rules = tuple(make(knowledge, registry) for make in PATIENT_RULES)
         self._scoring = Scoring(knowledge, registry, rules)
-        self._room = Room(knowledge)
+        self._budget = StateBudget(knowledge)
         self._at_ticks, self._at_steps = (
             [rule for rule in rules if rule.when == when] for when in ("tick", "step")
         )
         self._endings: tuple[Ends, ...] = (*rules, DeviceAlerts(registry))
         self._silence = next(rule for rule in rules if isinstance(rule, Silence))
-        self._settings = next(rule for rule in rules if isinstance(rule, Settings))
+        self._settings = next(rule for rule in rules if isinstance(rule, SettingsRule))
         self._alerting = Alerting(knowledge, self._scoring, self._silence)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
@@ -147,7 +147,7 @@ class Judge:
         state.applied[line_of(message)] = (message.offset, message.chunk)
         if message.readings:
             self._alerting.enter_one(work, finding_of(message.readings), work.now)
-        closed = self._room.make(state)
+        closed = self._budget.make(state)
         pack_patient(patient)
         rejects = tuple(
             reject_of(message, reading, work.now, error) for reading in message.readings
@@ -179,14 +179,14 @@ class Judge:
         self._alerting.wait(work)
         waited = work.alerts
         work.alerts = []
-        work.told = {}
+        work.recorded = {}
         self._alerting.begin(work)
         ordered = sorted(map(as_stamped, message.readings), key=_order)
-        told = list(map(as_judged, (*ordered, *message.refused)))
-        if message.refused or any(map(is_not, told, ordered)):
-            told.sort(key=_order)
-        work.readings = told
-        self._moments(work, [list(group) for _, group in groupby(told, key=measured_at)])
+        judged = list(map(as_judged, (*ordered, *message.refused)))
+        if message.refused or any(map(is_not, judged, ordered)):
+            judged.sort(key=_order)
+        work.readings = judged
+        self._moments(work, [list(group) for _, group in groupby(judged, key=measured_at)])
         state.applied[line_of(message)] = (message.offset, message.chunk)
         for rule in self._at_steps:
             for due in rule.due(state, work.entry, work.now):
@@ -199,7 +199,7 @@ class Judge:
         return Judged(
             scores=tuple(work.scores),
             alerts=alerts,
-            observations=(*observations, *self._room.make(state)),
+            observations=(*observations, *self._budget.make(state)),
         )
 
     def _act(self, patient: Patient, acted: Acted) -> Judged:
@@ -217,7 +217,7 @@ class Judge:
         else:
             decided(work, action, self._alerting, self.knowledge)
             observations = publish(patient.windows, (), work.evidence.values(), self.knowledge)
-        closed = self._room.make(patient.state)
+        closed = self._budget.make(patient.state)
         return Judged(alerts=tuple(work.alerts), observations=(*observations, *closed))
 
     def _tick(self, patient: Patient, at: datetime) -> Judged:
@@ -237,10 +237,10 @@ class Judge:
                 self._silence.stale(state.score, work.entry, state.episodes, work.now)
             ):
                 if mark_stale(state.episodes, group, moment):
-                    self._alerting.put_as_told(work, state.episodes[group])
+                    self._alerting.put_unchanged(work, state.episodes[group])
             self._end_settings(work)
             self._end_unworn(work, work.now)
-            self._room.make_for_silence(state)
+            self._budget.make_for_silence(state)
         singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         summed = tuple(fhir.summary(window, self.knowledge) for window in closed)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
@@ -277,7 +277,7 @@ class Judge:
     def _end(self, work: Work, group: str, reason: str, at: datetime) -> None:
         episode = work.state.episodes[group]
         end(work.state.episodes, group, at, reason)
-        self._alerting.put_as_told(work, episode)
+        self._alerting.put_unchanged(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:
         """Return the work of one input, whose ``now`` never goes back.

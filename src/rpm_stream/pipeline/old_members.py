@@ -10,7 +10,7 @@ import msgspec
 
 from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.old_life import with_refusals
-from rpm_stream.records import Direction, Key, Kind
+from rpm_stream.records import Direction, FindingKind, Key
 from rpm_stream.score.rules.protocol import Rule
 
 TOGETHER = "half_space_trees"  # the one detector of several vitals, whose name was the whole member
@@ -31,7 +31,7 @@ def fill_in(episodes: Episodes) -> None:
                 member.kind, member.key = kind_and_key(name, member.direction)
 
 
-def kind_and_key(name: str, side: Direction | None) -> tuple[Kind, Key]:
+def kind_and_key(name: str, side: Direction | None) -> tuple[FindingKind, Key]:
     """Return kind and key for a member's name and the side of its limit.
 
     The kind is ``unknown`` for a name that no release has written.
@@ -63,7 +63,7 @@ def _limit(rest: str, side: Direction | None) -> Key:
     return Key(vital=vital, side=side, what="" if name in ("low", "high") else name)
 
 
-def _detector(rest: str) -> tuple[Kind, Key]:
+def _detector(rest: str) -> tuple[FindingKind, Key]:
     first, _, vital = rest.partition(":")
     if first == "trend":
         return "trend", Key(vital=vital)
@@ -72,7 +72,7 @@ def _detector(rest: str) -> tuple[Kind, Key]:
     return "detector", Key(what=TOGETHER) if rest == TOGETHER else Key(vital=rest)
 
 
-def _device(rest: str) -> tuple[Kind, Key]:
+def _device(rest: str) -> tuple[FindingKind, Key]:
     fault, _, shown = rest.partition(":")
     of, _, device = shown.partition(":")
     is_of_values_sent = fault in OF_VALUES_SENT or (fault == "clock" and of.startswith(RESENT))

@@ -14,10 +14,10 @@ from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Finding, PatientEntry
 from rpm_stream.score.rules.protocol import Rule
 
-When: TypeAlias = Literal["tick", "step", "failure"]
+RuleTrigger: TypeAlias = Literal["tick", "step", "failure"]
 
 
-class Due(NamedTuple):
+class TimedFinding(NamedTuple):
     """A finding, and the moment from which it holds, whenever it is noticed."""
 
     finding: Finding
@@ -46,9 +46,11 @@ class PatientRule(Rule, Protocol):
     (failure).
     """
 
-    when: ClassVar[When]
+    when: ClassVar[RuleTrigger]
 
-    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> Sequence[Due]:
+    def due(
+        self, state: PatientState, entry: PatientEntry, now: datetime
+    ) -> Sequence[TimedFinding]:
         """Return what holds and was not reported yet, in order of time, and note it as reported."""
         return ()
 

@@ -15,11 +15,11 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge_failure import NotJudged
 from rpm_stream.pipeline.patient_rule import PatientRule
-from rpm_stream.pipeline.settings import Settings
+from rpm_stream.pipeline.settings import SettingsRule
 from rpm_stream.pipeline.silence import Silence
 
 PATIENT_RULES: Final[tuple[Callable[[Knowledge, Registry], PatientRule], ...]] = (
     Silence,
-    Settings,
+    SettingsRule,
     NotJudged,
 )

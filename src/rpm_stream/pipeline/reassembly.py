@@ -23,11 +23,11 @@ import msgspec
 from rpm_stream.entries import BadEntry, Entry
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.quirks import Read
-from rpm_stream.ingest.gatt.segments import Segment, take
-from rpm_stream.pipeline.device_state import BodyPacket, DeviceState, GlucoseContext
+from rpm_stream.ingest.gatt.segments import MessageSegment, take
+from rpm_stream.pipeline.device_state import BodyPacket, DeviceState, WaitingContext
 from rpm_stream.records import Decoded, Notification
 
-Entries: TypeAlias = list[Entry | BadEntry]
+DecodedEntries: TypeAlias = list[Entry | BadEntry]
 
 JOINED = frozenset({"2A18", "2A34", "2A9C", "2B8B", "2BDD"})
 MOST_CONTEXTS = 16
@@ -44,11 +44,11 @@ class _Offered(NamedTuple):
     ``contexts`` are by sequence number. ``bodies`` are packets that more packets follow.
     """
 
-    contexts: dict[int, GlucoseContext | None]
+    contexts: dict[int, WaitingContext | None]
     bodies: list[BodyPacket]
 
 
-def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entries:
+def join(state: DeviceState, entries: DecodedEntries, read: Read, again: bool) -> DecodedEntries:
     """Return the entries, each joined with what belongs to it.
 
     ``again`` is true if the frame was read before.
@@ -56,7 +56,7 @@ def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entri
     if not any(isinstance(entry, Entry) and entry.characteristic in JOINED for entry in entries):
         return entries
     offered = _Offered(contexts=_contexts(entries), bodies=_openings(entries))
-    joined: Entries = []
+    joined: DecodedEntries = []
     for entry in entries:
         try:
             joined.extend(
@@ -78,7 +78,7 @@ def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entri
 
 def _joined(
     state: DeviceState, entry: Entry, read: Read, again: bool, offered: _Offered
-) -> Entries:
+) -> DecodedEntries:
     if entry.segment is not None:
         return _segment(state, entry, read, again)
     if entry.characteristic == "2A18":
@@ -88,29 +88,29 @@ def _joined(
     return [entry]
 
 
-def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
+def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> DecodedEntries:
     """Return the whole message in place of its last segment to arrive.
 
     Each lost segment becomes a refusal.
     """
-    new = Segment(
-        characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again
+    new = MessageSegment(
+        characteristic=entry.characteristic, at=entry.at, data=entry.segment or b"", again=again
     )
-    whole, lost = take(state.segments, new)
-    refused: Entries = [
+    whole, dropped = take(state.segments, new)
+    refused: DecodedEntries = [
         BadEntry(
             index=entry.index,
             reason="truncated",
             detail=f"segment {each.counter} of a message whose other segments did not come",
-            original=_notification(each.at, each.characteristic, each.octets),
+            original=_notification(each.at, each.characteristic, each.data),
         )
-        for each in lost
+        for each in dropped
     ]
     if whole is None:
         return [*refused, entry]
-    original = _notification(whole.at, entry.characteristic, whole.octets)
+    original = _notification(whole.at, entry.characteristic, whole.data)
     try:
-        payload = read(entry.characteristic, whole.octets)
+        payload = read(entry.characteristic, whole.data)
     except DecodeError as error:
         return [
             *refused,
@@ -122,7 +122,7 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
         entry,
         at=whole.at,
         payload=payload,
-        content=whole.octets.hex(),
+        content=whole.data.hex(),
         original=original,
         segment=None,
     )
@@ -136,13 +136,13 @@ def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
     )
 
 
-def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
+def _contexts(entries: DecodedEntries) -> dict[int, WaitingContext | None]:
     """Return the contexts of a frame by sequence number, None where two contradict each other."""
-    found: dict[int, GlucoseContext | None] = {}
+    found: dict[int, WaitingContext | None] = {}
     for entry in entries:
         if isinstance(entry, Entry) and entry.characteristic == "2A34":
             attributes = dict(entry.payload.attributes)
-            context = GlucoseContext(
+            context = WaitingContext(
                 sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes
             )
             known = found.get(context.sequence, context)
@@ -152,7 +152,7 @@ def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
 
 
 def _with_context(
-    state: DeviceState, entry: Entry, contexts: dict[int, GlucoseContext | None]
+    state: DeviceState, entry: Entry, contexts: dict[int, WaitingContext | None]
 ) -> Entry:
     readings = entry.payload.readings
     sequence = (readings[0].attributes if readings else entry.payload.attributes)["sequence"]
@@ -177,11 +177,13 @@ def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
     if not near:
         return entry
     first = max(near, key=lambda each: each.at)
-    said = {"continues": True} if first.user is None else {"continues": True, "user_id": first.user}
+    attributes_of_first = (
+        {"continues": True} if first.user is None else {"continues": True, "user_id": first.user}
+    )
     flags = ("user_unknown",) if first.user == "unknown" else ()
     kept = [
         msgspec.structs.replace(
-            _noted(each, said),
+            _noted(each, attributes_of_first),
             device_time=first.device_time,
             flags=tuple(dict.fromkeys((*each.flags, *flags))),
         )
@@ -202,7 +204,7 @@ def _keep(state: DeviceState, offered: _Offered) -> None:
         state.bodies = sorted([*others, *offered.bodies], key=lambda each: each.at)[-MOST_BODIES:]
 
 
-def _openings(entries: Entries) -> list[BodyPacket]:
+def _openings(entries: DecodedEntries) -> list[BodyPacket]:
     """Return the packets of a frame that more packets follow."""
     packets = (
         each for each in entries if isinstance(each, Entry) and each.characteristic == "2A9C"

@@ -26,8 +26,8 @@ from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_m
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings, Time
 
-Kind = Literal["reading", "score", "alert", "observation", "reject"]
-KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")
+LineType = Literal["reading", "score", "alert", "observation", "reject"]
+KINDS: tuple[LineType, ...] = ("reading", "score", "alert", "observation", "reject")
 # the receipt time of input that has no time and is before all that has one
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # no partition of Kafka: a frame of a file is never taken for a repeated message of rpm.readings
@@ -37,10 +37,10 @@ _encoder = msgspec.json.Encoder()
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class Line(msgspec.Struct, frozen=True):
+class ReplayLine(msgspec.Struct, frozen=True):
     """One output line: its type and the record as JSON."""
 
-    type: Kind
+    type: LineType
     record: msgspec.Raw
 
     def encode(self) -> bytes:
@@ -70,7 +70,7 @@ class Replay:
         self,
         knowledge: Knowledge,
         registry: Registry,
-        emit: Collection[Kind] = KINDS,
+        emit: Collection[LineType] = KINDS,
         recorded_time: bool = True,
     ) -> None:
         self._ingest = Ingest(knowledge, registry, recorded_time)
@@ -87,7 +87,7 @@ class Replay:
         """The number of frames, messages and bad rows so far."""
         return self._count
 
-    def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
+    def jsonl(self, value: bytes, line: int) -> Iterator[ReplayLine]:
         """Process a line of JSON.
 
         A line is a frame by default. With the key ``readings`` it is a message of rpm.readings, and
@@ -109,7 +109,7 @@ class Replay:
         else:
             yield from self.applied(message)
 
-    def message(self, value: bytes) -> Iterator[Line]:
+    def message(self, value: bytes) -> Iterator[ReplayLine]:
         """Process a message of rpm.readings or rpm.actions.
 
         An unreadable message causes nothing, as in the service.
@@ -121,7 +121,7 @@ class Replay:
         if message is not None:
             yield from self.applied(message)
 
-    def applied(self, message: Readings | Forwarded | Action) -> Iterator[Line]:
+    def applied(self, message: Readings | Forwarded | Action) -> Iterator[ReplayLine]:
         """Process a decoded message of rpm.readings or rpm.actions.
 
         A message of rpm.readings that was applied before causes nothing.
@@ -135,7 +135,7 @@ class Replay:
                 else self._judged(message)
             )
 
-    def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
+    def csv(self, found: CsvFrame | BadRow) -> Iterator[ReplayLine]:
         """Process a frame of a CSV file, or a row that is no record."""
         if isinstance(found, CsvFrame):
             message = self._message(found.device, found.value, found.lines)
@@ -146,7 +146,7 @@ class Replay:
             message = msgspec.structs.replace(message, received_at=found.at.astimezone(UTC))
         yield from self._refused(message, Refusal(reason=found.reason, detail=found.detail))
 
-    def frame(self, message: FrameMessage) -> Iterator[Line]:
+    def frame(self, message: FrameMessage) -> Iterator[ReplayLine]:
         """Process a message of rpm.frames."""
         done = self.ingested(message)
         yield from self.refused(done)
@@ -161,12 +161,12 @@ class Replay:
         self._clock = done.account.received_at
         return done
 
-    def refused(self, done: Ingested) -> Iterator[Line]:
+    def refused(self, done: Ingested) -> Iterator[ReplayLine]:
         """Yield the rejects of a frame."""
         for reject in done.rejects:
             yield from self._lines("reject", reject)
 
-    def read(self, message: Readings) -> Iterator[Line]:
+    def read(self, message: Readings) -> Iterator[ReplayLine]:
         """Process readings that were made of a frame here.
 
         Yields a line for each, then the lines of the judge.
@@ -175,7 +175,7 @@ class Replay:
             yield from self._lines("reading", reading)
         yield from self._judged(message)
 
-    def finish(self, until: datetime | None) -> Iterator[Line]:
+    def finish(self, until: datetime | None) -> Iterator[ReplayLine]:
         """Process the end of the input."""
         for name in (
             list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ()
@@ -199,25 +199,25 @@ class Replay:
         self._count += 1
         at = None
         if key is None:
-            key, at = _told(value)
+            key, at = _key_and_time(value)
         position = Position(topic="file", partition=FILE, offset=self._count)
         return FrameMessage(
             key=key, value=value, position=position, received_at=at or self._clock, lines=lines
         )
 
-    def _judged(self, message: Readings) -> Iterator[Line]:
+    def _judged(self, message: Readings) -> Iterator[ReplayLine]:
         patient = self._patient(message.patient)
         yield from self._output(self._judge.tick(patient, message.received_at))
         if judged := self._judge.step(patient, message):
             yield from self._output(judged)
 
-    def _forwarded(self, message: Forwarded) -> Iterator[Line]:
+    def _forwarded(self, message: Forwarded) -> Iterator[ReplayLine]:
         patient = self._patient(message.patient)
         yield from self._output(self._judge.tick(patient, message.received_at))
         if judged := act_once(self._judge, patient, message):
             yield from self._output(judged)
 
-    def _acted(self, action: Action) -> Iterator[Line]:
+    def _acted(self, action: Action) -> Iterator[ReplayLine]:
         patient = self._patient(action.patient)
         yield from self._output(self._judge.tick(patient, action.at))
         yield from self._output(self._judge.act(patient, action))
@@ -227,7 +227,7 @@ class Replay:
             self._patients[name] = unpack_patient(None, name)
         return self._patients[name]
 
-    def _output(self, judged: Judged) -> Iterator[Line]:
+    def _output(self, judged: Judged) -> Iterator[ReplayLine]:
         for reject in judged.rejects:
             yield from self._lines("reject", reject)
         for score in judged.scores:
@@ -236,13 +236,13 @@ class Replay:
             yield from self._lines("alert", alert)
         if "observation" in self._emit:
             for observation in judged.observations:
-                yield Line("observation", msgspec.Raw(observation.body))
+                yield ReplayLine("observation", msgspec.Raw(observation.body))
 
-    def _lines(self, kind: Kind, record: msgspec.Struct) -> Iterator[Line]:
+    def _lines(self, kind: LineType, record: msgspec.Struct) -> Iterator[ReplayLine]:
         if kind in self._emit:
-            yield Line(kind, msgspec.Raw(_encoder.encode(record)))
+            yield ReplayLine(kind, msgspec.Raw(_encoder.encode(record)))
 
-    def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[Line]:
+    def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[ReplayLine]:
         rejected = Rejected(original=message.value, why=why, stage="ingest")
         yield from self._lines("reject", make_reject(message, message.received_at, rejected))
 
@@ -260,7 +260,7 @@ def _message_of(value: bytes) -> Readings | Forwarded | Action | None:
     return read_message(value) if keys.keys() & {"action", "readings"} else None
 
 
-def _told(value: bytes) -> tuple[str | None, datetime | None]:
+def _key_and_time(value: bytes) -> tuple[str | None, datetime | None]:
     """Return the device and the receipt time that a line of JSON names.
 
     Each is None if the line does not name it.

@@ -14,12 +14,12 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule
 from rpm_stream.pipeline.patient_state import Patient, PatientState
-from rpm_stream.records import Finding, Kind, PatientEntry, Reading
+from rpm_stream.records import Finding, FindingKind, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Paused
 from rpm_stream.score.memory.column import FOREVER
-from rpm_stream.score.memory.history import Level
+from rpm_stream.score.memory.history import PlacingLevel
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import SATURATION, Scale
+from rpm_stream.score.rules.news2 import SATURATION, OxygenScale
 from rpm_stream.score.rules.protocol import Rule, share
 from rpm_stream.score.rules.same_measurement import Same
 from rpm_stream.score.rules.stretch import Passing, Stretch
@@ -42,11 +42,11 @@ class Scoring:
         self._same = Same(knowledge)
         self._rules = tuple(make(shared) for make in RULES)
         self._passing: tuple[Passing, ...] = (self._same, *self._rules)
-        self._by_kind: dict[Kind, Rule] = {
+        self._by_kind: dict[FindingKind, Rule] = {
             rule.kind: rule for rule in (*self._rules, *others, NoRule())
         }
 
-    def rule(self, kind: Kind) -> Rule:
+    def rule(self, kind: FindingKind) -> Rule:
         """Return the rule with this kind of findings."""
         return self._by_kind[kind]
 
@@ -122,7 +122,7 @@ class Scoring:
         """
         return self._by_kind[member.kind].is_back(state.score, entry, name, member)
 
-    def level(self, state: PatientState, entry: PatientEntry, member: Member) -> Level:
+    def level(self, state: PatientState, entry: PatientEntry, member: Member) -> PlacingLevel:
         """Return how the newest value of a member relates to its limit."""
         return self._by_kind[member.kind].level(state.score, entry, member)
 
@@ -130,7 +130,7 @@ class Scoring:
         """Return whether a person may declare a member's values the patient's new normal."""
         return self._by_kind[member.kind].may_be_new_normal
 
-    def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> Scale:
+    def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> OxygenScale:
         """Return the scale by which a reading counts: other than 1 only for a saturation."""
         if reading.vital != SATURATION:
             return "1"
@@ -146,9 +146,9 @@ class Scoring:
             for finding in rule.standing(patient.state.score, entry, vital)
         ]
 
-    def stands_unnamed(self, state: PatientState, entry: PatientEntry, member: Member) -> bool:
+    def holds_unnamed(self, state: PatientState, entry: PatientEntry, member: Member) -> bool:
         """Return whether a member still holds by values of which only the time is kept."""
-        return self._by_kind[member.kind].stands_unnamed(state.score, entry, member)
+        return self._by_kind[member.kind].holds_unnamed(state.score, entry, member)
 
     def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Remove judged readings of one vital that were taken back from what each rule keeps."""

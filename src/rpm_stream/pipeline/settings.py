@@ -19,7 +19,7 @@ import msgspec
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
-from rpm_stream.pipeline.patient_rule import Due, PatientRule
+from rpm_stream.pipeline.patient_rule import PatientRule, TimedFinding
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Finding, Key, Limit, PatientEntry, Record
 from rpm_stream.score.memory.expected import expected_faults, expected_of
@@ -28,12 +28,15 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.bands import NO_AGE, Bands
 from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.score.rules.individual_limits import OwnLimits, limit_fault
-from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
+from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
 from rpm_stream.text import cleaned, plain_list
 
 GROUP = "settings"
 MENDED = "the setting is mended"
-ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
+ANSWERED: dict[OxygenScale, str] = {
+    "2 on air": "answered: on air",
+    "2 on oxygen": "answered: on oxygen",
+}
 OXYGEN = "oxygen"
 CHARTED = "pregnant"  # the field of an entry that selects a chart, besides the date of birth
 # reported one by one for each patient. The others are counted, or they would fill the state.
@@ -59,7 +62,7 @@ class Problem(Record, frozen=True, kw_only=True):
     what: str
 
 
-class Settings(PatientRule):
+class SettingsRule(PatientRule):
     """Finds problems of settings, bound to the tables.
 
     Results are reused while the registry stays the same.
@@ -74,7 +77,7 @@ class Settings(PatientRule):
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self._registry = registry
-        self._chart = Chart(knowledge)
+        self._chart = News2Chart(knowledge)
         self._bands = Bands(knowledge)
         self._own = OwnLimits(registry, knowledge)
         self._known: dict[str, tuple[Levels, tuple[Problem, ...]]] = {}
@@ -82,7 +85,7 @@ class Settings(PatientRule):
             vital for row in knowledge.news2.parameters().values() for vital in row.vitals
         ]
 
-    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
         """Return problems that were not reported yet, the gravest first.
 
         Notes them as reported.
@@ -96,7 +99,7 @@ class Settings(PatientRule):
         ]
         new = [each for each in found if each.member not in score.told_settings]
         score.told_settings += [each.member for each in new]
-        return [Due(each, now) for each in new]
+        return [TimedFinding(each, now) for each in new]
 
     def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
         """Return all problems at ``at``, the gravest first."""
@@ -189,7 +192,7 @@ class Settings(PatientRule):
     def _expected(self, entry: PatientEntry) -> Iterator[Problem]:
         found = sorted(expected_faults(entry, self._knowledge))
         if found:
-            said = "; ".join(fault for _, fault in found[:MOST_EXPECTED])
+            words = "; ".join(fault for _, fault in found[:MOST_EXPECTED])
             more = (
                 f"; and {len(found) - MOST_EXPECTED} further ones"
                 if len(found) > MOST_EXPECTED
@@ -199,7 +202,7 @@ class Settings(PatientRule):
                 "expected",
                 "Silence that cannot be noticed",
                 "what is expected is left out where it cannot be used, so its silence is not"
-                f" noticed: {said}{more}",
+                f" noticed: {words}{more}",
                 ("expected", *(vital for vital, _ in found)),
             )
 
@@ -230,13 +233,13 @@ class Settings(PatientRule):
     def _limit(self, level: str, name: str, limit: Limit, fault: str) -> Problem:
         content = _encode(limit).decode()
         row = self._knowledge.vitals.get(limit.vital)
-        said = fault.replace(f"the limit of {limit.vital} ", "it ", 1)
+        words = fault.replace(f"the limit of {limit.vital} ", "it ", 1)
         whose = f" for the {level} {cleaned(name)}" if level else ""
         what = f"a limit of {row.plain}" if row is not None else "a limit"
         return _problem(
             "limit",
             "A limit that cannot be used",
-            f"{what}, set by {limit.owner}{whose}, is left out and what comes next holds: {said}",
+            f"{what}, set by {limit.owner}{whose}, is left out and what comes next holds: {words}",
             ("limit", content),
             f"limit:{deterministic_id(content)[:8]}",
         )

@@ -21,7 +21,7 @@ from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, first_not_worn, holders
-from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
+from rpm_stream.pipeline.patient_rule import Ending, PatientRule, TimedFinding
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
@@ -29,7 +29,7 @@ from rpm_stream.score.memory.continuous import is_continuous
 from rpm_stream.score.memory.expected import expected_of
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
-from rpm_stream.score.rules.protocol import Held
+from rpm_stream.score.rules.protocol import MemberView
 from rpm_stream.text import is_of_values
 
 GROUP = "device:silence"
@@ -90,7 +90,7 @@ class Silence(PatientRule):
         self._knowledge = knowledge
         self._registry = registry
 
-    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
         """Return a finding for each expected vital that is overdue, in order of time.
 
         Each comes with the moment since when the vital is overdue. A silence is reported once. If a
@@ -98,15 +98,15 @@ class Silence(PatientRule):
         """
         if not entry.expected_every:
             return []
-        found: list[Due] = []
-        told = state.score.told_silent
+        found: list[TimedFinding] = []
+        last = state.score.told_silent
         for vital, minutes in sorted(expected_of(entry, self._knowledge).items()):
             runs = self._runs(state, vital, timedelta(minutes=minutes), now)
             known = [run.key for run in runs]
-            for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
-                told[vital] = run.key
+            for run in runs[known.index(last[vital]) + 1 if last.get(vital) in known else 0 :]:
+                last[vital] = run.key
                 found.append(
-                    Due(
+                    TimedFinding(
                         self._finding(vital, run, minutes),
                         later(run.start, timedelta(minutes=minutes)),
                     )
@@ -198,7 +198,9 @@ class Silence(PatientRule):
             opened_by=run.opened_by,
         )
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Return whether a silent vital was measured again, or for the first time."""
         last = state.latest.get(held.vital)
         return last is not None and last.measured_at > held.measured_at

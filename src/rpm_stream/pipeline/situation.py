@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rpm_stream.alert.episode import Member
-from rpm_stream.alert.situation import Level
+from rpm_stream.alert.situation import LimitLevel
 from rpm_stream.knowledge import Knowledge, Limits
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
 from rpm_stream.score.rules.limits_and_news2 import number_of
-from rpm_stream.score.rules.news2 import OXYGEN_SAID, SCALE_SAID
+from rpm_stream.score.rules.news2 import OXYGEN_WORDS, SCALE_WORDS
 from rpm_stream.text import plain_value, with_unit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class PatientSituation:
         """Return the vital's name as text."""
         return self._knowledge.vitals[vital].plain
 
-    def said(self, reading: Reading) -> str:
+    def value_words(self, reading: Reading) -> str:
         """Return ``oxygen saturation 88 %``, on scale 2 with the oxygen.
 
         Example for scale 2: ``oxygen saturation 88 % (scale 2, on air)``.
@@ -73,7 +73,7 @@ class PatientSituation:
         word = row.word(reading.value)
         if word:
             return f"{row.plain}: {word}"
-        scale = SCALE_SAID.get(self._scoring.scale(self._state, self._entry, reading))
+        scale = SCALE_WORDS.get(self._scoring.scale(self._state, self._entry, reading))
         return f"{plain_value(reading)} ({scale})" if scale else plain_value(reading)
 
     def short(self, reading: Reading) -> str:
@@ -82,7 +82,7 @@ class PatientSituation:
         if word is not None:
             return word
         if reading.value is not None:
-            scale = OXYGEN_SAID.get(self._scoring.scale(self._state, self._entry, reading))
+            scale = OXYGEN_WORDS.get(self._scoring.scale(self._state, self._entry, reading))
             oxygen = f" ({scale})" if scale else ""
             return f"{with_unit(reading.value, reading.unit)}{oxygen}"
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(
@@ -106,7 +106,7 @@ class PatientSituation:
             return "steady"
         return "rising" if moved > 0 else "falling"
 
-    def level(self, member: Member) -> Level:
+    def level(self, member: Member) -> LimitLevel:
         """Return how the newest value of a member relates to its limit."""
         return self._scoring.level(self._state, self._entry, member)
 

@@ -37,7 +37,7 @@ from rpm_stream.publish.fhir.codes import KIND_ATTRIBUTE
 from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.publish.fhir.summaries import shed
 from rpm_stream.score.detectors.entries import entries
-from rpm_stream.score.memory import size as room
+from rpm_stream.score.memory import size
 from rpm_stream.text import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
@@ -70,10 +70,10 @@ class Crowd(msgspec.Struct, frozen=True):
     whole: bool
 
 
-Step: TypeAlias = Callable[[Crowd], None]
+TrimStep: TypeAlias = Callable[[Crowd], None]
 
 
-def _alerts(most: int, of_devices: bool) -> Step:
+def _alerts(most: int, of_devices: bool) -> TrimStep:
     def step(crowd: Crowd) -> None:
         if not crowd.whole:
             return
@@ -85,21 +85,21 @@ def _alerts(most: int, of_devices: bool) -> Step:
     return step
 
 
-def _runs(most: int) -> Step:
-    return lambda crowd: room.forget_runs(crowd.state.score, crowd.vitals, most)
+def _runs(most: int) -> TrimStep:
+    return lambda crowd: size.forget_runs(crowd.state.score, crowd.vitals, most)
 
 
-def _signal(most: int) -> Step:
-    return lambda crowd: room.forget_signal(crowd.state.score, most)
+def _signal(most: int) -> TrimStep:
+    return lambda crowd: size.forget_signal(crowd.state.score, most)
 
 
-STEPS: Final[tuple[Step | int, ...]] = (
-    lambda crowd: room.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
-    lambda crowd: room.forget_twins(crowd.state.score, crowd.vitals),
+STEPS: Final[tuple[TrimStep | int, ...]] = (
+    lambda crowd: size.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
+    lambda crowd: size.forget_twins(crowd.state.score, crowd.vitals),
     _alerts(24, of_devices=True),
     _alerts(40, of_devices=False),
     _alerts(8, of_devices=True),
-    lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 1),
+    lambda crowd: size.forget_evidence(crowd.state.score, crowd.vitals, 1),
     4,
     _runs(16),
     _alerts(2, of_devices=True),
@@ -113,7 +113,7 @@ STEPS: Final[tuple[Step | int, ...]] = (
     _alerts(5, of_devices=False),
     _signal(2),
     _alerts(1, of_devices=True),
-    lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 0),
+    lambda crowd: size.forget_evidence(crowd.state.score, crowd.vitals, 0),
     _alerts(1, of_devices=False),
 )
 """What is given up, in this order, until the state fits.
@@ -123,7 +123,7 @@ time. After all steps whole vitals are removed, the largest first.
 """
 
 
-class Room:
+class StateBudget:
     """The size budget, bound to the knowledge table.
 
     It sets aside the maximum size of the detectors that the table selects.
@@ -157,7 +157,7 @@ class Room:
             if crowd is None:
                 return tuple(closed)
         ordered = sorted(crowd.vitals, key=lambda vital: (-_vital_size(state, vital), vital))
-        for forget, vital in product((room.forget_vital, room.forget_counts), ordered):
+        for forget, vital in product((size.forget_vital, size.forget_counts), ordered):
             forget(state.score, vital)
             closed += self._closed(state, (vital,), 0)
             if self._crowd(state) is None:
@@ -217,18 +217,18 @@ def _aside(state: PatientState) -> int:
     """Return the bytes of the parts that have a budget of their own."""
     score = state.score
     silence = state.episodes.get(SILENCE)
-    told = without_people(silence) if silence is not None else None
-    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, told)))
+    silent = without_people(silence) if silence is not None else None
+    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, silent)))
 
 
 def _vitals(state: PatientState) -> frozenset[str]:
     courses = state.summaries.courses if state.summaries is not None else {}
-    return frozenset((*room.vitals(state.score), *courses))
+    return frozenset((*size.vitals(state.score), *courses))
 
 
 def _vital_size(state: PatientState, vital: str) -> int:
     course = state.summaries.courses.get(vital) if state.summaries is not None else None
-    return room.size(state.score, vital) + len(_encode(course))
+    return size.size(state.score, vital) + len(_encode(course))
 
 
 def _episodes(state: PatientState, of_devices: bool) -> Iterator[Episode]:

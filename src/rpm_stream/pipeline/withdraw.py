@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.alert.episode import Decision, Episode, Fact, Member
+from rpm_stream.alert.episode import DecisionBasis, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
-from rpm_stream.alert.telling import note_told
+from rpm_stream.alert.telling import note_last_record
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.work import Work
@@ -22,7 +22,7 @@ from rpm_stream.records import RANK, Action, Finding, Transition
 NOT_KEPT = "may have been beyond its limit, by readings that are not kept one by one"
 
 
-class Right(NamedTuple):
+class Withdrawal(NamedTuple):
     """What is still correct after readings were taken back.
 
     ``wrong`` has the ids of the readings taken back. ``findings`` has what the remaining readings
@@ -53,14 +53,14 @@ def correct_alerts(
         for finding in standing:
             if finding.group == group and wrong.isdisjoint(evidence_of(finding)):
                 by_member.setdefault(finding.member, []).append(finding)
-        _correct(work, episode, Right(wrong, by_member, scoring))
+        _correct(work, episode, Withdrawal(wrong, by_member, scoring))
         work.found += [reading for finding in standing for reading in finding.evidence]
-        _end_or_tell(work, episode, action, alerting)
+        _end_or_put(work, episode, action, alerting)
     for episode in episodes.values():
         if episode.alert.over and not alerting.is_recovered(work, episode):
             take_over_back(episode, work.now)
             alerting.put(work, episode)
-            note_told(episode, work.situation, work.now)
+            note_last_record(episode, work.situation, work.now)
 
 
 def _names(episode: Episode, wrong: frozenset[str]) -> bool:
@@ -71,7 +71,7 @@ def _names(episode: Episode, wrong: frozenset[str]) -> bool:
     return not named.isdisjoint(wrong)
 
 
-def _correct(work: Work, episode: Episode, right: Right) -> None:
+def _correct(work: Work, episode: Episode, right: Withdrawal) -> None:
     for name, member in list(episode.members.items()):
         if not _correct_member(work, name, member, right):
             del episode.members[name]
@@ -85,10 +85,10 @@ def _correct(work: Work, episode: Episode, right: Right) -> None:
     episode.moments = []
     episode.told = None
     if episode.decided is not None:
-        episode.decided = Decision({}, episode.decided.news2)
+        episode.decided = DecisionBasis({}, episode.decided.news2)
 
 
-def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool:
+def _correct_member(work: Work, name: str, member: Member, known: Withdrawal) -> bool:
     """Return whether anything correct is left of a member, which then names only that."""
     wrong = known.wrong
     right = known.findings.get(name, ())
@@ -129,7 +129,7 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         member.why = ""
         member.evidence = tuple(left)
         return True
-    if known.scoring.stands_unnamed(work.state, work.entry, member):
+    if known.scoring.holds_unnamed(work.state, work.entry, member):
         plain = work.situation.plain(member.vital)
         member.title = f"{plain[:1].upper()}{plain[1:]} {member.direction or 'beyond its limit'}"
         member.why = f"{plain} {NOT_KEPT}"
@@ -160,7 +160,7 @@ def _worst(right: Sequence[Finding]) -> Fact | None:
     return found
 
 
-def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alerting) -> None:
+def _end_or_put(work: Work, episode: Episode, action: Action, alerting: Alerting) -> None:
     alert = episode.alert
     is_left = bool(episode.members)
     step = Transition(
@@ -176,7 +176,7 @@ def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alertin
         historical = alert.historical and alerting.is_back(work, episode)
         episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
         alerting.put(work, episode)
-        note_told(episode, work.situation, work.now)
+        note_last_record(episode, work.situation, work.now)
         return
     del work.state.episodes[alert.group]
     episode.alert = msgspec.structs.replace(episode.alert, over=False)

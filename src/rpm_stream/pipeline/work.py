@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.alert.episode import Episode
-from rpm_stream.alert.moments import stands_at
+from rpm_stream.alert.snapshots import next_snapshot_at
 from rpm_stream.pipeline.patient_state import Patient, PatientState
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.records import Alert, PatientEntry, Reading, Score
@@ -30,7 +30,7 @@ class Work:
         self.readings: Sequence[Reading] = ()  # the message's readings
         self.found: list[Reading] = []  # readings of the message's findings
         self._known: dict[str, Reading] = {}
-        self.told: dict[str, Episode] = {}  # alert id -> its episode, for those with a record
+        self.recorded: dict[str, Episode] = {}  # alert id -> its episode, for those with a record
         # alert id -> place of its first record whose text is not written yet
         self.unsaid: dict[str, int] = {}
         self.graver: set[str] = set()  # alerts with a value one tier worse than what was reported
@@ -50,7 +50,7 @@ class Work:
 
         A person's decision may have been received before readings that are processed later.
         """
-        later = stands_at(episode, episode.alert.updated_at)
+        later = next_snapshot_at(episode, episode.alert.updated_at)
         if episode.alert.updated_at < later:
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=later)
 

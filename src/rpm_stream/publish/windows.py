@@ -19,7 +19,9 @@ from rpm_stream.records import Reading, Window
 
 SPAN_SECONDS = 900
 COUNT_BYTES = 4  # for one value's count and framing in the state
-Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in seconds since 1970
+WindowKey: TypeAlias = tuple[
+    str, str, int
+]  # of a window: patient, vital, start in seconds since 1970
 
 
 class Bin(msgspec.Struct, omit_defaults=True):
@@ -49,7 +51,7 @@ class Counted:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._bins: dict[Place, Bin] = {}
+        self._bins: dict[WindowKey, Bin] = {}
 
     def add(self, reading: Reading) -> None:
         """Count one reading, and ignore one without a value."""
@@ -61,7 +63,7 @@ class Counted:
             window = self._bins[place] = opened(place[2], reading, self._knowledge)
         count_in(window, reading, exact(reading.value, reading.unit, window.unit, self._knowledge))
 
-    def window(self, place: Place) -> Window | None:
+    def window(self, place: WindowKey) -> Window | None:
         """Return the summary of a window, or ``None`` if it has no readings."""
         window = self._bins.get(place)
         return None if window is None else finish(place[0], place[1], window)
@@ -73,7 +75,7 @@ class Counted:
         ]
 
 
-def place_of(reading: Reading) -> Place:
+def place_of(reading: Reading) -> WindowKey:
     """Return the window of a reading."""
     return (
         reading.patient,

@@ -32,7 +32,7 @@ from rpm_stream.records.base import (
     Version,
 )
 from rpm_stream.records.frames import Frame, Measurement, Notification
-from rpm_stream.records.in_house import Decoded, Finding, Key, Kind, Payload, Total
+from rpm_stream.records.in_house import Decoded, Finding, FindingKind, Key, Payload, Total
 from rpm_stream.records.readings import Origin, Reading, Readings, Window
 from rpm_stream.records.registry import (
     Assignment,
@@ -52,13 +52,13 @@ from rpm_stream.records.terms import (
     RANK,
     Absent,
     ActionName,
+    AlertState,
     Cause,
     Direction,
     Event,
     Priority,
     Reason,
     Stage,
-    State,
     Trend,
 )
 
@@ -72,6 +72,7 @@ __all__ = [
     "Action",
     "ActionName",
     "Alert",
+    "AlertState",
     "AppValue",
     "Assignment",
     "Cause",
@@ -83,12 +84,12 @@ __all__ = [
     "Event",
     "ExactText",
     "Finding",
+    "FindingKind",
     "Forwarded",
     "Frame",
     "KeptName",
     "KeptOffset",
     "Key",
-    "Kind",
     "Limit",
     "LimitValue",
     "Measurement",
@@ -116,7 +117,6 @@ __all__ = [
     "SensedText",
     "Short",
     "Stage",
-    "State",
     "TargetWeight",
     "Time",
     "Total",

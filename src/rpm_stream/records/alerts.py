@@ -6,11 +6,11 @@ from rpm_stream.records.base import Code, Record, SensedText, Time, Version
 from rpm_stream.records.terms import (
     Absent,
     ActionName,
+    AlertState,
     Cause,
     Direction,
     Event,
     Priority,
-    State,
     Trend,
 )
 
@@ -29,7 +29,7 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     at: Time
-    state: State
+    state: AlertState
     priority: Priority
     who: Code
     reason: str
@@ -81,7 +81,7 @@ class Alert(Record, frozen=True, kw_only=True):
     patient: Code
     group: Code
     priority: Priority
-    state: State
+    state: AlertState
     title: str
     why: tuple[str, ...]
     rule: Code

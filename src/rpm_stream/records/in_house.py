@@ -41,7 +41,7 @@ class Payload(Record, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
 
 
-Kind: TypeAlias = Literal[
+FindingKind: TypeAlias = Literal[
     "limit",
     "news2",
     "detector",
@@ -91,7 +91,7 @@ class Finding(Record, frozen=True, kw_only=True):
     - ``apart`` is the number of seconds since the nearest earlier reading of the vital.
     """
 
-    kind: Kind
+    kind: FindingKind
     key: Key
     member: str
     rule: str

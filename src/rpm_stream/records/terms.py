@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 Priority: TypeAlias = Literal["high", "medium", "low"]
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
-State: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
+AlertState: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
 Stage: TypeAlias = Literal["ingest", "normalise", "judge"]
 Reason: TypeAlias = Literal[
     "truncated",

@@ -12,7 +12,7 @@ from support.paths import repository
 from rpm_stream.app.agents.detector_budget import cost_us, within_budget
 from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import load, shipped
-from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.score.detectors.entries import entries
 
 EXAMPLE = repository("docs", "detectors")
@@ -49,7 +49,7 @@ def test_the_cost_is_measured() -> None:
         "threshold": 1.0,
     }
     hopeless = msgspec.convert(
-        {**fields, "inputs": slow.inputs, "keep": 60, "budget_us": 1}, Shadow
+        {**fields, "inputs": slow.inputs, "keep": 60, "budget_us": 1}, ShadowTable
     )
     assert cost_us("hopeless", hopeless) > hopeless.budget_us
 

@@ -9,14 +9,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.agents.fair_queue import Turns, Waiting
+from rpm_stream.app.agents.fair_queue import QueuedRecord, Turns
 
 ARRIVALS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 300)), max_size=60)
 
 
-def waiting(place: int, octets: int) -> Waiting[int]:
+def waiting(place: int, octets: int) -> QueuedRecord[int]:
     record: Any = SimpleNamespace(offset=place, value=bytes(octets) or None)
-    return Waiting(place, record)
+    return QueuedRecord(place, record)
 
 
 def taken(turns: Turns[int], octets: int) -> list[int]:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from rpm_stream.app.agents.batches import BatchWork, Place
+from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.kafka.names import ACTIONS, READINGS
@@ -53,7 +53,7 @@ class World:
         self.should_stop = False
         table: Any = SimpleNamespace(keys_of=pytest.fail, blob=pytest.fail, write=pytest.fail)
         states = KeyedStates[Any](table, Form(pytest.fail, pytest.fail, pytest.fail))
-        place = Place("ingest", lambda record: (record.topic, record.partition), 1000, 1000)
+        place = TurnPolicy("ingest", lambda record: (record.topic, record.partition), 1000, 1000)
         app: Any = self
         holding: Any = SimpleNamespace()
         self.work = BatchWork[Any](app, table, states, place, holding)

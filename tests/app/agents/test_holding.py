@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.agents import batches as keyed
 from rpm_stream.app.agents import holding as module
-from rpm_stream.app.agents.batches import BatchWork, Place
-from rpm_stream.app.agents.held_told import FeedTold, NobodyTold
-from rpm_stream.app.agents.holding import Holding, Told
+from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
+from rpm_stream.app.agents.hold_notices import FeedNotices, NoNotices
+from rpm_stream.app.agents.holding import Holding, HoldNotices
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
@@ -31,7 +31,7 @@ from rpm_stream.app.kafka.names import ALERTS, MOVED
 from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
+from rpm_stream.pipeline.held import HeldState, hold, kept_from, read_held
 from rpm_stream.pipeline.state_envelope import StateError
 from rpm_stream.records import Alert
 
@@ -86,12 +86,12 @@ class World:
             ALERTS: [],
         }
         self.commit, self.metadata = 0, ""
-        self.told: Told = NobodyTold()
+        self.told: HoldNotices = NoNotices()
         self.worker: Worker | None = None
 
     @property
     def is_told(self) -> bool:
-        return isinstance(self.told, FeedTold)
+        return isinstance(self.told, FeedNotices)
 
     def append(self, topic: str, key: bytes, value: bytes) -> int:
         offset = len(self.topics[topic])
@@ -162,7 +162,7 @@ class Worker:
             several={},
             ends={},
             there=defaultdict(set),
-            anew={},
+            replaced={},
             held={},
             source=SOURCE,
             _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG),
@@ -181,7 +181,7 @@ class Worker:
         states = KeyedStates[Counted](self.table, Form(unpack, _encode, check))
         self.holding = Holding[Counted]("judge", app, world.told, self._late, Settings())
         self.work = BatchWork[Counted](
-            app, self.table, states, Place("judge", lambda one: one.key, 40, 20), self.holding
+            app, self.table, states, TurnPolicy("judge", lambda one: one.key, 40, 20), self.holding
         )
         self.acked: dict[int, int] = {}  # first offset of a batch that is done: the one behind it
         self.read = world.commit
@@ -191,7 +191,7 @@ class Worker:
         await asyncio.sleep(0)
         return {TP(SOURCE, 0): OffsetAndMetadata(self.world.commit, self.world.metadata)}
 
-    async def _late(self, _broker: Any, key: bytes, _partition: int, held: Held) -> Any:
+    async def _late(self, _broker: Any, key: bytes, _partition: int, held: HeldState) -> Any:
         """As of ingest: what had been put out before comes again as it was."""
         told = [msgspec.json.decode(one.value) for one in self.world.topics[OUT] if one.key == key]
         known = {offset for offset, _, _, is_late in told if not is_late and offset >= held.offset}
@@ -373,7 +373,7 @@ def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is
     What stands for a held state is not damaged itself.
     """
     world = World()
-    world.told = FeedTold(lambda _: 0)
+    world.told = FeedNotices(lambda _: 0)
     with broker(world):
         asyncio.run(lived(world, moves))
     world.check()
@@ -393,7 +393,7 @@ def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is
 def test_killed_at_whatever_it_awaits_the_alert_goes_on(after: int) -> None:
     """From the start that meets the damage, until it is mended and caught up with."""
     world = World()
-    world.told = FeedTold(lambda _: 0)
+    world.told = FeedNotices(lambda _: 0)
 
     async def life(worker: Worker) -> None:
         await worker.start()
@@ -536,7 +536,7 @@ def test_what_is_held_is_dated_by_the_clock_that_the_stage_keeps_on_the_brokers_
     world.append(CHANGELOG, b"b", JUNK)
     with broker(world):
 
-        async def held() -> Held:
+        async def held() -> HeldState:
             worker = Worker(world)
             worker.table.apply_records(0, world.topics[CHANGELOG])
             worker.clock.follow(wall() + DAY, steady())

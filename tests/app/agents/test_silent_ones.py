@@ -7,7 +7,7 @@ from __future__ import annotations
 from support.replaying import registry_of, stamp
 from support.ward import after
 
-from rpm_stream.app.agents.judge import Step
+from rpm_stream.app.agents.judge import JudgeStep
 from rpm_stream.app.kafka.names import ALERTS
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
@@ -24,8 +24,8 @@ REGISTRY = registry_of(
 )
 
 
-def step() -> Step:
-    return Step(Judge(shipped(), REGISTRY), Clock(), 8)
+def step() -> JudgeStep:
+    return JudgeStep(Judge(shipped(), REGISTRY), Clock(), 8)
 
 
 def test_each_of_whom_something_is_expected_ticks_in_one_partition() -> None:

@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.agents.ingest import Step
+from rpm_stream.app.agents.ingest import IngestStep
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import Copy
 from rpm_stream.app.kafka.moved import headers_of, origin_of
@@ -84,7 +84,7 @@ def test_a_frame_above_the_limit_is_refused_wherever_it_came_to(
 
 def test_the_refusal_of_a_stray_is_the_one_it_would_get_at_home() -> None:
     """One reject and one account, from the place that it has."""
-    step = Step(Ingest(shipped(), Registry()))
+    step = IngestStep(Ingest(shipped(), Registry()))
     table: Any = SimpleNamespace(place_of=lambda _: (None, None))
     here = next(partition for partition in range(8) if partition != home_of(b"d", 8))
     large = ConsumerRecord(FRAMES, here, 7, 0, 1, b"d", bytes(3 << 20), None, 0, 0, ())

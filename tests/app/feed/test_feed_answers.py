@@ -17,7 +17,7 @@ from support.feed.running import alert
 from rpm_stream.alert.refusals import FULL
 from rpm_stream.app.feed import answers
 from rpm_stream.app.feed.progress import Progress
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import Decision, View
 from rpm_stream.pipeline.held import hold, opened
 from rpm_stream.records import Alert, Transition
@@ -44,7 +44,7 @@ class Watched(Kept):
             status="current", judged_up_to=upto, checked_at=now, lag={}, workers={"g": 1}
         )
 
-    def decide(self, kind: Kind, **fields: Any) -> None:
+    def decide(self, kind: ActionKind, **fields: Any) -> None:
         decision = Decision(action=kind, who="N. Adeyemi", reason="looked at", **fields)
 
         async def decide() -> None:

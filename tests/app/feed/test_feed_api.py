@@ -23,7 +23,7 @@ from support.feed.running import (
     wait_until,
 )
 
-from rpm_stream.records import Priority, State
+from rpm_stream.records import AlertState, Priority
 
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
 UPGRADE = {
@@ -399,7 +399,7 @@ def test_every_decision_arrives_in_the_actions(
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged"])
-def test_law_3_a_high_alert_cannot_be_snoozed(feed: RunningFeed, state: State) -> None:
+def test_law_3_a_high_alert_cannot_be_snoozed(feed: RunningFeed, state: AlertState) -> None:
     with feed.client() as client:
         key, _ = put_one(feed, client, "high", state=state)
         assert client.get(f"/api/alerts/{key}").json()["can_snooze"] is False

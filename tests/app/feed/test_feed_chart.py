@@ -9,7 +9,7 @@ import pytest
 from support.alerts import alert_of
 from support.readings import reading
 
-from rpm_stream.app.feed.chart import AROUND, Chart, ChartPoint, charts, limit_lines
+from rpm_stream.app.feed.chart import AROUND, ChartPoint, FeedChart, charts, limit_lines
 from rpm_stream.app.feed.page.chart import describe, options
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
@@ -210,7 +210,7 @@ def test_the_value_axis_shows_all_values_and_all_limits() -> None:
 
 def test_an_unknown_vital_is_drawn_without_limits() -> None:
     point = ChartPoint(at=NOW, value=1.0, absent=None, flags=(), evidence=True)
-    chart = Chart(
+    chart = FeedChart(
         vital="grip",
         title="grip",
         unit="kg",

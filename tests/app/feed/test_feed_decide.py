@@ -11,7 +11,7 @@ from support.feed.page import Kept, answer_of, ask, button, opened, until, until
 from support.feed.running import alert
 from support.ward import Ward
 
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import Decision, Seen, Worse
 from rpm_stream.records import Action, Alert, Event, Transition
 
@@ -20,10 +20,17 @@ MEDIUM = alert(KEY, "p", "medium", title="Glucose low")
 HIGH = alert(KEY, "p", "high", title="Oxygen low", why=("Oxygen 84 %.", *MEDIUM.why))
 FURTHER = msgspec.structs.replace(MEDIUM, why=(*MEDIUM.why, "Pulse 118 /min."))
 SEEN = Seen(priority="medium", why=MEDIUM.why)
-FINAL: tuple[Kind, ...] = ("see", "acknowledge", "snooze", "new_normal", "resolve", "withdraw")
+FINAL: tuple[ActionKind, ...] = (
+    "see",
+    "acknowledge",
+    "snooze",
+    "new_normal",
+    "resolve",
+    "withdraw",
+)
 
 
-def decided(now: Alert, kind: Kind, seen: Seen | None) -> list[str]:
+def decided(now: Alert, kind: ActionKind, seen: Seen | None) -> list[str]:
     """What was sent after a decision on what was seen, about an alert that reads as it does now."""
     kept = Kept(now)
     until = kept.now() + timedelta(hours=1)
@@ -37,14 +44,14 @@ def decided(now: Alert, kind: Kind, seen: Seen | None) -> list[str]:
 @pytest.mark.parametrize("kind", FINAL)
 @pytest.mark.parametrize(("now", "said"), [(HIGH, "become high"), (FURTHER, "further reason")])
 def test_law_3_nothing_worse_than_what_was_seen_is_decided_on(
-    now: Alert, said: str, kind: Kind
+    now: Alert, said: str, kind: ActionKind
 ) -> None:
     with pytest.raises(Worse, match=said):
         decided(now, kind, SEEN)
 
 
 @pytest.mark.parametrize("kind", ["comment", "assign"])
-def test_a_word_about_it_always_passes(kind: Kind) -> None:
+def test_a_word_about_it_always_passes(kind: ActionKind) -> None:
     assert decided(HIGH, kind, SEEN) == [kind]
 
 
@@ -101,7 +108,7 @@ def changed(event: Event, minutes: float) -> Alert:
     ],
 )
 def test_law_3_a_record_that_got_worse_since_is_not_decided_on(
-    event: Event, said: str, kind: Kind
+    event: Event, said: str, kind: ActionKind
 ) -> None:
     kept = Kept(changed(event, 1))
     decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
@@ -120,7 +127,7 @@ def test_law_3_a_record_that_got_worse_since_is_not_decided_on(
     ],
 )
 def test_a_record_that_is_no_worse_is_decided_on_and_named(
-    event: Event, minutes: float, kind: Kind
+    event: Event, minutes: float, kind: ActionKind
 ) -> None:
     """Not worse: what the record says already, and what changes nothing."""
     kept = Kept(changed(event, minutes))
@@ -131,7 +138,7 @@ def test_a_record_that_is_no_worse_is_decided_on_and_named(
 
 @pytest.mark.parametrize("value", ["255", "150"])
 @pytest.mark.parametrize("kind", FINAL)
-def test_a_value_that_got_better_since_is_no_further_reason(value: str, kind: Kind) -> None:
+def test_a_value_that_got_better_since_is_no_further_reason(value: str, kind: ActionKind) -> None:
     """The lines of an alert name the newest values: other words, and nothing worse."""
     ward = Ward()
     (seen,) = ward.now("glucose", "280", 0)

@@ -19,7 +19,7 @@ from support.feed.running import alert, now_of
 from rpm_stream.app.feed.page.decide import offered, what_it_does
 from rpm_stream.app.feed.page.now import NOBODY_LOOKED, looked_words, now_html, now_lines
 from rpm_stream.publish.feed import rows as feed
-from rpm_stream.publish.feed.rows import Row
+from rpm_stream.publish.feed.rows import FeedRow
 from rpm_stream.records import Action, Alert, PatientEntry, Priority, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"
@@ -29,7 +29,7 @@ OVER = alert(KEY, "p", title="Oxygen low", over=True, now=(VALUES,))
 HIGH = msgspec.structs.replace(OVER, over=False)
 
 
-def row_of(found: Alert) -> Row:
+def row_of(found: Alert) -> FeedRow:
     return feed.row(found, PatientEntry(patient="p"), "ref", datetime.now(UTC))
 
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from rpm_stream.app.feed.page.wording import alarm, judged
 from rpm_stream.app.feed.progress import UNKNOWN, Progress, Watcher, aged, judge
-from rpm_stream.app.kafka.lag import Observed
+from rpm_stream.app.kafka.lag import GroupLag
 
 NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=3)
@@ -20,9 +20,9 @@ EARLIER = NOW - timedelta(minutes=3)
 
 def seen(
     lag: int = 0, members: int = 1, first: datetime | None = None, group: str = "g"
-) -> Observed:
+) -> GroupLag:
     """One look at a group."""
-    return Observed(group=group, lag=lag, members=members, first_waiting=first)
+    return GroupLag(group=group, lag=lag, members=members, first_waiting=first)
 
 
 def test_nothing_waits_and_all_live_is_now() -> None:

@@ -16,7 +16,7 @@ from support.readings import reading as reading_of
 from rpm_stream.alert.refusals import SENTENCES, refused_words
 from rpm_stream.app.feed import read_model as feed_state
 from rpm_stream.app.feed.consumer import apply_alert, apply_readings
-from rpm_stream.app.feed.read_model import FeedState, Pending, Point, thinned
+from rpm_stream.app.feed.read_model import ChartReading, FeedState, Pending, thinned
 from rpm_stream.pipeline.corrections import adopted_id
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import (
@@ -88,7 +88,7 @@ values = st.lists(st.integers(40, 200), min_size=1, max_size=300)
 @given(values)
 def test_thinning_keeps_every_extreme(found: list[int]) -> None:
     points = [
-        Point(str(i), NOW + timedelta(minutes=i), float(v), "/min", None, ())
+        ChartReading(str(i), NOW + timedelta(minutes=i), float(v), "/min", None, ())
         for i, v in enumerate(found)
     ]
     kept = thinned(points)

@@ -11,7 +11,7 @@ import yaml
 
 from rpm_stream.app.broker.access import OPERATIONS, rules_of
 from rpm_stream.app.kafka import broker_time, names, retention
-from rpm_stream.app.kafka.access import CLOCK, RIGHTS, Kind, Right, Role, rights_of
+from rpm_stream.app.kafka.access import CLOCK, RIGHTS, ResourceType, Right, Role, rights_of
 from rpm_stream.app.kafka.acl_text import commands, kafka_users
 
 STAGES = frozenset({Role.INGEST, Role.JUDGE, Role.SINK, Role.FEED})
@@ -32,7 +32,7 @@ WRITERS = {
 }
 
 
-def may(role: Role, operation: str, kind: Kind, name: str, user: str | None = None) -> bool:
+def may(role: Role, operation: str, kind: ResourceType, name: str, user: str | None = None) -> bool:
     """What Kafka's authorizer would say."""
     includes = {"Describe": {"Describe", "Read", "Write", "Delete", "Alter"}}.get(
         operation, {operation}
@@ -53,7 +53,7 @@ def test_every_role_has_rights() -> None:
 @pytest.mark.parametrize("topic", WRITERS)
 def test_one_writer_a_topic(topic: str) -> None:
     """Whoever else could write alerts or readings could hide a red one, or invent it."""
-    writers = {role for role in Role if may(role, "Write", Kind.TOPIC, topic)}
+    writers = {role for role in Role if may(role, "Write", ResourceType.TOPIC, topic)}
     assert writers == {*WRITERS[topic], Role.OPERATOR}
 
 
@@ -70,9 +70,9 @@ def test_every_topic_of_ours_has_its_writers_named() -> None:
 def test_the_feed_may_look_at_what_waits() -> None:
     """A refusal there would end the watch over what is about to be deleted unread."""
     for group, topic in retention.READ:
-        assert may(Role.FEED, "Read", Kind.TOPIC, topic), topic
-        assert may(Role.FEED, "DescribeConfigs", Kind.TOPIC, topic), topic
-        assert may(Role.FEED, "Describe", Kind.GROUP, group), group
+        assert may(Role.FEED, "Read", ResourceType.TOPIC, topic), topic
+        assert may(Role.FEED, "DescribeConfigs", ResourceType.TOPIC, topic), topic
+        assert may(Role.FEED, "Describe", ResourceType.GROUP, group), group
 
 
 @pytest.mark.parametrize("user", ["gateway", "gw-17"])
@@ -82,16 +82,16 @@ def test_a_gateway_writes_frames_and_reads_rejects_and_nothing_else(user: str) -
         (topic, operation)
         for topic in WRITERS
         for operation in operations
-        if may(Role.GATEWAY, operation, Kind.TOPIC, topic, user)
+        if may(Role.GATEWAY, operation, ResourceType.TOPIC, topic, user)
     }
     assert allowed == {(names.FRAMES, "Write"), (names.REJECTS, "Read")}
 
 
 def test_a_gateway_with_a_user_of_its_own_reads_by_its_own_group() -> None:
-    assert may(Role.GATEWAY, "Read", Kind.GROUP, "rpm-gateway-gw-17", "gw-17")
+    assert may(Role.GATEWAY, "Read", ResourceType.GROUP, "rpm-gateway-gw-17", "gw-17")
     for other in ("rpm-gateway-gw-18", "rpm-gateway-gw-171", "rpm-ingest"):
-        assert not may(Role.GATEWAY, "Read", Kind.GROUP, other, "gw-17")
-    assert not may(Role.GATEWAY, "Read", Kind.GROUP, "rpm-ingest", "gateway")
+        assert not may(Role.GATEWAY, "Read", ResourceType.GROUP, other, "gw-17")
+    assert not may(Role.GATEWAY, "Read", ResourceType.GROUP, "rpm-ingest", "gateway")
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.OPERATOR])
@@ -105,12 +105,12 @@ def test_none_but_the_operator_changes_topics_or_deletes(role: Role) -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_nobody_changes_users_or_the_cluster(role: Role) -> None:
-    cluster = [right for right in RIGHTS[role] if right.kind is Kind.CLUSTER]
+    cluster = [right for right in RIGHTS[role] if right.kind is ResourceType.CLUSTER]
     assert all(right.operations == ("Describe",) for right in cluster)
     assert all(
         right.name.startswith(("rpm.", "rpm-"))
         for right in RIGHTS[role]
-        if right.kind is not Kind.CLUSTER
+        if right.kind is not ResourceType.CLUSTER
     )
 
 
@@ -147,16 +147,16 @@ def read_command(line: str, user: str) -> Right:
     pairs = list(pairwise(words))
     operations = tuple(value for option, value in pairs if option == "--operation")
     if "--cluster" in words:
-        return Right(Kind.CLUSTER, "kafka-cluster", operations)
+        return Right(ResourceType.CLUSTER, "kafka-cluster", operations)
     [(kind, name)] = [
         (option, value) for option, value in pairs if option in ("--topic", "--group")
     ]
-    return Right(Kind(kind[2:]), name, operations, words[-1] == "prefixed")
+    return Right(ResourceType(kind[2:]), name, operations, words[-1] == "prefixed")
 
 
 def read_acl(acl: dict[str, Any]) -> Right:
     resource = acl["resource"]
     if resource["type"] == "cluster":
-        return Right(Kind.CLUSTER, "kafka-cluster", tuple(acl["operations"]))
+        return Right(ResourceType.CLUSTER, "kafka-cluster", tuple(acl["operations"]))
     prefix = resource["patternType"] == "prefix"
-    return Right(Kind(resource["type"]), resource["name"], tuple(acl["operations"]), prefix)
+    return Right(ResourceType(resource["type"]), resource["name"], tuple(acl["operations"]), prefix)

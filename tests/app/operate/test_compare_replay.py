@@ -14,7 +14,7 @@ from support.replaying import START, measurement, new_replay, stamp
 from support.replaying import frame as frame_of
 
 from rpm_stream.app.operate.compare_replay import Comparison
-from rpm_stream.pipeline.replay import Line
+from rpm_stream.pipeline.replay import ReplayLine
 
 EXPECTED = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 
@@ -28,7 +28,7 @@ def comparison(tmp_path: Path) -> Iterator[Comparison]:
 
 def alerts_of(
     until: float | None, heard: tuple[float, ...], gone: float | None = None
-) -> list[Line]:
+) -> list[ReplayLine]:
     """The alert lines of heart rates at these minutes, with a device that is handed in after a
     while.
     """
@@ -46,7 +46,7 @@ def alerts_of(
 
 
 def told(
-    comparison: Comparison, replayed: list[Line], found: list[Line]
+    comparison: Comparison, replayed: list[ReplayLine], found: list[ReplayLine]
 ) -> list[tuple[str, tuple[str, ...]]]:
     for line in replayed:
         comparison.replayed(line)

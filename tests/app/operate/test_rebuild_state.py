@@ -24,7 +24,7 @@ from rpm_stream.app.kafka.moved import headers_of
 from rpm_stream.app.kafka.names import ALERTS, GROWTH
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.operate import rebuild_state as module
-from rpm_stream.app.operate.rebuild_state import SOURCES, Broken, Gone, Stage
+from rpm_stream.app.operate.rebuild_state import SOURCES, Broken, Gone, StateStage
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.held import alert_of, ended, hold, opened, read_held, with_alert
@@ -48,7 +48,7 @@ class World:
     Values name the messages.
     """
 
-    def __init__(self, stage: Stage, has_grown: bool = True) -> None:
+    def __init__(self, stage: StateStage, has_grown: bool = True) -> None:
         self.stage, self.has_grown = stage, has_grown
         self.lanes: list[list[ConsumerRecord]] = [[] for _ in range(COUNT)]
         self.alerts: list[list[ConsumerRecord]] = [[] for _ in range(COUNT)]
@@ -103,7 +103,7 @@ def broker(world: World, making: Noted) -> Iterator[None]:
     async def partitions_of(_admin: Any, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, 0)] if topic == GROWTH and world.has_grown else []
 
-    async def commits(_broker: Any, _stage: Stage) -> dict[int, tuple[int, None]]:
+    async def commits(_broker: Any, _stage: StateStage) -> dict[int, tuple[int, None]]:
         return {partition: (done, None) for partition, done in enumerate(world.commits)}
 
     async def starts(_broker: Any, topic: str) -> dict[TopicPartition, int]:
@@ -153,7 +153,7 @@ def broker(world: World, making: Noted) -> Iterator[None]:
 @pytest.mark.parametrize("stage", ["ingest", "judge"])
 @given(EVENTS, st.integers(0, 6), st.booleans())
 def test_after_a_growth_each_message_is_applied_once_by_the_rebuild_or_by_the_agent(
-    stage: Stage, events: list[tuple[bytes, int, int]], kept: int, is_of_all: bool
+    stage: StateStage, events: list[tuple[bytes, int, int]], kept: int, is_of_all: bool
 ) -> None:
     """The key is held from somewhere on, while strays are still passed on: their copies wait
     with what is kept.

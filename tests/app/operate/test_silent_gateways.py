@@ -25,7 +25,7 @@ from rpm_stream.app.operate.silent_gateways import (
     KNOWN,
     SILENT,
     SLOT,
-    Course,
+    GatewayHistory,
     Gateways,
     Heard,
     show,
@@ -140,7 +140,7 @@ def test_the_order_of_the_accounts_does_not_matter(minutes: list[int], chance: A
     """Partitions are read one after the other, a whole fortnight of each."""
     at = [NOW - minute * MINUTE for minute in minutes]
     shuffled = chance.sample(at, len(at))
-    one, two = Course(), Course()
+    one, two = GatewayHistory(), GatewayHistory()
     for course, times in ((one, sorted(at)), (two, shuffled)):
         for each in times:
             course.note("d", each)
@@ -151,7 +151,7 @@ def test_the_order_of_the_accounts_does_not_matter(minutes: list[int], chance: A
 def test_a_pause_is_what_lies_between_two_frames(minutes: list[int]) -> None:
     """The longest of all is within a slot of the longest between two neighbours."""
     at = sorted(NOW - minute * MINUTE for minute in minutes)
-    course = Course()
+    course = GatewayHistory()
     for each in at:
         course.note("d", each)
     longest = max((after - before for before, after in pairwise(at)), default=timedelta())

@@ -22,16 +22,16 @@ from rpm_stream.app.runtime.end import EXIT_AWAY
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.stages import restarts, supervisor
 from rpm_stream.app.stages.demo import free_ports
-from rpm_stream.app.stages.supervisor import Stage, supervise
+from rpm_stream.app.stages.supervisor import StageProcess, supervise
 
 NOTES_ITSELF = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); "
 WAITS = NOTES_ITSELF + "import signal; signal.pause()"
 
 
-def stage(folder: Path, code: str, name: str = "one") -> Stage:
+def stage(folder: Path, code: str, name: str = "one") -> StageProcess:
     """A child that leaves a file named by its process id in ``folder``."""
     folder.mkdir(exist_ok=True)
-    return Stage(name, [sys.executable, "-c", code, str(folder)], {})
+    return StageProcess(name, [sys.executable, "-c", code, str(folder)], {})
 
 
 def started(folder: Path) -> list[int]:
@@ -212,8 +212,8 @@ async def test_a_stage_that_does_not_end_is_killed_after_the_grace_time(tmp_path
 async def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     code = (
-        "import asyncio, sys\nfrom rpm_stream.app.stages.supervisor import Stage,"
-        " supervise\nasyncio.run(supervise([Stage('one', [sys.executable, '-c', sys.argv[1],"
+        "import asyncio, sys\nfrom rpm_stream.app.stages.supervisor import StageProcess,"
+        " supervise\nasyncio.run(supervise([StageProcess('one', [sys.executable, '-c', sys.argv[1],"
         " sys.argv[2]], {})], asyncio.Event()))"
     )
     parent = await asyncio.create_subprocess_exec(

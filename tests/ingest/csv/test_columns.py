@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from rpm_stream.ingest.csv.columns import parse_columns
-from rpm_stream.ingest.csv.rows import BadRow, Row, frames, rows
+from rpm_stream.ingest.csv.rows import BadRow, CsvRow, frames, rows
 from rpm_stream.ingest.gatt.decoders import DecodeError
 from rpm_stream.knowledge import shipped
 
 T = "2026-03-01T08:00:00Z"
 
 
-def read(columns: str | None, *lines: str) -> list[Row | BadRow]:
+def read(columns: str | None, *lines: str) -> list[CsvRow | BadRow]:
     mapped = None if columns is None else parse_columns(columns, shipped())
     return list(rows([f"{line}\n" for line in lines], mapped))
 
 
-def said(found: list[Row | BadRow]) -> list[tuple[int, str, str, str, str, str]]:
+def said(found: list[CsvRow | BadRow]) -> list[tuple[int, str, str, str, str, str]]:
     return [
         (row.line, row.patient, row.device, row.vital, row.value, row.unit)
         for row in found
-        if isinstance(row, Row)
+        if isinstance(row, CsvRow)
     ]
 
 

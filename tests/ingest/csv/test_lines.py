@@ -16,7 +16,7 @@ from support.replaying import of_type, replay_csv
 
 from rpm_stream.ingest.csv.columns import parse_columns
 from rpm_stream.ingest.csv.lines import LONGEST_LINE, BadRecord, CsvRecord, lines_of, records
-from rpm_stream.ingest.csv.rows import BadRow, Row, rows
+from rpm_stream.ingest.csv.rows import BadRow, CsvRow, rows
 from rpm_stream.knowledge import shipped
 
 MOST = 500
@@ -97,7 +97,7 @@ def test_no_line_inside_an_open_field_is_a_row(broken: str, closed: bool) -> Non
     lines = [HEADER.replace("\n", ",note\n"), note, inside, 'end"\n' if closed else "end\n"]
     found = list(rows(lines, parse_columns("value=value", shipped())))
     if note.count('"') % 2:  # by its marks the field is open at the end of its line
-        assert "p2" not in {row.patient for row in found if isinstance(row, Row)}
+        assert "p2" not in {row.patient for row in found if isinstance(row, CsvRow)}
 
 
 def test_a_line_break_in_a_field_that_is_not_read() -> None:
@@ -110,7 +110,7 @@ def test_a_line_break_in_a_field_that_is_not_read() -> None:
     )
     lines = [f"{line}\r\n" for line in (header, first, second, f"p1,{AT},,130")]
     found = [
-        (row.line, row.patient, row.value) for row in rows(lines, mapped) if isinstance(row, Row)
+        (row.line, row.patient, row.value) for row in rows(lines, mapped) if isinstance(row, CsvRow)
     ]
     assert found == [(2, "p1", "125"), (4, "p1", "130")]
 
@@ -130,7 +130,7 @@ def test_a_mark_that_is_never_closed_is_told_line_by_line() -> None:
 @pytest.mark.parametrize("bad", ['"70"x', '"7"0"",', '"a"b"c"', ' "70"', '"70" '])
 def test_a_row_whose_marks_pair_spoils_no_other(bad: str) -> None:
     found = list(rows([HEADER, f"p,{AT},heart_rate,{bad},/min\n", f"p,{AT},weight,80,kg\n"]))
-    assert [(type(row), row.line) for row in found] == [(BadRow, 2), (Row, 3)]
+    assert [(type(row), row.line) for row in found] == [(BadRow, 2), (CsvRow, 3)]
 
 
 def test_a_row_of_many_lines_is_bounded() -> None:
@@ -151,7 +151,7 @@ def test_a_row_of_many_lines_is_bounded() -> None:
             yield line
 
     found = list(rows(counted()))
-    assert [row.line for row in found if isinstance(row, Row)] == [504]
+    assert [row.line for row in found if isinstance(row, CsvRow)] == [504]
     assert [row.line for row in found if isinstance(row, BadRow)] == list(range(2, 504))
     assert max(len(row.original) for row in found if isinstance(row, BadRow)) < 200
 
@@ -178,9 +178,9 @@ def test_a_mark_in_what_is_cut_off_still_opens() -> None:
 def test_a_byte_order_mark_and_carriage_returns_alone() -> None:
     octets = f"\ufeff{HEADER}p,{AT},weight,80,kg".encode()
     file = io.TextIOWrapper(io.BytesIO(octets), "utf-8-sig", newline="")
-    assert [row.value for row in rows(lines_of(file)) if isinstance(row, Row)] == ["80"]
+    assert [row.value for row in rows(lines_of(file)) if isinstance(row, CsvRow)] == ["80"]
     old = io.StringIO(f"{HEADER.rstrip()}\rp,{AT},weight,80,kg\rp,{AT},weight,81,kg\r", newline="")
-    assert [(row.line, row.value) for row in rows(lines_of(old)) if isinstance(row, Row)] == [
+    assert [(row.line, row.value) for row in rows(lines_of(old)) if isinstance(row, CsvRow)] == [
         (2, "80"),
         (3, "81"),
     ]
@@ -189,6 +189,6 @@ def test_a_byte_order_mark_and_carriage_returns_alone() -> None:
 def test_a_header_with_a_line_break_in_a_name() -> None:
     mapped = parse_columns("measured_at=Date\nTime,weight=kg:kg", shipped())
     lines = split(f'patient,"Date\nTime",kg\np,{AT},80\n')
-    assert [(row.line, row.value) for row in rows(lines, mapped) if isinstance(row, Row)] == [
+    assert [(row.line, row.value) for row in rows(lines, mapped) if isinstance(row, CsvRow)] == [
         (3, "80")
     ]

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from support.alerts import alert_of, history_of
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish import moments
+from rpm_stream.publish import time_words
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.latest import short_unit
 from rpm_stream.records import (
     Alert,
+    AlertState,
     Event,
     Now,
     PatientEntry,
     Priority,
     Sample,
-    State,
     Transition,
     Trend,
 )
@@ -33,7 +33,7 @@ NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 def alert(
     key: str = "a",
     priority: Priority = "high",
-    state: State = "open",
+    state: AlertState = "open",
     *,
     opened: timedelta = timedelta(minutes=30),
     updated: timedelta = timedelta(minutes=1),
@@ -137,7 +137,7 @@ def test_a_listed_alert_is_not_among_the_resolved() -> None:
     ],
 )
 def test_lengths_in_words(length: timedelta, words: str) -> None:
-    assert moments.duration_words(length) == words
+    assert time_words.duration_words(length) == words
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_lengths_in_words(length: timedelta, words: str) -> None:
     ],
 )
 def test_moments_in_words(before: timedelta, words: str) -> None:
-    assert moments.ago_words(NOW - before, NOW) == words
+    assert time_words.ago_words(NOW - before, NOW) == words
 
 
 def test_a_row_says_who_since_when_and_why() -> None:

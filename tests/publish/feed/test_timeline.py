@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from rpm_stream.publish import old_life
 from rpm_stream.publish.feed import timeline as life
-from rpm_stream.publish.moments import utc_words
-from rpm_stream.records import Alert, Direction, Event, Priority, State, Transition
+from rpm_stream.publish.time_words import utc_words
+from rpm_stream.records import Alert, AlertState, Direction, Event, Priority, Transition
 from rpm_stream.text import SERVICE
 
 START = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ def after(minutes: float) -> datetime:
 def step(
     event: Event | None,
     minutes: float,
-    state: State = "open",
+    state: AlertState = "open",
     priority: Priority = "high",
     **fields: Any,
 ) -> Transition:
@@ -62,7 +62,7 @@ def alert(*history: Transition) -> Alert:
 
 def said(history: Sequence[Transition]) -> list[tuple[str, str]]:
     """What was done, with who did it, and why."""
-    return [(life.told(each), each.why) for each in life.steps(history)]
+    return [(life.step_words(each), each.why) for each in life.steps(history)]
 
 
 # --- words ----------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_every_event_has_words() -> None:
     st.sampled_from(get_args(Event)),
     st.sampled_from(["open", "acknowledged", "snoozed", "resolved"]),
 )
-def test_no_step_lacks_words_whatever_else_it_lacks(event: Event, state: State) -> None:
+def test_no_step_lacks_words_whatever_else_it_lacks(event: Event, state: AlertState) -> None:
     (first, second) = life.steps((step("opened", 0), step(event, 1, state)))
     assert second.what and "{" not in second.what
     assert first.what == "Opened at high priority"
@@ -374,7 +374,7 @@ SENTENCES = (
     st.sampled_from(["open", "acknowledged", "snoozed"]),
 )
 def test_no_sentence_is_read_where_the_step_says_what_it_is(
-    event: Event, sentence: str, state: State
+    event: Event, sentence: str, state: AlertState
 ) -> None:
     bare = alert(step("opened", 0), step(event, 1, state, who=NURSE))
     worded = alert(

@@ -19,8 +19,8 @@ from support.paths import repository
 from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
 from rpm_stream.knowledge.estimators import MODULES, Runnable, fault_of
-from rpm_stream.knowledge.scoring import Shadow
-from rpm_stream.pipeline.state_budget import Room
+from rpm_stream.knowledge.scoring import ShadowTable
+from rpm_stream.pipeline.state_budget import StateBudget
 from rpm_stream.records import Finding, Origin, Reading, Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
@@ -41,7 +41,7 @@ USUAL = {
 }
 
 
-def row(name: str = "", vitals: int = 1, **more: Any) -> Shadow:
+def row(name: str = "", vitals: int = 1, **more: Any) -> ShadowTable:
     fields: dict[str, Any] = {
         "class": name,
         "inputs": list(USUAL)[:vitals],
@@ -49,7 +49,7 @@ def row(name: str = "", vitals: int = 1, **more: Any) -> Shadow:
         "keep": 12,
         "each": vitals == 1,
     }
-    return msgspec.convert(fields | more, Shadow)
+    return msgspec.convert(fields | more, ShadowTable)
 
 
 SCALED = [{"class": "river.preprocessing.StandardScaler"}]
@@ -91,7 +91,7 @@ ROWS = {
 each = pytest.mark.parametrize("name", ROWS)
 
 
-def features(of: Shadow) -> tuple[Feature, ...]:
+def features(of: ShadowTable) -> tuple[Feature, ...]:
     return tuple(Feature(vital=vital, resolution=1.0) for vital in of.inputs)
 
 
@@ -364,7 +364,7 @@ def test_the_example_has_room() -> None:
         ]
         assert states
         assert max(map(len, states)) <= entry.kind.state_bytes
-    assert Room(load(EXAMPLE))._most < Room(shipped())._most
+    assert StateBudget(load(EXAMPLE))._most < StateBudget(shipped())._most
 
 
 def test_runnable_is_made_anew_each_time() -> None:

@@ -35,7 +35,12 @@ from rpm_stream.knowledge.scoring import VitalDetectorName
 from rpm_stream.records import Record
 from rpm_stream.score.detectors.codec import LAYOUT, StateError
 from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector, Feature, score_then_learn
-from rpm_stream.score.detectors.table import DETECTORS, VECTOR_DETECTORS, VITAL_DETECTORS, Kind
+from rpm_stream.score.detectors.table import (
+    DETECTORS,
+    VECTOR_DETECTORS,
+    VITAL_DETECTORS,
+    DetectorKind,
+)
 
 
 class Case(Record, frozen=True, kw_only=True):
@@ -43,7 +48,7 @@ class Case(Record, frozen=True, kw_only=True):
     kinds.
     """
 
-    kind: Kind
+    kind: DetectorKind
     watched: tuple[Feature, ...]
     fresh: Callable[[], Detector]
     restore: Callable[[bytes], Detector]
@@ -53,7 +58,7 @@ class Case(Record, frozen=True, kw_only=True):
     incomplete: tuple[Vector, ...]
 
 
-def vital_case(kind: Kind) -> Case:
+def vital_case(kind: DetectorKind) -> Case:
     watched = (feature("heart_rate"),)
     return Case(
         kind=kind,
@@ -67,7 +72,7 @@ def vital_case(kind: Kind) -> Case:
     )
 
 
-def vector_case(kind: Kind) -> Case:
+def vector_case(kind: DetectorKind) -> Case:
     watched = features()
     usual = {vital: VITALS[vital].people[0][0] for vital in VECTOR}
     bad = tuple(

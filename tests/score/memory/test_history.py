@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.replaying import reading_of
 
 from rpm_stream.score.memory.history import (
-    Level,
+    PlacingLevel,
     Segment,
     VitalHistory,
     add,
@@ -24,14 +24,14 @@ from rpm_stream.score.memory.rows import row, run
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTES = st.integers(0, 240)
-LEVELS: list[Level] = ["inside", "between", "beyond"]
+LEVELS: list[PlacingLevel] = ["inside", "between", "beyond"]
 
 
 def at(minute: int) -> datetime:
     return START + timedelta(minutes=minute)
 
 
-def course(values: list[tuple[int, Level]]) -> VitalHistory:
+def course(values: list[tuple[int, PlacingLevel]]) -> VitalHistory:
     history = VitalHistory()
     for minute, level in values:
         broken = ("limit",) if level == "beyond" else ()
@@ -42,13 +42,13 @@ def course(values: list[tuple[int, Level]]) -> VitalHistory:
 VALUES = st.lists(st.tuples(MINUTES, st.sampled_from(LEVELS), st.booleans()), max_size=25)
 
 
-def alone(minute: int, level: Level) -> Segment:
+def alone(minute: int, level: PlacingLevel) -> Segment:
     """The segment that one reading is by itself."""
     broken = ("limit",) if level == "beyond" else ()
     return Segment(at(minute), at(minute), level, None, broken, 1, None)
 
 
-def without_wrong(values: list[tuple[int, Level, bool]]) -> VitalHistory:
+def without_wrong(values: list[tuple[int, PlacingLevel, bool]]) -> VitalHistory:
     """The history of ``values`` (the last of each: whether it was wrong) after the wrong ones
     were taken back.
     """
@@ -59,7 +59,7 @@ def without_wrong(values: list[tuple[int, Level, bool]]) -> VitalHistory:
 
 @given(VALUES)
 def test_each_right_reading_beyond_a_limit_is_still_there(
-    values: list[tuple[int, Level, bool]],
+    values: list[tuple[int, PlacingLevel, bool]],
 ) -> None:
     """Law 3 for corrections: in whatever order the readings came, and wherever the wrong ones
     lie among them.
@@ -77,7 +77,7 @@ def test_each_right_reading_beyond_a_limit_is_still_there(
 
 
 @given(VALUES)
-def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -> None:
+def test_in_order_nothing_wrong_is_left(values: list[tuple[int, PlacingLevel, bool]]) -> None:
     """Each segment counts as many as there are right readings in it: none is a ghost of the
     wrong ones.
     """
@@ -87,7 +87,7 @@ def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -
     ]
     history = without_wrong(values)
     right = Counter(level for _, level, is_wrong in values if not is_wrong)
-    counted = Counter[Level]()
+    counted = Counter[PlacingLevel]()
     for segment in history.segments:
         counted[segment.level] += segment.count
     assert counted == right
@@ -95,7 +95,7 @@ def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -
 
 @given(VALUES)
 def test_no_time_inside_is_longer_than_the_right_readings_make_it(
-    values: list[tuple[int, Level, bool]],
+    values: list[tuple[int, PlacingLevel, bool]],
 ) -> None:
     history = without_wrong(values)
     since = inside_since(history)
@@ -112,14 +112,14 @@ RUNS = st.lists(
 )
 
 
-def told(history: VitalHistory, minute: int, level: Level, points: int) -> None:
+def told(history: VitalHistory, minute: int, level: PlacingLevel, points: int) -> None:
     broken = ("limit",) if level == "beyond" else ()
     add(history, Segment(at(minute), at(minute), level, points, broken, 1, None))
 
 
 @given(RUNS, st.integers(1, 40))
 def test_a_time_inside_is_as_long_as_it_was_whatever_is_forgotten(
-    pauses: list[tuple[int, Level, int]], most: int
+    pauses: list[tuple[int, PlacingLevel, int]], most: int
 ) -> None:
     """In order: it begins with the first reading inside after the last one that was not."""
     history, minute, since = VitalHistory(), 0, None
@@ -144,7 +144,7 @@ def test_a_time_inside_is_as_long_as_it_was_whatever_is_forgotten(
     st.integers(1, 40),
 )
 def test_a_time_inside_reaches_over_no_late_reading(
-    values: list[tuple[int, Level, int]], most: int
+    values: list[tuple[int, PlacingLevel, int]], most: int
 ) -> None:
     """In any order: it never begins before a reading that was not inside, kept or forgotten."""
     history = VitalHistory()
@@ -166,7 +166,7 @@ def test_after_a_cut_a_time_inside_is_what_is_left_of_it() -> None:
     assert inside_since(history) == at(9)
 
 
-def by_clock(minute: int, shown: str | None, level: Level = "beyond") -> Segment:
+def by_clock(minute: int, shown: str | None, level: PlacingLevel = "beyond") -> Segment:
     """A reading by a clock that showed so, which did not count."""
     flags, attributes = (("device_time_ignored",), {"device_time": shown}) if shown else ((), {})
     reading = reading_of("systolic", "190", "mm[Hg]", minute, flags=flags, attributes=attributes)

@@ -341,7 +341,7 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
     ward.act("void", "-", minutes=12 * DAY - 60, readings=readings)
     days = ward.patient.state.score.days["weight"]
     assert len(days.days) == len(STEADY)
-    assert not days.is_told
+    assert not days.is_reported
 
 
 def test_a_weight_that_is_taken_back_takes_no_other_of_its_slot() -> None:
@@ -358,7 +358,7 @@ def test_a_weight_that_is_taken_back_takes_no_other_of_its_slot() -> None:
             both.act("void", "-", minutes=at + 10, readings=spouse.readings)
     days, undisturbed = (ward.patient.state.score.days["weight"] for ward in (both, alone))
     assert (days.days, days.risen) == (undisturbed.days, undisturbed.risen)
-    assert days.is_told
+    assert days.is_reported
 
 
 @pytest.mark.parametrize("unit", ["kg", "[lb_av]"])

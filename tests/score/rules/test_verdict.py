@@ -14,13 +14,15 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Limit, PatientEntry, Recovery
 from rpm_stream.score.rules.limits import LimitTable, Verdict
-from rpm_stream.score.rules.news2 import Chart, Scale
+from rpm_stream.score.rules.news2 import News2Chart, OxygenScale
 
 
-def verdict(vital: str, value: str, unit: str = "", scale: Scale = "1", **entry: Any) -> Verdict:
+def verdict(
+    vital: str, value: str, unit: str = "", scale: OxygenScale = "1", **entry: Any
+) -> Verdict:
     knowledge = shipped()
     patient = PatientEntry(patient="p", oxygen_scale=1 if scale == "1" else 2, **entry)
-    table = LimitTable(knowledge, Chart(knowledge), Registry([patient]))
+    table = LimitTable(knowledge, News2Chart(knowledge), Registry([patient]))
     found = table.judge(
         reading_of(vital, value, unit or knowledge.vitals[vital].unit), patient, scale
     )
@@ -47,7 +49,7 @@ def verdict(vital: str, value: str, unit: str = "", scale: Scale = "1", **entry:
     ],
 )
 def test_a_breach_names_the_number_that_it_is_beyond(
-    vital: str, value: str, unit: str, scale: Scale, bound: str, of: str
+    vital: str, value: str, unit: str, scale: OxygenScale, bound: str, of: str
 ) -> None:
     (breach,) = verdict(vital, value, unit, scale).breaches
     assert (breach.bound, breach.unit) == (Decimal(bound), of)
@@ -55,7 +57,7 @@ def test_a_breach_names_the_number_that_it_is_beyond(
 
 def test_a_meter_without_a_number_is_beyond_the_bound_of_its_row() -> None:
     knowledge = shipped()
-    table = LimitTable(knowledge, Chart(knowledge), Registry())
+    table = LimitTable(knowledge, News2Chart(knowledge), Registry())
     found = table.judge(
         reading_of("glucose", None, "mg/dL", absent="negative-infinity"),
         PatientEntry(patient="p"),
@@ -87,7 +89,7 @@ def test_a_meter_without_a_number_is_beyond_the_bound_of_its_row() -> None:
     ],
 )
 def test_a_band_recovers_at_a_distance_after_rounding(
-    vital: str, scale: Scale, back: str, not_back: str, side: str
+    vital: str, scale: OxygenScale, back: str, not_back: str, side: str
 ) -> None:
     inside, off = verdict(vital, back, scale=scale), verdict(vital, not_back, scale=scale)
     assert (inside.level, inside.side) == ("inside", None)
@@ -107,7 +109,7 @@ def test_a_band_recovers_at_a_distance_after_rounding(
     ],
 )
 def test_a_side_is_banded_where_no_other_limit_holds(
-    vital: str, scale: Scale, sides: tuple[str, ...]
+    vital: str, scale: OxygenScale, sides: tuple[str, ...]
 ) -> None:
     assert verdict(vital, "0" if vital == "consciousness" else "95", scale=scale).banded == sides
 
@@ -147,7 +149,7 @@ def test_a_limit_is_said_in_the_unit_of_the_reading_too(
         ("2 on oxygen", "on scale 2, on oxygen"),
     ],
 )
-def test_a_band_of_saturation_names_its_scale(scale: Scale, words: str) -> None:
+def test_a_band_of_saturation_names_its_scale(scale: OxygenScale, words: str) -> None:
     assert words in verdict("oxygen_saturation", "80", scale=scale).breaches[0].why
 
 

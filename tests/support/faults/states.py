@@ -14,11 +14,11 @@ from aiokafka.structs import ConsumerRecord
 from support.faults.stand import Stand
 from support.kafka.service import committed_notes, read, until
 
-from rpm_stream.app.operate.rebuild_state import Stage, changelog
+from rpm_stream.app.operate.rebuild_state import StateStage, changelog
 from rpm_stream.app.runtime.end import EXIT_STATE
 from rpm_stream.pipeline.held import read_held
 
-AGENTS: tuple[Stage, ...] = ("ingest", "judge")
+AGENTS: tuple[StateStage, ...] = ("ingest", "judge")
 
 
 async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:

@@ -32,13 +32,13 @@ from support.readings import reading
 from rpm_stream.records import (
     Action,
     Alert,
+    AlertState,
     Now,
     Origin,
     PatientEntry,
     Priority,
     Readings,
     Sample,
-    State,
     Trend,
 )
 
@@ -228,7 +228,7 @@ def alert(
     key: str,
     patient: str,
     priority: Priority = "high",
-    state: State = "open",
+    state: AlertState = "open",
     *,
     minutes: int = 30,
     **other: Any,

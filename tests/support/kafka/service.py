@@ -25,7 +25,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka import topics as all_topics
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.range_reader import ends, reaching
-from rpm_stream.app.operate.rebuild_state import GROUP_OF, SOURCES, Stage, changelog
+from rpm_stream.app.operate.rebuild_state import GROUP_OF, SOURCES, StateStage, changelog
 
 PATIENCE_SECONDS = 120.0
 
@@ -218,7 +218,7 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
         await admin.close()
 
 
-async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
+async def committed_notes(bootstrap: str, stage: StateStage) -> list[Note]:
     """Return the notes about its changelog in the commits of an agent.
 
     Check that the changelog holds at least what they name, whatever has happened.

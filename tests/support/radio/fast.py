@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     LinkLost,
     NotFound,
     NotPaired,
@@ -52,12 +52,12 @@ class FastDevice:
     """
 
     def __init__(
-        self, address: str, found: Sequence[Characteristic], live: Callable[[FastLink], Any]
+        self, address: str, found: Sequence[GattCharacteristic], live: Callable[[FastLink], Any]
     ) -> None:
         self.address, self.found, self.live = address, found, live
         self.near = True
         self.link: FastLink | None = None
-        self.answers: Callable[[FastLink, Characteristic, bytes], None] = lambda *_: None
+        self.answers: Callable[[FastLink, GattCharacteristic, bytes], None] = lambda *_: None
 
 
 class FastLink:
@@ -91,13 +91,13 @@ class FastLink:
         if self.gone.is_set():
             raise LinkLost("gone")
 
-    async def characteristics(self) -> Sequence[Characteristic]:
+    async def characteristics(self) -> Sequence[GattCharacteristic]:
         await asyncio.sleep(0.1)
         self._check()
         return self.device.found
 
     async def subscribe(
-        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+        self, characteristic: GattCharacteristic, callback: Callable[[bytes], None]
     ) -> None:
         await asyncio.sleep(0.05)
         self._check()
@@ -106,12 +106,12 @@ class FastLink:
         self.receivers[characteristic.uuid] = callback
         self.subscribed.set()
 
-    async def read(self, characteristic: Characteristic) -> bytes:
+    async def read(self, characteristic: GattCharacteristic) -> bytes:
         await asyncio.sleep(0.05)
         self._check()
         return b"\x32"
 
-    async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         await asyncio.sleep(0.05)
         self._check()
         self.device.answers(self, characteristic, data)

@@ -20,7 +20,7 @@ from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
-from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
+from rpm_stream.app.gateway.ble.session import GatewayContext, SessionOptions
 from rpm_stream.records import Notification
 
 STRAP = Spec(
@@ -215,7 +215,7 @@ async def serving(
     disk = Disk()
     board = Board(wall, CollectorRegistry(), folder / "status.json")
     asked = SessionOptions(clock=wall, zone=UTC, gather=0.0)
-    shared = Shared(Marks(folder / "marks.json"), board, replace(asked, **session))  # type: ignore[arg-type]
+    shared = GatewayContext(Marks(folder / "marks.json"), board, replace(asked, **session))  # type: ignore[arg-type]
     hub = Hub(air.radio(), disk.send, shared, options)
     hub.serve(Known(devices))
     task = asyncio.create_task(hub.run())

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 from support.scenarios.library import STORIES, output_of, registry_of, story_named
 
-from rpm_stream.app.feed.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, limit_lines
+from rpm_stream.app.feed.chart import UNIT_WORDS, ChartPoint, FeedChart, LimitLine, limit_lines
 from rpm_stream.app.feed.page.chart import options
 from rpm_stream.app.feed.page.style import COLOURS
 from rpm_stream.knowledge import Knowledge, shipped
@@ -166,9 +166,9 @@ def alert_row(alert: Alert) -> str:
     )
 
 
-def step_words(step: life.Step) -> str:
+def step_words(step: life.TimelineStep) -> str:
     """Return a step as the feed writes it, with its time."""
-    return f"{clock(step.at)} {life.told(step)}{f': {step.why}' if step.why else ''}"
+    return f"{clock(step.at)} {life.step_words(step)}{f': {step.why}' if step.why else ''}"
 
 
 def now_list(alert: Alert) -> str:
@@ -207,7 +207,9 @@ def clock(at: datetime) -> str:
 # --- charts ---------------------------------------------------------------------------------------
 
 
-def charts(found: Told, patient: str, registry: Registry, knowledge: Knowledge) -> Iterator[Chart]:
+def charts(
+    found: Told, patient: str, registry: Registry, knowledge: Knowledge
+) -> Iterator[FeedChart]:
     """Return a chart for each vital of a patient, in the order in which they came, then NEWS2."""
     own = [reading for reading in found.readings if reading.patient == patient]
     alerts = [records[-1] for records in found.alerts.values() if records[-1].patient == patient]
@@ -249,10 +251,10 @@ def chart_of(
     span: tuple[datetime, datetime],
     points: list[ChartPoint],
     limits: list[LimitLine],
-) -> Chart:
+) -> FeedChart:
     """Return a chart. ``what`` is the vital's name, its title and its unit."""
     vital, name, unit = what
-    return Chart(
+    return FeedChart(
         vital=vital,
         title=name,
         unit=unit,
@@ -290,7 +292,7 @@ def score_lines(knowledge: Knowledge) -> Iterator[LimitLine]:
         yield LimitLine(value=bound, side="high", priority=priority, label=label, owner="shipped")
 
 
-def drawn(chart: Chart, found: Told, patient: str) -> str:
+def drawn(chart: FeedChart, found: Told, patient: str) -> str:
     """Return a place for a chart with its options beside it.
 
     The options are those of the feed, with a line where an alert opened or rose.

@@ -18,7 +18,7 @@ from rpm_stream.app.registry.file import read_registry
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.replay import KINDS, Kind, Line, Replay
+from rpm_stream.pipeline.replay import KINDS, LineType, Replay, ReplayLine
 
 FOLDER = repository("tests", "scenarios")
 
@@ -53,7 +53,7 @@ def until_of(story: Path) -> datetime | None:
     return datetime.fromisoformat(file.read_text().strip()) if file.exists() else None
 
 
-def output_of(story: Path, emit: Sequence[Kind] = KINDS) -> Iterator[Line]:
+def output_of(story: Path, emit: Sequence[LineType] = KINDS) -> Iterator[ReplayLine]:
     """Return the service's output for a story, in the order of cause."""
     run = Replay(shipped(), registry_of(story), emit)
     if (story / "input.csv").exists():

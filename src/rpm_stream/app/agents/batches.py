@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.agents.fair_queue import Turns, Waiting
+from rpm_stream.app.agents.fair_queue import QueuedRecord, Turns
 from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.engine.application import BatchApp, Copy, Outgoing, settle_collector
@@ -38,20 +38,20 @@ class Slice:
         self.deliveries: list[Delivery] = []
 
 
-class Place(NamedTuple):
+class TurnPolicy(NamedTuple):
     """The stage, how its records take turns, and the sizes of its slices and turns.
 
     Records for which ``turn_of`` returns the same value keep their order.
 
-    ``slice_octets`` is the size in bytes of the values of one slice, about a tenth of a second of
+    ``slice_bytes`` is the size in bytes of the values of one slice, about a tenth of a second of
     work. A new record waits for two such slices. Each slice costs two round trips to the broker and
-    the packing of each state that it changed. ``turn_octets`` is the size of one turn.
+    the packing of each state that it changed. ``turn_bytes`` is the size of one turn.
     """
 
     stage: str
     turn_of: Callable[[ConsumerRecord], Hashable]
-    slice_octets: int
-    turn_octets: int
+    slice_bytes: int
+    turn_bytes: int
 
 
 class Delivery:
@@ -86,7 +86,7 @@ class BatchWork(Generic[State]):
         app: BatchApp,
         table: BytesTable,
         states: KeyedStates[State],
-        place: Place,
+        place: TurnPolicy,
         holding: Holding[State],
     ) -> None:
         self._app = app
@@ -95,7 +95,7 @@ class BatchWork(Generic[State]):
         self._place = place
         self._holding = holding
         holding.work = self
-        self._turns: Turns[Delivery] = Turns(place.turn_octets)
+        self._turns: Turns[Delivery] = Turns(place.turn_bytes)
         self._some = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         table.on_restored = self._restored
@@ -137,9 +137,11 @@ class BatchWork(Generic[State]):
             # It was delivered at the moment of the revocation. The next owner reads it again from
             # the commit.
             return
-        by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
+        by_turn: dict[Hashable, list[QueuedRecord[Delivery]]] = {}
         for record in delivery.event.value:
-            by_turn.setdefault(self._place.turn_of(record), []).append(Waiting(delivery, record))
+            by_turn.setdefault(self._place.turn_of(record), []).append(
+                QueuedRecord(delivery, record)
+            )
         for turn, waiting in by_turn.items():
             self._turns.add(turn, waiting)
         self._some.set()
@@ -165,11 +167,11 @@ class BatchWork(Generic[State]):
         while not self._app.should_stop:
             await self._some.wait()
             async with self.lock:
-                await self._apply(self._turns.take(self._place.slice_octets))
+                await self._apply(self._turns.take(self._place.slice_bytes))
             if not self._turns:
                 self._some.clear()
 
-    async def _apply(self, taken: list[Waiting[Delivery]]) -> None:
+    async def _apply(self, taken: list[QueuedRecord[Delivery]]) -> None:
         """Run the steps over one slice and begin to write it.
 
         Returns when the slice before is written.
@@ -269,7 +271,7 @@ class BatchWork(Generic[State]):
             *(self._table.write(partition, blobs) for partition, blobs in states.items())
         )
         if states:
-            await self._holding.tell(key for blobs in states.values() for key in blobs)
+            await self._holding.announce(key for blobs in states.values() for key in blobs)
             STATE_BYTES.labels(self._place.stage).set(
                 max(len(blob) for blobs in states.values() for blob in blobs.values())
             )

@@ -17,7 +17,7 @@ import structlog
 
 from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.knowledge.scoring import ShadowTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ Another process that takes the core for a while adds nothing to the cost of the 
 
 
 def within_budget(
-    knowledge: Knowledge, cost: Callable[[str, Shadow], float] | None = None
+    knowledge: Knowledge, cost: Callable[[str, ShadowTable], float] | None = None
 ) -> Knowledge:
     """Return the tables with the rows over their ``budget_us`` switched off.
 
@@ -59,7 +59,7 @@ def within_budget(
     )
 
 
-def cost_us(name: str, row: Shadow) -> float:
+def cost_us(name: str, row: ShadowTable) -> float:
     """Measure the microseconds of CPU that scoring and learning one vector take, once warm.
 
     The detector is rebuilt at fixed points (``keep``), and the measurement covers exactly one of
@@ -68,7 +68,7 @@ def cost_us(name: str, row: Shadow) -> float:
     return min(_once(name, row) for _ in range(RUNS))
 
 
-def _once(name: str, row: Shadow) -> float:
+def _once(name: str, row: ShadowTable) -> float:
     from rpm_stream.knowledge.estimators import trial  # River is slow to load
     from rpm_stream.score.detectors.protocol import Feature
     from rpm_stream.score.detectors.relearned import Relearned

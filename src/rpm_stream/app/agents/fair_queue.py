@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 Delivery = TypeVar("Delivery")
 
 
-class Waiting(NamedTuple, Generic[Delivery]):
+class QueuedRecord(NamedTuple, Generic[Delivery]):
     """A record, and the delivery that it came with."""
 
     delivery: Delivery
@@ -28,12 +28,12 @@ class Turns(Generic[Delivery]):
         """``at_once`` is the size in bytes of values that ends a key's turn."""
         self._at_once = at_once
         self._ring: deque[Hashable] = deque()  # keys that have something waiting, next first
-        self._queues: dict[Hashable, deque[Waiting[Delivery]]] = {}
+        self._queues: dict[Hashable, deque[QueuedRecord[Delivery]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._ring)
 
-    def add(self, key: Hashable, waiting: Iterable[Waiting[Delivery]]) -> None:
+    def add(self, key: Hashable, waiting: Iterable[QueuedRecord[Delivery]]) -> None:
         """Put records of ``key`` behind its waiting ones.
 
         A key without waiting records comes after all others.
@@ -49,17 +49,17 @@ class Turns(Generic[Delivery]):
         self._ring.clear()
         self._queues.clear()
 
-    def take(self, octets: int) -> list[Waiting[Delivery]]:
-        """Take a turn of each key, round and round, until the values have ``octets`` bytes.
+    def take(self, most: int) -> list[QueuedRecord[Delivery]]:
+        """Take a turn of each key, round and round, until the values have ``most`` bytes.
 
         Takes at least one record if any waits.
         """
-        found: list[Waiting[Delivery]] = []
+        found: list[QueuedRecord[Delivery]] = []
         size = 0
-        while self._ring and size < octets:
+        while self._ring and size < most:
             key = self._ring.popleft()
             queue = self._queues[key]
-            end = size + min(self._at_once, octets - size)
+            end = size + min(self._at_once, most - size)
             while queue and size < end:
                 found.append(queue.popleft())
                 size += len(found[-1].record.value or b"")

@@ -29,12 +29,12 @@ from faust.types import TP
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.lost import read_note
-from rpm_stream.app.kafka.range_reader import Broker, reaching, records, starts
+from rpm_stream.app.kafka.range_reader import KafkaClients, reaching, records, starts
 from rpm_stream.app.runtime.end import EXIT_STATE, die, guarded
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.metrics import HELD, HELD_GONE, HELD_SECONDS
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.pipeline.held import Held, hold, kept_from, packed, read_held
+from rpm_stream.pipeline.held import HeldState, hold, kept_from, packed, read_held
 
 LOOK_SECONDS: Final = 2.0
 # So many keys of a partition may be held, however few it has. More are held only up to a half of
@@ -44,26 +44,26 @@ FEW: Final = 3
 AT_ONCE: Final = 64
 
 State = TypeVar("State")
-Late: TypeAlias = Callable[[State, ConsumerRecord], list[Outgoing] | None]
+LateStep: TypeAlias = Callable[[State, ConsumerRecord], list[Outgoing] | None]
 log = structlog.get_logger()
 
 
-Lateness: TypeAlias = Callable[[Broker, bytes, int, Held], Awaitable[Late[State]]]
+Lateness: TypeAlias = Callable[[KafkaClients, bytes, int, HeldState], Awaitable[LateStep[State]]]
 
 
-class Kept(msgspec.Struct):
+class HeldKey(msgspec.Struct):
     """A key that is held.
 
     ``passed`` is the offset behind the last of its messages that was passed over.
     """
 
     partition: int
-    held: Held
+    held: HeldState
     passed: int
     expired: bool = False  # the broker has deleted some of the kept messages
 
 
-class Told(Protocol):
+class HoldNotices(Protocol):
     """How people hear of a held key, and how its messages are answered meanwhile.
 
     The methods return the record that takes the state's place in the changelog, and outputs. An
@@ -71,23 +71,25 @@ class Told(Protocol):
     it is sent again from there, so one id never has two contents.
     """
 
-    def begun(self, key: bytes, partition: int, held: Held) -> Held:
+    def begun(self, key: bytes, partition: int, held: HeldState) -> HeldState:
         """Return ``held`` for a key that is held from now on."""
 
-    def said(self, held: Held) -> list[Outgoing]:
+    def records(self, held: HeldState) -> list[Outgoing]:
         """Return the outputs that report the key as it is now."""
 
-    def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+    def passed_over(
+        self, held: HeldState, record: ConsumerRecord
+    ) -> tuple[HeldState, list[Outgoing]] | None:
         """Answer a message of a held key. Returns None where the message changes nothing."""
 
-    def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
+    def ended(self, held: HeldState, at: datetime, is_whole: bool) -> HeldState:
         """Return ``held`` once all kept messages are applied.
 
         ``is_whole`` means that none of them had been deleted by then.
         """
 
 
-class Work(Protocol[State]):
+class AgentWork(Protocol[State]):
     """The part of the agent's work that holding needs."""
 
     states: KeyedStates[State]
@@ -103,20 +105,25 @@ class Holding(Generic[State]):
     """
 
     def __init__(
-        self, stage: str, app: BatchApp, told: Told, late: Lateness[State], settings: Settings
+        self,
+        stage: str,
+        app: BatchApp,
+        notices: HoldNotices,
+        late: Lateness[State],
+        settings: Settings,
     ) -> None:
         assert app.states is not None
         self._stage = stage
         self._app = app
         self._table = app.states
-        self._told = told
+        self._notices = notices
         self._late = late
         self._bootstrap = settings.bootstrap
         self._clock = app.clock
         # by partition of the changelog: the offset from which to look for mended states
         self._from: dict[int, int] = {}
-        self.work: Work[State]
-        self.kept: dict[bytes, Kept] = {}
+        self.work: AgentWork[State]
+        self.kept: dict[bytes, HeldKey] = {}
         self._untold: set[bytes] = set()  # keys that are held without a durable record of it yet
 
     def __contains__(self, key: bytes) -> bool:
@@ -171,20 +178,20 @@ class Holding(Generic[State]):
         """
         held = read_held(one.blob)
         if held is not None:
-            self.kept[one.key] = Kept(one.partition, held, max(done, held.upto))
+            self.kept[one.key] = HeldKey(one.partition, held, max(done, held.upto))
             # the worker that wrote the record may not have sent its outputs
-            await self._put(self._told.said(held))
+            await self._put(self._notices.records(held))
             return
         self.hold(one, kept_from(done, lowest))
         # all committed messages were passed over, by whichever worker
         self.kept[one.key].passed = done
         await self._write(one.key)
-        await self.tell([one.key])
+        await self.announce([one.key])
 
     def hold(self, one: UnreadableState, offset: int) -> None:
         """Hold a key. Its messages from ``offset`` of the source on are not applied.
 
-        The caller writes the record and calls ``tell``.
+        The caller writes the record and calls ``announce``.
         """
         log.error(
             "state.held",
@@ -196,18 +203,18 @@ class Holding(Generic[State]):
             hint="its messages are kept, other keys go on: run 'rpm-stream state rebuild'",
         )
         held = hold(offset, self._clock.now(), str(one), one.blob or b"")
-        self.kept[one.key] = Kept(
-            one.partition, self._told.begun(one.key, one.partition, held), offset
+        self.kept[one.key] = HeldKey(
+            one.partition, self._notices.begun(one.key, one.partition, held), offset
         )
         self._untold.add(one.key)
         self._measure()
 
-    async def tell(self, written: Iterable[bytes]) -> None:
+    async def announce(self, written: Iterable[bytes]) -> None:
         """Report those of the ``written`` keys whose holding is not reported yet."""
         for key in self._untold.intersection(written):
             self._untold.discard(key)
             if key in self.kept:
-                await self._put(self._told.said(self.kept[key].held))
+                await self._put(self._notices.records(self.kept[key].held))
 
     def pass_over(self, record: ConsumerRecord) -> list[Outgoing] | None:
         """Pass over a message of a held key.
@@ -216,7 +223,7 @@ class Holding(Generic[State]):
         """
         kept = self.kept[record.key or b""]
         kept.passed = max(kept.passed, record.offset + 1)
-        if (changed := self._told.passed_over(kept.held, record)) is None:
+        if (changed := self._notices.passed_over(kept.held, record)) is None:
             return None
         kept.held, outputs = changed
         return outputs
@@ -283,7 +290,7 @@ class Holding(Generic[State]):
                 if one is not None and self._is_mended(key, one.held):
                     await self._catch_up(broker, key, one)
 
-    async def _read_changelog(self, broker: Broker) -> None:
+    async def _read_changelog(self, broker: KafkaClients) -> None:
         """Read the records that another process put into the changelog for held keys."""
         topic = self._table.changelog_topic.get_topic_name()
         partitions = {kept.partition for kept in self.kept.values()}
@@ -298,10 +305,10 @@ class Holding(Generic[State]):
                     kept.held = msgspec.structs.replace(found, alert=kept.held.alert or found.alert)
             self._from[batch[-1].partition] = batch[-1].offset + 1
 
-    def _is_mended(self, key: bytes, held: Held) -> bool:
+    def _is_mended(self, key: bytes, held: HeldState) -> bool:
         return self.work.states.is_readable(key, held.blob)
 
-    async def _catch_up(self, broker: Broker, key: bytes, kept: Kept) -> None:
+    async def _catch_up(self, broker: KafkaClients, key: bytes, kept: HeldKey) -> None:
         """Apply the kept messages of a key, then let it go on as others do.
 
         It stops where the partition is taken away.
@@ -329,15 +336,15 @@ class Holding(Generic[State]):
                     await self._put(outputs)
             at = upto
 
-    def _is_ours(self, key: bytes, kept: Kept) -> bool:
+    def _is_ours(self, key: bytes, kept: HeldKey) -> bool:
         return self.kept.get(key) is kept and bool(self._app.consumer.owns(kept.partition))
 
-    async def _go_on(self, key: bytes, kept: Kept, state: Any) -> None:
-        ended = self._told.ended(kept.held, self._clock.now(), not kept.expired)
+    async def _go_on(self, key: bytes, kept: HeldKey, state: Any) -> None:
+        ended = self._notices.ended(kept.held, self._clock.now(), not kept.expired)
         if ended != kept.held:
             kept.held = ended
             await self._write(key)
-        await self._put(self._told.said(ended))
+        await self._put(self._notices.records(ended))
         self.work.states.live[key] = state
         await self._write(key, self.work.states.pack([key])[key])
         del self.kept[key]
@@ -345,7 +352,7 @@ class Holding(Generic[State]):
         log.warning("state.caught_up", stage=self._stage, partition=kept.partition)
 
     async def _kept_messages(
-        self, broker: Broker, key: bytes, kept: Kept, first: int, end: int
+        self, broker: KafkaClients, key: bytes, kept: HeldKey, first: int, end: int
     ) -> AsyncIterator[list[ConsumerRecord]]:
         tp = TopicPartition(self._table.source, kept.partition)
         first = max(first, (await starts(broker, tp.topic))[tp])

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.agents.batches import BatchWork, Place
+from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.gateway_clocks import GatewayClocks
-from rpm_stream.app.agents.held_told import NobodyTold
-from rpm_stream.app.agents.holding import Holding, Late
+from rpm_stream.app.agents.hold_notices import NoNotices
+from rpm_stream.app.agents.holding import Holding, LateStep
 from rpm_stream.app.agents.kept_frames import Lines
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
@@ -27,7 +27,7 @@ from rpm_stream.app.kafka.frame_record import frame_message, is_redriven
 from rpm_stream.app.kafka.layout import Layout
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.kafka.names import REJECTS as REJECTS_TOPIC
-from rpm_stream.app.kafka.range_reader import Broker
+from rpm_stream.app.kafka.range_reader import KafkaClients
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
@@ -35,12 +35,12 @@ from rpm_stream.app.runtime.metrics import MESSAGES, PARTS, REJECTS, REPEATED, S
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.held import Held
+from rpm_stream.pipeline.held import HeldState
 from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
 from rpm_stream.pipeline.state_envelope import check_device, pack_device, unpack_device
 
 STAGE = "ingest"
-SLICE_OCTETS = 256 * 1024  # 3,300 notifications
+SLICE_BYTES = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,15 +59,15 @@ def ingest_app(
     # those of a partition must not overtake each other on their way to a patient, and a device may
     # be worn by another patient tomorrow. Therefore partitions take turns, not keys. Each topic has
     # its own turns, so that a decision does not wait behind a backlog of frames.
-    by_partition = Place(
-        STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS
+    by_partition = TurnPolicy(
+        STAGE, lambda record: (record.topic, record.partition), SLICE_BYTES, SLICE_BYTES
     )
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
     clocks = None if recorded_time else GatewayClocks()
-    step = Step(Ingest(knowledge, reader.registry, recorded_time), clocks)
+    step = IngestStep(Ingest(knowledge, reader.registry, recorded_time), clocks)
     forwarding = Forwarding(recorded_time)
-    holding = Holding(STAGE, app, NobodyTold(), step.late, settings)
+    holding = Holding(STAGE, app, NoNotices(), step.late, settings)
     work = BatchWork(app, table, states, by_partition, holding)
     work.too_large = lambda record: (
         step.refused(record) if len(record.value or b"") > MOST_BYTES else None
@@ -97,7 +97,7 @@ def ingest_app(
     return app
 
 
-class Step:
+class IngestStep:
     """One frame through the pure step, counted."""
 
     def __init__(self, ingest: Ingest, clocks: GatewayClocks | None = None) -> None:
@@ -114,8 +114,8 @@ class Step:
         return self.apply(DeviceState(), record)
 
     async def late(
-        self, broker: Broker, key: bytes, partition: int, held: Held
-    ) -> Late[DeviceState]:
+        self, broker: KafkaClients, key: bytes, partition: int, held: HeldState
+    ) -> LateStep[DeviceState]:
         """Return the step for the kept frames of a device. It is ``apply`` with their lines."""
         lines = await Lines.of(broker, key, partition, held)
         return lambda state, record: self._apply(state, record, lines)

@@ -16,10 +16,10 @@ import msgspec
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.agents.batches import BatchWork, Place
+from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
 from rpm_stream.app.agents.detector_budget import within_budget
-from rpm_stream.app.agents.held_told import FeedTold
-from rpm_stream.app.agents.holding import Holding, Late
+from rpm_stream.app.agents.hold_notices import FeedNotices
+from rpm_stream.app.agents.holding import Holding, LateStep
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.ticks import Barrier
@@ -30,7 +30,7 @@ from rpm_stream.app.kafka.names import GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.kafka.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.kafka.names import SCORES as SCORES_TOPIC
 from rpm_stream.app.kafka.partitions import home_of
-from rpm_stream.app.kafka.range_reader import Broker
+from rpm_stream.app.kafka.range_reader import KafkaClients
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
@@ -48,15 +48,15 @@ from rpm_stream.app.runtime.metrics import (
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, plain_fault
-from rpm_stream.pipeline.held import Held
+from rpm_stream.pipeline.held import HeldState
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, read_message
 from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded
 
 STAGE = "judge"
-SLICE_OCTETS = 512 * 1024  # 1,600 readings
-TURN_OCTETS = 64 * 1024  # 200 readings of one patient
+SLICE_BYTES = 512 * 1024  # 1,600 readings
+TURN_BYTES = 64 * 1024  # 200 readings of one patient
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 
@@ -68,12 +68,12 @@ def judge_app(
     app = new_app(GROUP_JUDGE, partitions, settings)
     table = state_table(app, READINGS, partitions)
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
-    patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
+    patients_in_turn = TurnPolicy(STAGE, lambda record: record.key, SLICE_BYTES, TURN_BYTES)
     clock = clock or Clock.of(settings)
     app.clock = clock
     reader = RegistryReader(settings.bootstrap, knowledge)
-    step = Step(Judge(within_budget(knowledge), reader.registry), clock, partitions)
-    holding = Holding(STAGE, app, FeedTold(step.home), step.late, settings)
+    step = JudgeStep(Judge(within_budget(knowledge), reader.registry), clock, partitions)
+    holding = Holding(STAGE, app, FeedNotices(step.home), step.late, settings)
     work = BatchWork(app, table, states, patients_in_turn, holding)
 
     async def readings(stream: Any) -> None:
@@ -100,7 +100,7 @@ def judge_app(
     return app
 
 
-class Step:
+class JudgeStep:
     """One message through the pure steps, counted."""
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
@@ -138,8 +138,8 @@ class Step:
         return outputs
 
     async def late(
-        self, _broker: Broker, _key: bytes, _partition: int, _held: Held
-    ) -> Late[Patient]:
+        self, _broker: KafkaClients, _key: bytes, _partition: int, _held: HeldState
+    ) -> LateStep[Patient]:
         """Return the step for kept messages, which is ``apply``."""
         return self.apply
 

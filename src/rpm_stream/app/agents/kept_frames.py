@@ -17,8 +17,8 @@ from aiokafka import TopicPartition
 
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.names import FRAMES, READINGS
-from rpm_stream.app.kafka.range_reader import Broker, records, window
-from rpm_stream.pipeline.held import Held, line_of
+from rpm_stream.app.kafka.range_reader import KafkaClients, records, window
+from rpm_stream.pipeline.held import HeldState, line_of
 from rpm_stream.records import UNREADABLE, Readings
 
 APART: Final = timedelta(minutes=1)  # how far the clocks of brokers may differ
@@ -50,7 +50,7 @@ class Lines:
         self._known: set[tuple[int, str, int]] = set()
 
     @classmethod
-    async def of(cls, broker: Broker, key: bytes, partition: int, held: Held) -> Lines:
+    async def of(cls, broker: KafkaClients, key: bytes, partition: int, held: HeldState) -> Lines:
         """Return the lines, with the outputs that were written before the state was held."""
         lines = cls(key, partition)
         first = {TopicPartition(FRAMES, partition): (held.offset, held.offset + 1)}

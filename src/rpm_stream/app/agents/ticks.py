@@ -54,16 +54,16 @@ class Barrier:
 
         A broker that cannot answer delays the ticks, so no patient becomes silent meanwhile.
         """
-        said = False
+        warned = False
         while True:
             try:
                 async for partition, at in self._passed():
-                    said = False
+                    warned = False
                     yield partition, at
             except AWAY as error:
-                if not said:
+                if not warned:
                     log.warning("judge.ticks_paused", error=type(error).__name__)
-                said = True
+                warned = True
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _passed(self) -> AsyncIterator[tuple[int, datetime]]:

@@ -30,7 +30,7 @@ from aiokafka.protocol.types import (
 )
 
 from rpm_stream.app.broker.keys import Folder
-from rpm_stream.app.kafka.access import Kind, Role, rights_of
+from rpm_stream.app.kafka.access import ResourceType, Role, rights_of
 from rpm_stream.app.kafka.clients import admin, answering
 from rpm_stream.app.kafka.security import Security
 from rpm_stream.app.runtime.errors import UsageError
@@ -39,7 +39,7 @@ REQUEST_TIMEOUT_MS = 30_000
 SCRAM_SHA_512 = 2
 # the password is 32 random bytes; more rounds would only slow down each connection
 ITERATIONS = 4096
-RESOURCES = {Kind.TOPIC: 2, Kind.GROUP: 3, Kind.CLUSTER: 4}
+RESOURCES = {ResourceType.TOPIC: 2, ResourceType.GROUP: 3, ResourceType.CLUSTER: 4}
 OPERATIONS = {
     "Read": 3,
     "Write": 4,
@@ -56,7 +56,7 @@ LITERAL = 3
 PREFIXED = 4
 
 
-class Rule(NamedTuple):
+class AccessRule(NamedTuple):
     """One ACL with Kafka's numbers."""
 
     resource: int
@@ -181,10 +181,10 @@ async def remove(bootstrap: str, folder: Folder, name: str) -> None:
             _raise_for(answer.filter_responses[0][0], answer.filter_responses[0][1])
 
 
-def rules_of(role: Role, user: str) -> set[Rule]:
+def rules_of(role: Role, user: str) -> set[AccessRule]:
     """Return the ACLs of a user."""
     return {
-        Rule(
+        AccessRule(
             RESOURCES[right.kind],
             right.name,
             PREFIXED if right.prefix else LITERAL,
@@ -208,11 +208,11 @@ async def _send_passwords(client: AIOKafkaAdminClient, request: Upsert) -> None:
         _raise_for(code, message)
 
 
-async def _found(client: AIOKafkaAdminClient, principals: set[str]) -> set[Rule]:
+async def _found(client: AIOKafkaAdminClient, principals: set[str]) -> set[AccessRule]:
     answer = await client._send_request(DescribeAclsRequest(ANY, None, ANY, None, None, ANY, ANY))
     _raise_for(answer.error_code, answer.error_message)
     return {
-        Rule(resource, name, pattern, *row)
+        AccessRule(resource, name, pattern, *row)
         for resource, name, pattern, rows in answer.resources
         for row in rows
         if row[0] in principals

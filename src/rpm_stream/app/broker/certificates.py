@@ -26,7 +26,7 @@ BACKDATED = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Subject:
+class CertificateSubject:
     """The owner of a certificate.
 
     ``hosts`` are the names and addresses of a server. A client has none.
@@ -44,7 +44,7 @@ def new_key() -> EllipticCurvePrivateKey:
 
 
 def sign(
-    subject: Subject,
+    subject: CertificateSubject,
     key: EllipticCurvePrivateKey,
     authority: tuple[x509.Certificate | None, EllipticCurvePrivateKey],
     at: datetime,
@@ -109,7 +109,7 @@ def _usage(is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _purposes(subject: Subject) -> x509.ExtendedKeyUsage:
+def _purposes(subject: CertificateSubject) -> x509.ExtendedKeyUsage:
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpm_stream.app.broker.certificates import (
-    Subject,
+    CertificateSubject,
     key_pem,
     new_key,
     pem,
@@ -136,7 +136,9 @@ def _authority(folder: Folder, at: datetime) -> None:
     else:
         key = new_key()
         replace_private(key_path, key_pem(key))
-    replace_private(path, pem(sign(Subject("rpm-stream authority"), key, (None, key), at)))
+    replace_private(
+        path, pem(sign(CertificateSubject("rpm-stream authority"), key, (None, key), at))
+    )
 
 
 def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
@@ -181,7 +183,7 @@ def _issue(
     """
     key = new_key()
     authority = read_certificate(folder.authority), read_key(folder.authority.with_suffix(".key"))
-    return key, sign(Subject(name, tuple(hosts)), key, authority, at)
+    return key, sign(CertificateSubject(name, tuple(hosts)), key, authority, at)
 
 
 def _usable(path: Path, authority: Path, hosts: Sequence[str], at: datetime) -> bool:

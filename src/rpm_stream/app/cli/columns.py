@@ -68,6 +68,6 @@ def local_time(zone: str | None, form: str | None) -> LocalClock:
     if form is None:
         return LocalClock(zone=known)
     try:
-        return LocalClock(zone=known, form=parse_form(form), said=form)
+        return LocalClock(zone=known, form=parse_form(form), form_text=form)
     except DecodeError as error:
         raise UsageError(f"--time-form: {error.detail}") from None

@@ -36,11 +36,11 @@ def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> N
             f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'"
         ) from None
 
-    async def until_told() -> None:
+    async def until_stopped() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         await server.run(settings, stop)
 
-    asyncio.run(until_told())
+    asyncio.run(until_stopped())

@@ -16,7 +16,7 @@ from rich.table import Table
 from rpm_stream.app.runtime.errors import CheckFailed, UsageError
 from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load, shipped
 
-Rows = Iterator[tuple[str, ...]]
+TableRows = Iterator[tuple[str, ...]]
 WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, against 2 for the others
 
 
@@ -71,7 +71,7 @@ def _parts(fault: str) -> tuple[str, str, str]:
     return file, place.strip("`").removeprefix("$."), reason
 
 
-def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
+def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], TableRows]]:
     yield "vitals", ("vital", "units", "refused", "queried", "source"), _vitals(knowledge)
     yield (
         "limits",
@@ -86,17 +86,17 @@ def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]
     yield "placeholders", ("vital", "text", "absent", "source"), _placeholders(knowledge)
 
 
-def _vitals(knowledge: Knowledge) -> Rows:
+def _vitals(knowledge: Knowledge) -> TableRows:
     for name, row in knowledge.vitals.items():
         yield name, ", ".join(row.units), _bounds(row.reject), _bounds(row.query), row.source
 
 
 def _bounds(bounds: Bounds) -> str:
-    said = [("below", bounds.below), ("at most", bounds.at_or_below), ("above", bounds.above)]
-    return ", ".join(f"{word} {number}" for word, number in said if number is not None)
+    words = [("below", bounds.below), ("at most", bounds.at_or_below), ("above", bounds.above)]
+    return ", ".join(f"{word} {number}" for word, number in words if number is not None)
 
 
-def _limits(knowledge: Knowledge) -> Rows:
+def _limits(knowledge: Knowledge) -> TableRows:
     for row in knowledge.limits.limit:
         bound = f"below {row.below}" if row.below is not None else f"above {row.above}"
         yield (
@@ -109,7 +109,7 @@ def _limits(knowledge: Knowledge) -> Rows:
         )
 
 
-def _dropped(knowledge: Knowledge) -> Rows:
+def _dropped(knowledge: Knowledge) -> TableRows:
     """Yield the shipped limits that a clinic's own rows drop.
 
     A clinic's [[limit]] rows replace all shipped ones, also those that the clinic did not think of.
@@ -118,7 +118,7 @@ def _dropped(knowledge: Knowledge) -> Rows:
     yield from (row[:2] for row in _limits(shipped()) if row[:2] not in holds)
 
 
-def _news2(knowledge: Knowledge) -> Rows:
+def _news2(knowledge: Knowledge) -> TableRows:
     chart = knowledge.news2
     lines = {
         **chart.parameters(),
@@ -126,18 +126,18 @@ def _news2(knowledge: Knowledge) -> Rows:
         "inspired_oxygen": chart.inspired_oxygen,
     }
     for name, line in lines.items():
-        said = ", ".join(
+        words = ", ".join(
             f"to {upto}: {points}" if upto else f"then {points}" for upto, points in line.rows
         )
-        yield name, line.unit, said, line.source or chart.source
+        yield name, line.unit, words, line.source or chart.source
 
 
-def _charts(knowledge: Knowledge) -> Rows:
+def _charts(knowledge: Knowledge) -> TableRows:
     """Yield the charts that replace NEWS2, one row each."""
     lines = [("pregnancy", line) for line in knowledge.maternity.line]
     lines += [(age.words, line) for age in knowledge.child.age for line in age.line]
     for chart, line in lines:
-        said = ", ".join(
+        words = ", ".join(
             f"to {upto}: {band}" if upto else f"then {band}" for upto, band in line.rows
         )
         back = [f"from {line.recover.low}" if line.recover.low is not None else ""]
@@ -146,24 +146,24 @@ def _charts(knowledge: Knowledge) -> Rows:
             chart,
             ", ".join(line.vitals),
             line.unit,
-            said,
+            words,
             " ".join(filter(None, back)),
             line.source,
         )
 
 
-def _spellings(knowledge: Knowledge) -> Rows:
+def _spellings(knowledge: Knowledge) -> TableRows:
     """Yield the other spellings of each unit, one row each."""
     for unit in dict.fromkeys(row.unit for row in knowledge.spellings.values()):
         yield unit, ", ".join(name for name, row in knowledge.spellings.items() if row.unit == unit)
 
 
-def _placeholders(knowledge: Knowledge) -> Rows:
+def _placeholders(knowledge: Knowledge) -> TableRows:
     for row in knowledge.placeholders.placeholder:
         yield row.vital, row.text, row.absent, row.source
 
 
-def _rules(knowledge: Knowledge) -> Rows:
+def _rules(knowledge: Knowledge) -> TableRows:
     for name, risk in knowledge.priorities.rule.items():
         yield name, knowledge.priorities.of(name), risk.harm, risk.onset, risk.why
 

@@ -20,8 +20,8 @@ from rpm_stream.app.runtime.private import private_folder
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.operate.reconcile.lines import Line
-    from rpm_stream.app.operate.reconcile.run import Books
+    from rpm_stream.app.operate.reconcile.lines import ReconcileLine
+    from rpm_stream.app.operate.reconcile.run import Reconciliation
 
 KEPT = timedelta(hours=26)  # the span of a periodic run: a day, and late frames
 
@@ -74,21 +74,21 @@ def reconcile(
                 )
             pause = duration("--every", every)
             _periodic(
-                _books(stack, settings, (bounds[0] or wall() - KEPT, None), None),
+                _reconciliation(stack, settings, (bounds[0] or wall() - KEPT, None), None),
                 pause,
                 metrics_port,
             )
         else:
-            _once(_books(stack, settings, bounds, resume), table)
+            _once(_reconciliation(stack, settings, bounds, resume), table)
 
 
-def _books(
+def _reconciliation(
     stack: ExitStack,
     settings: Settings,
     bounds: tuple[datetime | None, datetime | None],
     file: Path | None,
-) -> Books:
-    from rpm_stream.app.operate.reconcile.run import Books, Bounds
+) -> Reconciliation:
+    from rpm_stream.app.operate.reconcile.run import ReconcileWindow, Reconciliation
     from rpm_stream.app.stages.stage import knowledge_of
 
     if file is None:
@@ -102,19 +102,23 @@ def _books(
                 f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder"
             ) from None
         file = Path(folder) / "books.sqlite"
-    books = Books(settings, knowledge_of(settings), file, Bounds(since=bounds[0], until=bounds[1]))
-    stack.callback(books.close)
-    return books
+    reconciliation = Reconciliation(
+        settings, knowledge_of(settings), file, ReconcileWindow(since=bounds[0], until=bounds[1])
+    )
+    stack.callback(reconciliation.close)
+    return reconciliation
 
 
-def _once(books: Books, table: bool) -> None:
+def _once(reconciliation: Reconciliation, table: bool) -> None:
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.reconcile.run import balance
     from rpm_stream.app.operate.reconcile.table import show
 
-    shown: list[Line] = []
+    shown: list[ReconcileLine] = []
     with TopicBars() as progress:
-        total = asyncio.run(balance(books, progress, shown.append if table else write_line))
+        total = asyncio.run(
+            balance(reconciliation, progress, shown.append if table else write_line)
+        )
     if table:
         show(shown)
     if not total.balanced:
@@ -124,7 +128,7 @@ def _once(books: Books, table: bool) -> None:
         )
 
 
-def _periodic(books: Books, every: timedelta, port: int) -> None:
+def _periodic(reconciliation: Reconciliation, every: timedelta, port: int) -> None:
     from rpm_stream.app.operate.reconcile.run import balance_for_ever
     from rpm_stream.app.runtime.logs import configure_log
     from rpm_stream.app.runtime.metrics_server import listen
@@ -141,6 +145,6 @@ def _periodic(books: Books, every: timedelta, port: int) -> None:
             ) from None
 
     async def run() -> None:
-        await balance_for_ever(books, every, KEPT, stop_on_signals())
+        await balance_for_ever(reconciliation, every, KEPT, stop_on_signals())
 
     asyncio.run(run())

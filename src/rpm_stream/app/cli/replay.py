@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rpm_stream.ingest.csv.columns import ColumnMap
     from rpm_stream.ingest.csv.times import LocalClock
     from rpm_stream.knowledge import Knowledge
-    from rpm_stream.pipeline.replay import Kind, Line, Replay
+    from rpm_stream.pipeline.replay import LineType, Replay, ReplayLine
 
 
 def replay(
@@ -102,7 +102,7 @@ def _tables(folder: Path | None) -> Knowledge:
 
 
 def _replay(
-    kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None
+    kinds: list[LineType], registry: Path | None, folder: Path | None, asked: topics.Options | None
 ) -> Replay:
     """Return a replay with the registry of a file.
 
@@ -137,17 +137,17 @@ def _files(files: list[str] | None, run: Replay, written: CsvForm, until: str | 
     output.flush()
 
 
-def _write(output: BinaryIO, lines: Iterable[Line]) -> None:
+def _write(output: BinaryIO, lines: Iterable[ReplayLine]) -> None:
     output.writelines(line.encode() for line in lines)
 
 
-def _kinds(emit: str) -> list[Kind]:
+def _kinds(emit: str) -> list[LineType]:
     from rpm_stream.pipeline.replay import KINDS
 
     if emit.strip() == "all":
         return list(KINDS)
     names = {kind: kind for kind in KINDS} | {f"{kind}s": kind for kind in KINDS}
-    found: list[Kind] = []
+    found: list[LineType] = []
     for word in emit.split(","):
         if word.strip() not in names:
             raise UsageError(
@@ -181,7 +181,7 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     return stream, plain.endswith(".csv")
 
 
-def _file(run: Replay, name: str, written: CsvForm) -> Iterator[Line]:
+def _file(run: Replay, name: str, written: CsvForm) -> Iterator[ReplayLine]:
     stream, is_csv = _open(name)
     with stream:
         try:
@@ -192,13 +192,13 @@ def _file(run: Replay, name: str, written: CsvForm) -> Iterator[Line]:
             raise UsageError(f"{name}: {error.strerror}") from None
 
 
-def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
+def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[ReplayLine]:
     for number, line in enumerate(stream, start=1):
         if line.strip():
             yield from run.jsonl(line.strip(), number)
 
 
-def _csv(run: Replay, stream: BinaryIO, name: str, written: CsvForm) -> Iterator[Line]:
+def _csv(run: Replay, stream: BinaryIO, name: str, written: CsvForm) -> Iterator[ReplayLine]:
     from rpm_stream.ingest.csv.lines import lines_of
     from rpm_stream.ingest.csv.rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError

@@ -19,9 +19,9 @@ from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.operate.compare_replay import Comparison
-    from rpm_stream.app.operate.replay_topics import Asked
+    from rpm_stream.app.operate.replay_topics import ReplayRequest
     from rpm_stream.knowledge.registry import Registry
-    from rpm_stream.pipeline.replay import Kind, Replay
+    from rpm_stream.pipeline.replay import LineType, Replay
 
 FromKafka = Annotated[
     bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")
@@ -64,7 +64,7 @@ def check_unused(options: Options) -> None:
         raise UsageError("--from, --compare, --publish and --bootstrap need --from-kafka")
 
 
-def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
+def from_kafka(options: Options, run: Replay, kinds: Sequence[LineType]) -> None:
     """Print the lines of the window, or with --compare the differences from the topics.
 
     Raises CheckFailed if there are differences, and UsageError for wrong options, or when the
@@ -95,14 +95,14 @@ def registry(options: Options) -> Registry:
     return asyncio.run(read(options.bootstrap or Settings().bootstrap))
 
 
-def _asked(options: Options) -> Asked:
-    from rpm_stream.app.operate.replay_topics import SOURCES, Asked
+def _asked(options: Options) -> ReplayRequest:
+    from rpm_stream.app.operate.replay_topics import SOURCES, ReplayRequest
 
     stage = next((each for each in SOURCES if each == options.stage), None)
     if stage is None:
         raise UsageError(f"--stage: {options.stage!r} is not one of {', '.join(SOURCES)}")
     warm_up = duration("--warm-up", options.warm_up) if options.since else timedelta()
-    return Asked(
+    return ReplayRequest(
         bootstrap=options.bootstrap or Settings().bootstrap,
         since=utc_time("--from", options.since),
         until=utc_time("--until", options.until),
@@ -111,7 +111,7 @@ def _asked(options: Options) -> Asked:
     )
 
 
-async def _print(asked: Asked, run: Replay) -> None:
+async def _print(asked: ReplayRequest, run: Replay) -> None:
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.replay_topics import replayed
 
@@ -121,7 +121,7 @@ async def _print(asked: Asked, run: Replay) -> None:
 
 
 async def _compare(
-    asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]
+    asked: ReplayRequest, run: Replay, kinds: Sequence[LineType], scratch: tuple[Path, bool]
 ) -> tuple[int, int]:
     """Return how many records differ, and how many Observations were published.
 

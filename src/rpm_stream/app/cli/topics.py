@@ -83,7 +83,7 @@ def grow(
     from rpm_stream.app.operate.growth import grow as growth
 
     settings = Settings()
-    asked = growth.Asked(bootstrap or settings.bootstrap, partitions, settings.replication)
+    asked = growth.GrowthRequest(bootstrap or settings.bootstrap, partitions, settings.replication)
     with TopicBars() as bars:
         if not dry_run:
             asyncio.run(growth.grow(asked, lambda line: _print("done", [line]), bars))

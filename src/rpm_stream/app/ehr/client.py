@@ -21,7 +21,7 @@ from rpm_stream.app.runtime.clock import wall
 from rpm_stream.errors import RpmStreamError
 
 ResourceKind: TypeAlias = Literal["Observation", "Patient", "Device"]
-Cause: TypeAlias = Literal[
+FailureCause: TypeAlias = Literal[
     "transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"
 ]
 
@@ -31,7 +31,7 @@ BUNDLE_SIZE = 100
 CONFLICTS = 8  # attempts; a 409 settles when the other writer is done, else it is a refusal
 RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after this
 TIMEOUT = httpx.Timeout(120.0, connect=10.0)  # a validating HAPI takes 30 s for its first bundle
-CAUSES: dict[int, Cause] = {
+CAUSES: dict[int, FailureCause] = {
     401: "unauthorised",
     403: "unauthorised",
     404: "not_fhir",  # for a bundle: the base address is wrong
@@ -82,7 +82,7 @@ class _Answer(msgspec.Struct, frozen=True):
     status: int
     text: str
     entries: tuple[Any, ...] = ()
-    passing: Cause | None = None  # the cause, if another attempt may be answered otherwise
+    passing: FailureCause | None = None  # the cause, if another attempt may be answered otherwise
 
 
 class _Unanswered(RpmStreamError):
@@ -91,7 +91,7 @@ class _Unanswered(RpmStreamError):
     The text names the cause and holds no identifier.
     """
 
-    def __init__(self, cause: Cause, wait: float | None = None) -> None:
+    def __init__(self, cause: FailureCause, wait: float | None = None) -> None:
         super().__init__(cause)
         self.cause = cause
         self.wait = wait
@@ -107,7 +107,7 @@ class FhirClient:
         self,
         url: str,
         token: str | None,
-        on_retry: Callable[[Cause], None],
+        on_retry: Callable[[FailureCause], None],
         waits: Waits | None = None,
     ) -> None:
         self._base = url.rstrip("/")

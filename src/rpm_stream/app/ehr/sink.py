@@ -22,7 +22,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from prometheus_client import Counter
 
-from rpm_stream.app.ehr.client import Cause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.ehr.client import FailureCause, FhirClient, Resource, ResourceKind
 from rpm_stream.app.ehr.refused_file import RefusedFile
 from rpm_stream.app.ehr.subjects import Named, Subjects
 from rpm_stream.app.kafka.clients import consumer, gone
@@ -51,7 +51,7 @@ REFUSED = Counter(
 RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent again", ["cause"])
 for _kind in get_args(ResourceKind):
     WRITTEN.labels(kind=_kind), REFUSED.labels(kind=_kind)
-for _cause in get_args(Cause):
+for _cause in get_args(FailureCause):
     RETRIED.labels(cause=_cause)
 
 _log = structlog.get_logger("rpm_stream.sink")
@@ -247,5 +247,5 @@ def _read(value: bytes) -> _Message | None:
     return message if message.resource_type == "Observation" else None
 
 
-def _retried(cause: Cause) -> None:
+def _retried(cause: FailureCause) -> None:
     RETRIED.labels(cause=cause).inc()

@@ -62,7 +62,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._watermarks: dict[TP, Watermark] = {}
-        self._room = asyncio.Event()
+        self._has_space = asyncio.Event()
         self._fetched_in = 0
         self.revoked = False  # partitions were revoked, and none are assigned yet
         super().__init__(*args, **kwargs)
@@ -123,11 +123,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         mark = self._watermarks.get(tp)
         return mark is not None and len(mark.batches) >= MOST_BATCHES
 
-    async def _some_room(self, timeout: float) -> None:
+    async def _some_space(self, timeout: float) -> None:
         """Wait for an ack, ``timeout`` seconds at most."""
-        self._room.clear()
+        self._has_space.clear()
         try:
-            await asyncio.wait_for(self._room.wait(), timeout)
+            await asyncio.wait_for(self._has_space.wait(), timeout)
         except TimeoutError:
             return
 
@@ -198,7 +198,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         active = frozenset(active_partitions)
         open_ = frozenset(tp for tp in active if not self._is_full(tp))
         if not open_:
-            await self._some_room(BRIEF_SECONDS)
+            await self._some_space(BRIEF_SECONDS)
             return {}
         return await self._thread.getmany(open_, timeout if open_ == active else BRIEF_SECONDS)
 
@@ -228,7 +228,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._unacked_messages.discard(message)
         if mark := self._watermarks.get(message.tp):
             mark.settle()
-        self._room.set()
+        self._has_space.set()
         notify(self._waiting_for_ack)
         return True
 
@@ -352,4 +352,4 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         for tp in gone:
             self._watermarks.pop(tp, None)
             self._read_offset.pop(tp, None)
-        self._room.set()
+        self._has_space.set()

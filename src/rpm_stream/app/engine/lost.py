@@ -43,7 +43,7 @@ class Note(msgspec.Struct, frozen=True):
     held: int | None = None
 
 
-class Lost(NamedTuple):
+class StateLoss(NamedTuple):
     """The content of a changelog partition, and the content that the last commit noted."""
 
     partition: int
@@ -75,7 +75,7 @@ def read_note(metadata: str | None) -> Note | None:
         return None
 
 
-def begun_anew(record: Any) -> int | None:
+def replaced_end(record: Any) -> int | None:
     """Return the end of the lost changelog that a rebuild record names, or None."""
     for name, value in record.headers or ():
         if name == BEGUN_ANEW and value.isdigit():
@@ -83,16 +83,16 @@ def begun_anew(record: Any) -> int | None:
     return None
 
 
-def is_lost(found: Note, known: Note | None, anew: int) -> bool:
+def is_lost(found: Note, known: Note | None, replaced: int) -> bool:
     """Whether a changelog has lost states that a commit noted.
 
-    ``anew`` is the end for which the changelog was rebuilt since, or -1.
+    ``replaced`` is the end for which the changelog was rebuilt since, or -1.
 
     An end never falls, whatever is compacted. The number of states is evidence only where none is
     left, because retention empties a partition without moving its end. A wrong exit with 65 would
     end the care of all others in the partition.
     """
-    if known is None or known.end <= anew:
+    if known is None or known.end <= replaced:
         return False
     return found.end < known.end or (known.states > 0 and found.states == 0)
 
@@ -107,13 +107,13 @@ async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) ->
         await app.consumer.commits(TP(table.source, each) for each in partitions)
     ).items():
         known = read_note(metadata)
-        anew = table.anew.get(tp.partition, -1)
+        replaced = table.replaced.get(tp.partition, -1)
         found = await _found(app, table, tp.partition, known)
-        if is_lost(found, known, anew):
+        if is_lost(found, known, replaced):
             assert known is not None
-            lost(changelog, Lost(tp.partition, found, known))
+            end_for_loss(changelog, StateLoss(tp.partition, found, known))
         table.ends[tp.partition] = max(table.ends.get(tp.partition, 0), found.end)
-        if known is not None and known.end <= anew:
+        if known is not None and known.end <= replaced:
             await app.consumer.commit_again({tp: offset})
 
 
@@ -128,7 +128,7 @@ async def _found(app: Any, table: BytesTable, partition: int, known: Note | None
         await asyncio.sleep(POLL_SECONDS)
 
 
-def lost(changelog: str, what: Lost) -> None:
+def end_for_loss(changelog: str, what: StateLoss) -> None:
     """End the process, because a person must act."""
     die(
         "state.lost",

@@ -14,7 +14,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from rpm_stream.app.engine.lost import Lost, Note, begun_anew, end_if_lost, lost
+from rpm_stream.app.engine.lost import Note, StateLoss, end_for_loss, end_if_lost, replaced_end
 from rpm_stream.pipeline.held import read_held
 
 
@@ -81,7 +81,7 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
         return self._recovery
 
 
-class Kept(NamedTuple):
+class ChangelogValue(NamedTuple):
     """The last record of a key in one changelog partition."""
 
     blob: bytes
@@ -100,8 +100,8 @@ class BytesTable(faust.Table):  # type: ignore[misc]
     because its messages wait. Otherwise the newest counts.
 
     ``ends`` and ``there`` hold what is durable of each changelog partition for certain: its end and
-    its keys, whatever other partitions hold of them. ``anew`` holds the end of a lost changelog for
-    which a partition was rebuilt. ``held`` holds the lowest offset of the source from which
+    its keys, whatever other partitions hold of them. ``replaced`` holds the end of a lost changelog
+    for which a partition was rebuilt. ``held`` holds the lowest offset of the source from which
     messages are kept (``agents/holding.py``).
 
     ``on_restored`` is called with the partitions after each recovery, before anything is delivered.
@@ -113,10 +113,10 @@ class BytesTable(faust.Table):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.places: dict[bytes, tuple[int, int]] = {}
-        self.several: dict[bytes, dict[int, Kept]] = {}
+        self.several: dict[bytes, dict[int, ChangelogValue]] = {}
         self.ends: dict[int, int] = {}
         self.there: defaultdict[int, set[bytes]] = defaultdict(set)
-        self.anew: dict[int, int] = {}
+        self.replaced: dict[int, int] = {}
         self.held: dict[int, int] = {}
         self.on_restored: Callable[[set[int]], Awaitable[None]] = _nothing_to_look_at
 
@@ -125,20 +125,22 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         for record in records:
             if record.value is None:
                 self._drop(record.key, partition)
-                if (end := begun_anew(record)) is not None:
-                    self.anew[partition] = max(end, self.anew.get(partition, -1))
+                if (end := replaced_end(record)) is not None:
+                    self.replaced[partition] = max(end, self.replaced.get(partition, -1))
             else:
                 self._enter(
-                    record.key, partition, Kept(record.value, record.offset, record.timestamp)
+                    record.key,
+                    partition,
+                    ChangelogValue(record.value, record.offset, record.timestamp),
                 )
                 self._choose(record.key)
         self.ends[partition] = max(self.ends.get(partition, 0), records[-1].offset + 1)
 
-    def _enter(self, key: bytes, partition: int, found: Kept) -> None:
+    def _enter(self, key: bytes, partition: int, found: ChangelogValue) -> None:
         """Store the record of a key in a partition, and let it count."""
         where = self.data._key_partition
         if (before := where.get(key)) not in (None, partition) and key not in self.several:
-            self.several[key] = {before: Kept(self.data.data[key], *self.places[key])}
+            self.several[key] = {before: ChangelogValue(self.data.data[key], *self.places[key])}
         if key in self.several:
             self.several[key][partition] = found
         self.there[partition].add(key)
@@ -195,7 +197,7 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         )
         stored = await asyncio.gather(*futures)
         for (key, blob), at in zip(states.items(), stored, strict=True):
-            self._enter(key, partition, Kept(blob, at.offset, at.timestamp or 0))
+            self._enter(key, partition, ChangelogValue(blob, at.offset, at.timestamp or 0))
         end = 1 + max((each.offset for each in stored), default=-1)
         if end <= self.ends.get(partition, 0) and stored:
             await self._check_end(partition)
@@ -210,10 +212,10 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         tp = TP(self.changelog_topic.get_topic_name(), partition)
         end = (await self.app.consumer.highwaters(tp)).get(tp)
         if end is not None and end < self.ends[partition]:
-            lost(tp.topic, Lost(partition, Note(end, 0), self.note(partition)))
+            end_for_loss(tp.topic, StateLoss(partition, Note(end, 0), self.note(partition)))
 
 
-def _weight(found: tuple[int, Kept]) -> tuple[bool, int]:
+def _weight(found: tuple[int, ChangelogValue]) -> tuple[bool, int]:
     """The rank of a key's record among those of several partitions."""
     return read_held(found[1].blob) is not None, found[1].timestamp
 

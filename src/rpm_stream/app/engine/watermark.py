@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from aiokafka.structs import ConsumerRecord
 
 # Bytes of values. A compressed fetch may hold many times that, and would be acked late.
-BATCH_OCTETS = 1024 * 1024
+BATCH_BYTES = 1024 * 1024
 
 
 class Batch:
@@ -38,11 +38,11 @@ class Watermark:
 
 
 def parts(records: list[ConsumerRecord]) -> Iterator[list[ConsumerRecord]]:
-    """Split the records, in order, into parts whose values have about ``BATCH_OCTETS``."""
+    """Split the records, in order, into parts whose values have about ``BATCH_BYTES``."""
     start = size = 0
     for end, record in enumerate(records, 1):
         size += len(record.value or b"")
-        if size >= BATCH_OCTETS or end == len(records):
+        if size >= BATCH_BYTES or end == len(records):
             yield records[start:end]
             start = end
             size = 0

@@ -16,14 +16,14 @@ from typing import Final
 
 from rpm_stream.alert.refusals import refuses
 from rpm_stream.app.feed.progress import Progress
-from rpm_stream.app.feed.read_model import Answer, FeedState, Pending
+from rpm_stream.app.feed.read_model import DecisionAnswer, FeedState, Pending
 from rpm_stream.pipeline.held import RULE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import Alert
 
 # the broker's clock stamps waiting records, the feed's clock the decision
 CLOCKS_APART: Final = timedelta(seconds=2)
-WORDS: Final[dict[Answer, str]] = {
+WORDS: Final[dict[DecisionAnswer, str]] = {
     "kept": (
         "is kept: this patient is not judged for now, and it is carried out when that is mended"
     ),
@@ -87,7 +87,7 @@ def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pen
     return replace(pending, answer=_answer(pending, alert, held))
 
 
-def _answer(pending: Pending, alert: Alert, held: bool) -> Answer:
+def _answer(pending: Pending, alert: Alert, held: bool) -> DecisionAnswer:
     if held:
         return "kept"
     # The judge writes a refusal once for all people, so the history may hold it from before.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from rpm_stream.app.feed.read_model import FeedState, Point
+from rpm_stream.app.feed.read_model import ChartReading, FeedState
 from rpm_stream.knowledge import Knowledge, Points, Vital
 from rpm_stream.knowledge.registry import years_old
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
@@ -56,7 +56,7 @@ class LimitLine(Record, frozen=True, kw_only=True):
     owner: str
 
 
-class Chart(Record, frozen=True, kw_only=True):
+class FeedChart(Record, frozen=True, kw_only=True):
     """One vital from ``since`` to ``until``, in order of measured time. ``unit`` is UCUM."""
 
     vital: str
@@ -69,7 +69,7 @@ class Chart(Record, frozen=True, kw_only=True):
     limits: tuple[LimitLine, ...]
 
 
-def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) -> list[Chart]:
+def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) -> list[FeedChart]:
     """Return charts of the evidence's vitals, or else of the known vitals of the alert's group.
 
     There are at most ``MOST_CHARTS``. They end at ``now`` at the latest, to the minute, because a
@@ -93,7 +93,7 @@ def _in_group(vital: str, alert: Alert, knowledge: Knowledge) -> bool:
 
 def _chart(
     state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], knowledge: Knowledge
-) -> Chart:
+) -> FeedChart:
     vital, end = vital_and_end
     proof = {point.id: point for name, point in state.evidence(alert).values() if name == vital}
     first = min([alert.opened_at, alert.measured_at, *(point.at for point in proof.values())])
@@ -105,7 +105,7 @@ def _chart(
     known = knowledge.vitals.get(vital)
     unit = ordered[-1].unit if ordered else (known.unit if known else "")
     entry = state.registry.patient(alert.patient)
-    return Chart(
+    return FeedChart(
         vital=vital,
         title=known.plain.capitalize() if known else vital,
         unit=unit,
@@ -120,7 +120,7 @@ def _chart(
 
 
 def _shown(
-    point: Point, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge
+    point: ChartReading, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge
 ) -> ChartPoint:
     """Return the point in the chart's unit, without value where its unit has no conversion."""
     known, unit = chart

@@ -23,7 +23,7 @@ class Machines:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._said: dict[str, tuple[datetime, float]] = {}
+        self._last_known: dict[str, tuple[datetime, float]] = {}
 
     def note(self, value: bytes | None, at: datetime) -> None:
         """Take a message of the topic, received at ``at``.
@@ -33,16 +33,16 @@ class Machines:
         look = read_look(value)
         if look is None:
             return
-        before = self._said.get(look.stage)
+        before = self._last_known.get(look.stage)
         if before is None or abs(look.ahead) >= abs(before[1]) or at - before[0] > FRESH:
-            self._said[look.stage] = (at, look.ahead)
+            self._last_known[look.stage] = (at, look.ahead)
 
     def off(self) -> dict[str, int]:
         """Return the stages with a wrong clock, and by how many seconds each is ahead."""
         since = self._now() - FRESH
         return {
             stage: round(ahead)
-            for stage, (at, ahead) in sorted(self._said.items())
+            for stage, (at, ahead) in sorted(self._last_known.items())
             if at >= since and abs(ahead) > OFF.total_seconds()
         }
 

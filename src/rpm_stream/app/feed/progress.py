@@ -17,14 +17,14 @@ import msgspec
 import structlog
 
 from rpm_stream.app.kafka.clients import AWAY, admin, consumer
-from rpm_stream.app.kafka.lag import Observed, observe
+from rpm_stream.app.kafka.lag import GroupLag, observe
 from rpm_stream.records import Record
 
 BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red
 INTERVAL_S = 2.0
 REQUEST_TIMEOUT_MS = 10_000
 
-Status = Literal["unknown", "current", "behind", "no_worker"]
+JudgeStatus = Literal["unknown", "current", "behind", "no_worker"]
 log = structlog.get_logger("rpm_stream.feed")
 
 
@@ -36,7 +36,7 @@ class Progress(Record, frozen=True, kw_only=True):
     seconds it is ahead.
     """
 
-    status: Status
+    status: JudgeStatus
     judged_up_to: datetime | None
     checked_at: datetime
     lag: dict[str, int]
@@ -53,7 +53,7 @@ UNKNOWN = Progress(
 )
 
 
-def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Progress:
+def judge(observed: Iterable[GroupLag], now: datetime, before: Progress) -> Progress:
     """Return the progress that the groups show together at ``now``.
 
     With a worker missing and nothing waiting, the time stays where it was when all was last well.
@@ -64,7 +64,7 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
     waiting = [group.first_waiting for group in groups if group.first_waiting is not None]
     missing = any(group.members == 0 for group in groups)
     judged = min(waiting) if waiting else (before.judged_up_to if missing else now)
-    status: Status = "current"
+    status: JudgeStatus = "current"
     if missing:
         status = "no_worker"
     elif judged is not None and now - judged > BEHIND_AFTER:

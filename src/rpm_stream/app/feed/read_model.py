@@ -40,14 +40,14 @@ PENDING_FOR = timedelta(seconds=30)
 
 
 # for a decision that was judged and that the alert does not show
-Answer = Literal["kept", "refused", "unkept"]
-Kind = Literal[
+DecisionAnswer = Literal["kept", "refused", "unkept"]
+ActionKind = Literal[
     "see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ChartReading:
     """The fields of a reading that a chart shows. Value and unit are as sensed."""
 
     id: str
@@ -69,13 +69,13 @@ class Pending:
     """
 
     who: str
-    action: Kind
+    action: ActionKind
     known: tuple[Transition, ...]
     overdue_at: datetime | None = None
     stored_at: datetime | None = None
     forwarded_at: datetime | None = None
     judged_at: datetime | None = None
-    answer: Answer | None = None
+    answer: DecisionAnswer | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
         """Whether the alert shows the decision.
@@ -97,7 +97,7 @@ class Pending:
         )
 
 
-Series = dict[str, Point]
+Series = dict[str, ChartReading]
 
 
 def is_over(alert: Alert, now: datetime) -> bool:
@@ -105,7 +105,7 @@ def is_over(alert: Alert, now: datetime) -> bool:
     return not feed.listed(alert) and not feed.recently_resolved(alert, now)
 
 
-def thinned(points: Iterable[Point]) -> list[Point]:
+def thinned(points: Iterable[ChartReading]) -> list[ChartReading]:
     """Return about half of the points, in time order.
 
     Of each four neighbours the lowest and the highest stay, so a chart still shows every extreme.
@@ -114,7 +114,7 @@ def thinned(points: Iterable[Point]) -> list[Point]:
     ordered = sorted(
         (point for point in points if point.value is not None), key=lambda point: point.at
     )
-    kept: list[Point] = []
+    kept: list[ChartReading] = []
     for start in range(0, len(ordered), 4):
         block = ordered[start : start + 4]
         ends = {min(block, key=_value).id, max(block, key=_value).id}
@@ -122,7 +122,7 @@ def thinned(points: Iterable[Point]) -> list[Point]:
     return kept
 
 
-def _value(point: Point) -> float:
+def _value(point: ChartReading) -> float:
     return point.value if point.value is not None else 0.0
 
 
@@ -150,7 +150,7 @@ class FeedState:
         # patient -> reading ids that an alert names as evidence
         self._wanted: dict[str, set[str]] = {}
         # patient -> reading id -> vital, point
-        self._evidence: dict[str, dict[str, tuple[str, Point]]] = {}
+        self._evidence: dict[str, dict[str, tuple[str, ChartReading]]] = {}
         self._change = asyncio.Event()
 
     # --- changes ----------------------------------------------------------------------------------
@@ -298,12 +298,14 @@ class FeedState:
         found = [alert for alert in self.alerts.values() if feed.recently_resolved(alert, now)]
         return sorted(found, key=lambda alert: (alert.updated_at, alert.id), reverse=True)
 
-    def evidence(self, alert: Alert) -> dict[str, tuple[str, Point]]:
+    def evidence(self, alert: Alert) -> dict[str, tuple[str, ChartReading]]:
         """Return the known evidence, from reading id to vital and point."""
         known = self._evidence.get(alert.patient, {})
         return {key: known[key] for key in alert.evidence if key in known}
 
-    def series(self, patient: str, vital: str, since: datetime, until: datetime) -> list[Point]:
+    def series(
+        self, patient: str, vital: str, since: datetime, until: datetime
+    ) -> list[ChartReading]:
         """Return the readings of one vital in [since, until], in order of measured time."""
         points = self._vitals.get(patient, {}).get(vital, {}).values()
         return sorted(
@@ -320,8 +322,8 @@ class FeedState:
         return self._points
 
 
-def _point(reading: Reading) -> Point:
+def _point(reading: Reading) -> ChartReading:
     value = float(reading.value) if reading.value is not None else None
-    return Point(
+    return ChartReading(
         reading.id, reading.measured_at, value, reading.unit, reading.absent, reading.flags
     )

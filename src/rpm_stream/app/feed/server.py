@@ -64,8 +64,10 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     broker_time = BrokerTime(settings, clock, "feed")
     machines = Machines(clock.real)
     watcher = Watcher(settings.bootstrap, sources.groups, clock.real)
-    told = partial(_told, watcher, clock, machines)
-    service = Service(state, told, actions.send, clock.now, _knowledge(settings), token.encode())
+    progress = partial(_progress, watcher, clock, machines)
+    service = Service(
+        state, progress, actions.send, clock.now, _knowledge(settings), token.encode()
+    )
     ending = asyncio.Event()
     guesses = _guesses(token)
     app = create_app(service, Doors(token, guesses), ending)
@@ -84,7 +86,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             server,
             [
                 *_consumers(settings.bootstrap, sources, state, clock),
-                watcher.run(lambda: answers.look(state, told())),
+                watcher.run(lambda: answers.look(state, progress())),
                 retention.watch(settings.bootstrap, now=clock.real),
                 broker_time.run(),
                 machines.follow(settings.bootstrap),
@@ -127,7 +129,7 @@ def _consumers(
     )
 
 
-def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
+def _progress(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
     """Return the finding in the service's own time.
 
     Beside the alerts a demo's fast clock is the right one.

@@ -16,15 +16,15 @@ from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import has_risen, refusal
 from rpm_stream.alert.refusals import sentence
 from rpm_stream.app.feed.answers import WORDS, overdue_since
-from rpm_stream.app.feed.chart import Chart, charts
+from rpm_stream.app.feed.chart import FeedChart, charts
 from rpm_stream.app.feed.progress import Progress
-from rpm_stream.app.feed.read_model import PENDING_FOR, FeedState, Kind, Pending
+from rpm_stream.app.feed.read_model import PENDING_FOR, ActionKind, FeedState, Pending
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.feed import timeline as life
-from rpm_stream.publish.feed.rows import Filter, Row
-from rpm_stream.publish.feed.timeline import Step
+from rpm_stream.publish.feed.rows import FeedRow, Filter
+from rpm_stream.publish.feed.timeline import TimelineStep
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
 from rpm_stream.text import SERVICE, is_clean
 
@@ -34,8 +34,8 @@ KEPT = (
     " later"
 )
 # These need no check that the alert became worse.
-WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})
-NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
+WHATEVER_CAME: frozenset[ActionKind] = frozenset({"comment", "assign"})
+NEEDS_REASON: dict[ActionKind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 log = structlog.get_logger("rpm_stream.feed")
 
@@ -44,11 +44,11 @@ class Unlisted(RpmStreamError):
     """There is no such alert, or it is resolved."""
 
 
-class Refused(RpmStreamError):
+class DecisionRefused(RpmStreamError):
     """A request that cannot be done. The text is one plain line for the person who asked."""
 
 
-class Worse(Refused):
+class Worse(DecisionRefused):
     """The alert has become worse since the person who decides saw it."""
 
 
@@ -74,7 +74,7 @@ class Decision(Record, frozen=True, kw_only=True):
     become worse since is refused. Without them the decision holds for the alert as it is.
     """
 
-    action: Kind
+    action: ActionKind
     who: str
     reason: str = ""
     until: datetime | None = None
@@ -92,8 +92,8 @@ class View(Record, frozen=True, kw_only=True):
     show it.
     """
 
-    row: Row
-    pending: Kind | None
+    row: FeedRow
+    pending: ActionKind | None
     pending_by: str | None
     unconfirmed: bool
     answer: str | None = None
@@ -122,11 +122,11 @@ class Detail(Record, frozen=True, kw_only=True):
 
     alert: View
     history: tuple[Transition, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineStep, ...]
     can_snooze: bool
     evidence_total: int
     evidence_known: int
-    charts: tuple[Chart, ...]
+    charts: tuple[FeedChart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +201,9 @@ class Service:
     async def decide(self, key: str, decision: Decision) -> None:
         """Send a person's decision.
 
-        Raises Unlisted, or Refused where nothing was sent. Worse means that the alert is not the
-        one that the person saw. KafkaError means that the person may try again. Unanswered means
-        that the decision is stored later, so no further attempt is needed.
+        Raises Unlisted, or DecisionRefused where nothing was sent. Worse means that the alert is
+        not the one that the person saw. KafkaError means that the person may try again. Unanswered
+        means that the decision is stored later, so no further attempt is needed.
         """
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
@@ -216,9 +216,9 @@ class Service:
             action = msgspec.structs.replace(action, listed=alert)
         if cause := refusal(alert, action, self.knowledge.priorities, now):
             why = sentence(cause, alert.priority, self.knowledge.priorities)
-            raise Refused(f"{decision.action} refused: {why}")
+            raise DecisionRefused(f"{decision.action} refused: {why}")
         if decision.action == "acknowledge" and alert.state == "acknowledged":
-            raise Refused("acknowledge refused: somebody has acknowledged it already")
+            raise DecisionRefused("acknowledge refused: somebody has acknowledged it already")
         sent = await self.act(action)
         pending = Pending(action.who, decision.action, alert.history)
         self._note(key, pending)
@@ -285,16 +285,18 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
 def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
     """Return the action to send.
 
-    Raises Refused where it names no person, or no reason where one is needed.
+    Raises DecisionRefused where it names no person, or no reason where one is needed.
     """
     if not decision.who.strip():
-        raise Refused("please say who you are")
+        raise DecisionRefused("please say who you are")
     if not (is_clean(decision.who.strip()) and is_clean((decision.to or "").strip())):
-        raise Refused("a name holds no control characters and no line ends")
+        raise DecisionRefused("a name holds no control characters and no line ends")
     if decision.who.strip() == SERVICE:
-        raise Refused(f"{SERVICE} is the service's own name; please say yours")
+        raise DecisionRefused(f"{SERVICE} is the service's own name; please say yours")
     if decision.action in NEEDS_REASON and not decision.reason.strip():
-        raise Refused(f"{decision.action} refused: please say {NEEDS_REASON[decision.action]}")
+        raise DecisionRefused(
+            f"{decision.action} refused: please say {NEEDS_REASON[decision.action]}"
+        )
     return Action(
         patient=alert.patient,
         alert=alert.id,

@@ -28,12 +28,12 @@ class Ballast:
         """Use ``path``. ``most`` is its size in bytes on a disk with enough room."""
         self._path = path
         self._most = most
-        self.octets = path.stat().st_size if path.exists() else 0
+        self.size = path.stat().st_size if path.exists() else 0
 
     @property
     def whole(self) -> bool:
         """Whether it has its full size."""
-        return self.octets >= self._most
+        return self.size >= self._most
 
     def free(self) -> int:
         """Return the free bytes of the disk."""
@@ -44,21 +44,19 @@ class Ballast:
 
         On a small disk it takes at most half of the room, so that the spool's log fits beside it.
         """
-        wanted = min(self._most, (self.octets + self.free()) // 2)
+        wanted = min(self._most, (self.size + self.free()) // 2)
         try:
             with os.fdopen(
                 open_private(self._path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0
             ) as file:
-                while self.octets < wanted:
+                while self.size < wanted:
                     # Random bytes: a file system that compresses would reserve no room for others.
-                    self.octets += file.write(secrets.token_bytes(min(PIECE, wanted - self.octets)))
+                    self.size += file.write(secrets.token_bytes(min(PIECE, wanted - self.size)))
         except OSError as error:
             # Another program took the room, or part of it is reserved. What was written helps.
-            _log.warning(
-                "gateway.spool_ballast_small", octets=self.octets, kind=type(error).__name__
-            )
+            _log.warning("gateway.spool_ballast_small", octets=self.size, kind=type(error).__name__)
 
     def drop(self) -> None:
         """Delete the file and so free its space."""
         self._path.unlink(missing_ok=True)
-        self.octets = 0
+        self.size = 0

@@ -35,12 +35,12 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.gateway.link import GatewayOptions, Link
+from rpm_stream.app.gateway.link import GatewayOptions, KafkaLink
 from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.pace import Pace
 from rpm_stream.app.gateway.rejects import rejects_of
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
-from rpm_stream.app.gateway.wire import Entries, check_values, chunks, encode_frame, frame_id
+from rpm_stream.app.gateway.wire import FrameEntries, check_values, chunks, encode_frame, frame_id
 from rpm_stream.app.kafka.abandon import abandon
 from rpm_stream.records import Frame, Measurement, Notification, Reject
 
@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 GATEWAY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it names a file and a consumer group
 BATCH = 500  # frames in flight at a time
 # Bytes in flight at a time. A live frame waits for what is in flight, also on a slow link.
-BATCH_OCTETS = 512 * 1024
+BATCH_BYTES = 512 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Gateway:
         self._path = spool_dir / f"{gateway_id}.spool"
         self._options = options or GatewayOptions()
         self.meters = Meters(self._options.clock)
-        self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
+        self._link = KafkaLink(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
         self._spooled = 0
         # per device: the last spool id that is acknowledged but not yet deleted
         self._sent: dict[str, int] = {}
@@ -179,7 +179,7 @@ class Gateway:
             "measurements": measurements,
             "resources": resources,
         }
-        given: dict[str, Entries] = {
+        given: dict[str, FrameEntries] = {
             name: entries for name, entries in kinds.items() if entries is not None
         }
         if len(given) != 1 or not all(given.values()):
@@ -314,8 +314,8 @@ class Gateway:
         pace = Pace(self._options.catch_up_octets)
         while True:
             self._wake.clear()
-            octets = pace.room(BATCH_OCTETS)
-            frames = await self._disk(partial(self._spool.in_turn, self._sent, BATCH, octets))
+            most = pace.allowance(BATCH_BYTES)
+            frames = await self._disk(partial(self._spool.in_turn, self._sent, BATCH, most))
             if not frames:
                 await self._idle()
                 continue
@@ -363,5 +363,5 @@ class Gateway:
         """Update the metrics about waiting frames. Runs in the spool's thread."""
         oldest = self._spool.oldest()
         self.meters.spooled.set(self._spooled)
-        self.meters.spool_bytes.set(self._spool.octets())
+        self.meters.spool_bytes.set(self._spool.size())
         self.meters.waits_since(None if oldest is None else _sent(oldest).sent_at)

@@ -61,7 +61,7 @@ class GatewayOptions:
 AT_FULL_SPEED = GatewayOptions(catch_up_octets=None)
 
 
-class Link:
+class KafkaLink:
     """Creates and starts producers and consumers for one gateway."""
 
     def __init__(self, bootstrap: str, name: str, options: GatewayOptions) -> None:

@@ -16,14 +16,14 @@ SHORTEST = 0.1  # seconds between two rounds without budget, however often new f
 class Pace:
     """A budget of bytes a second, of which at most one second's worth is saved up."""
 
-    def __init__(self, octets_a_second: int | None, clock: Callable[[], float] = monotonic) -> None:
-        """Limit to ``octets_a_second`` bytes, or not at all for None. ``clock`` gives seconds."""
-        self._rate = octets_a_second
+    def __init__(self, bytes_a_second: int | None, clock: Callable[[], float] = monotonic) -> None:
+        """Limit to ``bytes_a_second`` bytes, or not at all for None. ``clock`` gives seconds."""
+        self._rate = bytes_a_second
         self._clock = clock
-        self._free = float(octets_a_second or 0)
+        self._free = float(bytes_a_second or 0)
         self._at = clock()
 
-    def room(self, most: int) -> int:
+    def allowance(self, most: int) -> int:
         """Return how many bytes may be sent now, at most ``most``."""
         if self._rate is None:
             return most
@@ -32,20 +32,20 @@ class Pace:
         self._at = now
         return max(0, min(most, int(self._free)))
 
-    def spend(self, octets: int) -> None:
-        """Take ``octets`` bytes that were sent from the budget.
+    def spend(self, size: int) -> None:
+        """Take ``size`` bytes that were sent from the budget.
 
         Frames that must not wait are sent without budget. The debt is at most one second's worth.
         """
         if self._rate is not None:
-            self._free = max(-self._rate, self._free - octets)
+            self._free = max(-self._rate, self._free - size)
 
     def seconds(self) -> float:
         """Return the seconds until a quarter of a second's worth may be sent, 0 if it may now."""
         if self._rate is None:
             return 0.0
         wanted = self._rate / 4
-        self.room(0)
+        self.allowance(0)
         return max(0.0, (wanted - self._free) / self._rate)
 
     def _owed(self) -> float:

@@ -11,7 +11,7 @@ import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from rpm_stream.app.gateway.link import Link, position
+from rpm_stream.app.gateway.link import KafkaLink, position
 from rpm_stream.records import UNREADABLE, Reject
 
 BATCH = 500  # messages read at a time
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 _rejects = msgspec.json.Decoder(Reject)
 
 
-async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, None]:
+async def rejects_of(devices: Set[str], link: KafkaLink) -> AsyncGenerator[Reject, None]:
     """Yield the rejects of ``devices``, oldest first, without end.
 
     ``devices`` is looked at for each message, so it may grow. A reject's position is committed when

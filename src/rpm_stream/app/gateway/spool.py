@@ -121,7 +121,7 @@ class Spool:
             ).fetchone()
             first: int = row[0] if row else 0
             wires = [(device, maker(first + place)) for place, maker in enumerate(make)]
-            self._check_room(wires)
+            self._check_space(wires)
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", wires)
             self._db.execute(
                 "INSERT OR REPLACE INTO counter VALUES (?, ?)", (device, first + len(make))
@@ -133,19 +133,19 @@ class Spool:
 
         The counters do not change. Raises ``SpoolFull``.
         """
-        self._check_room(frames)
+        self._check_space(frames)
         with _Transaction(self._db, self._path):
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", frames)
             known = [(device,) for device in sorted({device for device, _ in frames})]
             self._db.executemany("INSERT OR IGNORE INTO counter VALUES (?, 0)", known)
         return len(frames)
 
-    def in_turn(self, done: Mapping[str, int], limit: int, octets: int) -> list[Spooled]:
+    def in_turn(self, done: Mapping[str, int], limit: int, most: int) -> list[Spooled]:
         """Return the next frames, the devices in turn and each device's frames in stored order.
 
         ``done`` has for a device the last spool id to leave out. Every device that has more to send
         gets at least one frame, so that none waits behind another's backlog. Beyond that the result
-        has at most ``limit`` frames, and no frame is added once it has ``octets`` bytes.
+        has at most ``limit`` frames, and no frame is added once it has ``size`` bytes.
         """
         devices = [row[0] for row in self._db.execute(WAITING)]
         queues = deque(
@@ -153,7 +153,7 @@ class Spool:
         )
         found: list[Spooled] = []
         size = turns = 0
-        while queues and (turns < len(devices) or (len(found) < limit and size < octets)):
+        while queues and (turns < len(devices) or (len(found) < limit and size < most)):
             rows = queues.popleft()
             turns += 1
             if row := rows.fetchone():
@@ -172,7 +172,7 @@ class Spool:
             with _Transaction(self._db, self._path):
                 self._db.executemany("DELETE FROM frame WHERE device = ? AND id <= ?", done.items())
         except SpoolFull:
-            self._forget_without_room(done)
+            self._forget_on_full_disk(done)
         if not self._ballast.whole:
             with suppress(SpoolFull):  # shrinking can wait: the frames are already deleted
                 self._give_back()
@@ -184,9 +184,9 @@ class Spool:
         Half of the ballast's space is for the log, the other half for what one call stores.
         """
         self._ballast.take()
-        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.octets // 2 // PAGE)}")
+        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.size // 2 // PAGE)}")
 
-    def _forget_without_room(self, done: Mapping[str, int]) -> None:
+    def _forget_on_full_disk(self, done: Mapping[str, int]) -> None:
         self._ballast.drop()
         try:
             # The log holds what did not fit into the file. From here on the file does not grow.
@@ -220,13 +220,13 @@ class Spool:
         except sqlite3.OperationalError as error:
             raise _translated(error, self._path) from error
 
-    def _check_room(self, frames: Sequence[tuple[str, bytes]]) -> None:
+    def _check_space(self, frames: Sequence[tuple[str, bytes]]) -> None:
         """Raise ``SpoolFull`` for frames that would stay in the log on a full disk.
 
         That holds if they exceed the ballast's half and the disk has no room for them twice.
         """
-        octets = sum(len(wire) for _, wire in frames)
-        if octets > self._ballast.octets // 2 and self._ballast.free() < 2 * octets:
+        size = sum(len(wire) for _, wire in frames)
+        if size > self._ballast.size // 2 and self._ballast.free() < 2 * size:
             raise _full(self._path)
 
     def count(self) -> int:
@@ -238,7 +238,7 @@ class Spool:
         row = self._db.execute("SELECT wire FROM frame ORDER BY id LIMIT 1").fetchone()
         return None if row is None else bytes(row[0])
 
-    def octets(self) -> int:
+    def size(self) -> int:
         """Return the size of the spool's files in bytes."""
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())

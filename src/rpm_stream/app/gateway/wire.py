@@ -17,7 +17,7 @@ from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import APP_VALUE, Frame, Measurement, Notification
 from rpm_stream.records import RegistryEntry as RegistryEntry
 
-Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[dict[str, Any]]
+FrameEntries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[dict[str, Any]]
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 256 * 1024
@@ -95,7 +95,7 @@ def _in_utc(value: Any) -> Any:
     return value
 
 
-def check_values(entries: Entries, placeholders: Container[str]) -> None:
+def check_values(entries: FrameEntries, placeholders: Container[str]) -> None:
     """Raise ``BadFrame`` for a measurement whose value is not allowed.
 
     Allowed are numbers, LO, HI and the placeholder texts that this gateway's clinic uses for
@@ -114,7 +114,7 @@ def check_values(entries: Entries, placeholders: Container[str]) -> None:
             raise BadFrame("Expected a plain decimal, LO or HI - at `$.measurements[...].value`")
 
 
-def chunks(entries: Entries) -> Iterator[list[Any]]:
+def chunks(entries: FrameEntries) -> Iterator[list[Any]]:
     """Split ``entries`` in order into lists that each fit into one frame (1,000 entries, 256 KiB).
 
     Raises ``FrameTooLarge`` for a single entry that does not fit.

@@ -50,7 +50,7 @@ class Role(StrEnum):
     GATEWAY = "gateway"
 
 
-class Kind(StrEnum):
+class ResourceType(StrEnum):
     """The kind of the resource of a right."""
 
     TOPIC = "topic"
@@ -65,26 +65,26 @@ class Right:
     With ``prefix`` they are on all resources whose name begins with ``name``.
     """
 
-    kind: Kind
+    kind: ResourceType
     name: str
     operations: tuple[str, ...]
     prefix: bool = False
 
 
 def _topic(name: str, *operations: str) -> Right:
-    return Right(Kind.TOPIC, name, operations)
+    return Right(ResourceType.TOPIC, name, operations)
 
 
 def _topics(prefix: str, *operations: str) -> Right:
-    return Right(Kind.TOPIC, prefix, operations, prefix=True)
+    return Right(ResourceType.TOPIC, prefix, operations, prefix=True)
 
 
 def _group(name: str, *operations: str) -> Right:
-    return Right(Kind.GROUP, name, operations)
+    return Right(ResourceType.GROUP, name, operations)
 
 
 def _groups(prefix: str, *operations: str) -> Right:
-    return Right(Kind.GROUP, prefix, operations, prefix=True)
+    return Right(ResourceType.GROUP, prefix, operations, prefix=True)
 
 
 # Every stage lists the topics, asks the broker for the time, and checks whether the topics are
@@ -166,7 +166,7 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
             "Write",
         ),
         _groups("rpm-", "Describe", "Read"),
-        Right(Kind.CLUSTER, CLUSTER, ("Describe",)),
+        Right(ResourceType.CLUSTER, CLUSTER, ("Describe",)),
     ),
     Role.GATEWAY: (
         _topic(FRAMES, "Write"),

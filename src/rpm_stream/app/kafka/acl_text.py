@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from rpm_stream.app.kafka.access import Kind, Right, Role, rights_of
+from rpm_stream.app.kafka.access import ResourceType, Right, Role, rights_of
 
 # Bytes a second on the wire. A day of 1 Hz is about 0.6 MB with lz4, 8 MB without.
 GATEWAY_QUOTAS = {"producerByteRate": 32768, "consumerByteRate": 1048576, "requestPercentage": 10}
@@ -46,7 +46,7 @@ def kafka_users(users: Mapping[str, Role], cluster: str) -> str:
 
 
 def _resource_words(right: Right) -> list[str]:
-    if right.kind is Kind.CLUSTER:
+    if right.kind is ResourceType.CLUSTER:
         return ["--cluster"]
     pattern = "prefixed" if right.prefix else "literal"
     return [f"--{right.kind}", right.name, "--resource-pattern-type", pattern]
@@ -72,6 +72,6 @@ def _kafka_user(user: str, role: Role, cluster: str) -> dict[str, object]:
 
 def _acl(right: Right) -> dict[str, object]:
     resource: dict[str, str] = {"type": right.kind.value}
-    if right.kind is not Kind.CLUSTER:
+    if right.kind is not ResourceType.CLUSTER:
         resource |= {"name": right.name, "patternType": "prefix" if right.prefix else "literal"}
     return {"resource": resource, "operations": list(right.operations)}

@@ -86,7 +86,7 @@ class BrokerTime:
         self.ahead: timedelta | None = None
         self._unsure = timedelta()  # how much the clock may be wrong
         self.known = asyncio.Event()
-        self._told = False
+        self._warned = False
 
     async def begin(self) -> None:
         """Create the topic, and look once.
@@ -117,7 +117,7 @@ class BrokerTime:
 
         While the broker is away the clock goes on as it was.
         """
-        said = False
+        warned = False
         while True:
             try:
                 if not self.known.is_set():
@@ -125,19 +125,19 @@ class BrokerTime:
                 async with self._producer() as producer:
                     while True:
                         await self._ask(producer)
-                        said = False
+                        warned = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
             except (*AWAY, UsageError, asyncio.CancelledError) as error:
                 if asked_to_end():
                     raise asyncio.CancelledError from None
-                if not said:
+                if not warned:
                     log.warning(
                         "clock.broker_not_followed",
                         stage=self._stage,
                         error=type(error).__name__,
                     )
-                said = True
+                warned = True
                 await asyncio.sleep(EVERY_SECONDS)
 
     @staticmethod
@@ -198,12 +198,12 @@ class BrokerTime:
         """Log once when the clock is wrong, and once when it is right again."""
         assert self.ahead is not None
         off = abs(self.ahead) > OFF
-        if off and not self._told:
+        if off and not self._warned:
             log.error(
                 "clock.host_clock_wrong",
                 stage=self._stage,
                 seconds_ahead=round(self.ahead.total_seconds()),
             )
-        elif self._told and not off:
+        elif self._warned and not off:
             log.warning("clock.host_clock_right", stage=self._stage)
-        self._told = off
+        self._warned = off

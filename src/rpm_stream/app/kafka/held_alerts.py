@@ -11,14 +11,14 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.names import ALERTS
-from rpm_stream.app.kafka.range_reader import Broker, ends, records, starts
+from rpm_stream.app.kafka.range_reader import KafkaClients, ends, records, starts
 from rpm_stream.pipeline.held import RULE
 from rpm_stream.records import UNREADABLE, Alert
 
 _alert = msgspec.json.Decoder(Alert)
 
 
-async def open_ones(broker: Broker, partition: int) -> dict[bytes, Alert]:
+async def open_ones(broker: KafkaClients, partition: int) -> dict[bytes, Alert]:
     """Return the newest such alert of each patient whose state is in ``partition``."""
     tp = TopicPartition(ALERTS, partition)
     first = (await starts(broker, ALERTS)).get(tp, 0)

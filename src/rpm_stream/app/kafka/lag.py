@@ -19,7 +19,7 @@ from rpm_stream.records import Record
 FETCH_TIMEOUT_S = 5.0
 
 
-class Observed(Record, frozen=True, kw_only=True):
+class GroupLag(Record, frozen=True, kw_only=True):
     """One look at one group and topic.
 
     ``lag`` counts waiting messages, ``members`` live members, and ``first_waiting`` is the append
@@ -37,12 +37,12 @@ class Observed(Record, frozen=True, kw_only=True):
 
 async def observe(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str
-) -> Observed:
+) -> GroupLag:
     """Look once at ``group`` on ``topic``. In a topic that does not exist nothing waits."""
     members = await live_members(admin, group)
     partitions = await partitions_of(admin, topic)
     if not partitions:
-        return Observed(group=group, lag=0, members=members, first_waiting=None)
+        return GroupLag(group=group, lag=0, members=members, first_waiting=None)
     committed = await commits_of(admin, group, topic)
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
@@ -59,7 +59,7 @@ async def observe(
             waiting[partition] = done
             lag += ends[partition] - done
     first = await _first_time(consumer, waiting)
-    return Observed(
+    return GroupLag(
         group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired
     )
 

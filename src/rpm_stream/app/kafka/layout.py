@@ -102,13 +102,13 @@ Stop the stages, then: rpm-stream topics grow --partitions 6 --bootstrap kafka:9
     if not wrong:
         return None
     most = max(counts.values())
-    said = "; ".join(
+    words = "; ".join(
         f"{each.first} has {counts[each.first]} partitions, {each.second} {counts[each.second]}:"
         f" {each.why}"
         for each in wrong
     )
     return (
-        f"{said}. Stop the stages, then: rpm-stream topics grow --partitions {most} --bootstrap"
+        f"{words}. Stop the stages, then: rpm-stream topics grow --partitions {most} --bootstrap"
         f" {bootstrap}"
     )
 
@@ -211,14 +211,14 @@ async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
 
 def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, int]) -> NoReturn:
     """End this process, with one record that names topics and counts."""
-    said = ", ".join(
+    words = ", ".join(
         f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items()
     )
     die(
         "topics.partitions_changed",
         EXIT_CRASHED,
         stage=stage,
-        fault=said,
+        fault=words,
         hint="nothing was lost: stop the stages, then: rpm-stream topics grow --partitions"
         f" {max(changed.values())}",
     )

@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.kafka.range_reader import Progress, Span, Spans, reaching, records
+from rpm_stream.app.kafka.range_reader import ReportProgress, Span, Spans, reaching, records
 
 
 class Reader:
     """Opens a consumer for each span of a partition. ``stack`` closes them."""
 
-    def __init__(self, bootstrap: str, stack: AsyncExitStack, progress: Progress) -> None:
+    def __init__(self, bootstrap: str, stack: AsyncExitStack, progress: ReportProgress) -> None:
         self._bootstrap = bootstrap
         self._stack = stack
         self._progress = progress

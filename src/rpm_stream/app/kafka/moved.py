@@ -6,7 +6,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.names import MOVED
 
-Origin = tuple[int, int]  # partition and offset in the same topic
+MovedFrom = tuple[int, int]  # partition and offset in the same topic
 Headers = list[tuple[str, bytes]]
 
 
@@ -19,7 +19,7 @@ def headers_of(record: ConsumerRecord) -> Headers:
     return [*kept, (MOVED, b"%d:%d" % (record.partition, record.offset))]
 
 
-def origin_of(record: ConsumerRecord) -> Origin | None:
+def origin_of(record: ConsumerRecord) -> MovedFrom | None:
     """Return the place of a copy before, or None for a record that is no copy.
 
     A header that the service did not write counts as none.

@@ -25,10 +25,10 @@ POLLS_WITHOUT_ANSWER = 100  # half a minute
 
 Span: TypeAlias = tuple[int, int]  # first offset, and the one behind the last
 Spans: TypeAlias = dict[TopicPartition, Span]
-Progress: TypeAlias = Callable[[str, int, int], None]  # topic, records read, records in all
+ReportProgress: TypeAlias = Callable[[str, int, int], None]  # topic, records read, records in all
 
 
-class Broker(NamedTuple):
+class KafkaClients(NamedTuple):
     """An open consumer and admin client of one Kafka."""
 
     consumer: AIOKafkaConsumer
@@ -36,15 +36,15 @@ class Broker(NamedTuple):
 
 
 @asynccontextmanager
-async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
+async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[KafkaClients]:
     """A Kafka that has ``topics``. Raises UsageError when it is away, at the start or later."""
     if topics:
         await partition_counts(bootstrap, tuple(topics))
     async with answering(bootstrap), consumer(bootstrap) as reader, admin(bootstrap) as client:
-        yield Broker(reader, client)
+        yield KafkaClients(reader, client)
 
 
-async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
+async def ends(broker: KafkaClients, topic: str) -> dict[TopicPartition, int]:
     """Return the present end of each partition of ``topic``."""
     found: dict[TopicPartition, int] = await broker.consumer.end_offsets(
         await partitions_of(broker.admin, topic)
@@ -52,7 +52,7 @@ async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
     return found
 
 
-async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
+async def starts(broker: KafkaClients, topic: str) -> dict[TopicPartition, int]:
     """Return the present beginning of each partition of ``topic``."""
     partitions = await partitions_of(broker.admin, topic)
     found: dict[TopicPartition, int] = await broker.consumer.beginning_offsets(partitions)
@@ -60,7 +60,7 @@ async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
 
 
 async def at_time(
-    broker: Broker, upto: Mapping[TopicPartition, int], at: datetime
+    broker: KafkaClients, upto: Mapping[TopicPartition, int], at: datetime
 ) -> dict[TopicPartition, int]:
     """Return the first offset of each partition whose record is from ``at`` or later.
 
@@ -74,7 +74,7 @@ async def at_time(
 
 
 async def window(
-    broker: Broker, topic: str, since: datetime | None, until: datetime | None
+    broker: KafkaClients, topic: str, since: datetime | None, until: datetime | None
 ) -> Spans:
     """Return the spans of ``topic`` with records from [since, until), by the records' times."""
     last = await ends(broker, topic)
@@ -85,7 +85,7 @@ async def window(
 
 
 async def records(
-    broker: Broker, spans: Spans, progress: Progress
+    broker: KafkaClients, spans: Spans, progress: ReportProgress
 ) -> AsyncIterator[list[ConsumerRecord]]:
     """Yield the records of ``spans`` in batches of one partition, in its order."""
     reader = broker.consumer

@@ -19,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.clients import AWAY, admin, consumer
-from rpm_stream.app.kafka.lag import Observed, observe
+from rpm_stream.app.kafka.lag import GroupLag, observe
 from rpm_stream.app.kafka.names import (
     ACTIONS,
     FRAMES,
@@ -50,7 +50,7 @@ LEFT = Gauge(
 log = structlog.get_logger()
 
 
-def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
+def left(observed: GroupLag, retention_seconds: float, now: datetime) -> float:
     """Return the seconds until the oldest unread record may be deleted.
 
     It is ``inf`` when nothing waits, and 0.0 when an unread record was deleted.

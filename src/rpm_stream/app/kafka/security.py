@@ -20,7 +20,7 @@ from rpm_stream.app.runtime.settings import Settings
 SignIn: TypeAlias = tuple[str, str | None, str | None, Path | None]
 Token: TypeAlias = tuple[str | None, str | None]  # URL and scope
 # authority, certificate, key, password of the key
-Files: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]
+KeyFiles: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]
 IN_THE_CLEAR = frozenset({"PLAIN", "OAUTHBEARER"})  # mechanisms that send the secret itself
 
 
@@ -87,7 +87,7 @@ def security() -> Security:
 
 
 @lru_cache(maxsize=4)
-def _made(protocol: str, sign_in: SignIn, token: Token, files: Files) -> Security:
+def _made(protocol: str, sign_in: SignIn, token: Token, files: KeyFiles) -> Security:
     _refuse_unused(protocol, sign_in, token, files)
     if protocol == "PLAINTEXT":
         return Security()
@@ -116,7 +116,7 @@ def _made(protocol: str, sign_in: SignIn, token: Token, files: Files) -> Securit
     )
 
 
-def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: Files) -> None:
+def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: KeyFiles) -> None:
     """Refuse settings that the protocol does not use.
 
     The person who set them believes that something is protected.
@@ -137,7 +137,7 @@ def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: Files) -
         )
 
 
-def _context(files: Files) -> ssl.SSLContext:
+def _context(files: KeyFiles) -> ssl.SSLContext:
     authority, certificate, key, password = files
     if key is not None and certificate is None:
         raise UsageError("RPM_KAFKA_KEY needs RPM_KAFKA_CERTIFICATE")

@@ -53,7 +53,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Found:
+class TopicDescription:
     """A topic as it is on a broker.
 
     ``config`` holds every setting in force, and ``own`` the names of those set on the topic.
@@ -156,7 +156,9 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
             raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
 
 
-async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:
+async def _found(
+    admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]
+) -> dict[str, TopicDescription]:
     names = {topic.name for topic in topics}
     # All topics are listed, because asking for a missing one by name would create it on a broker
     # with auto-create.
@@ -173,7 +175,7 @@ async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[
         for code, message, _, name, entries in response.resources:
             _raise_for(code, f"{name}: {message}")
             parts = shapes[name]
-            found[name] = Found(
+            found[name] = TopicDescription(
                 partitions=len(parts),
                 replicas=min(len(part["replicas"]) for part in parts),
                 config={entry[0]: entry[1] or "" for entry in entries},
@@ -197,7 +199,7 @@ async def _await_shown(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) ->
         ) from error
 
 
-def _all_as_wanted(there: dict[str, Found], topics: tuple[Topic, ...]) -> bool:
+def _all_as_wanted(there: dict[str, TopicDescription], topics: tuple[Topic, ...]) -> bool:
     return all(
         topic.name in there and not _config_differences(topic, there[topic.name])
         for topic in topics
@@ -214,7 +216,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
     return f"{topic.name}: created with {topic.partitions} partitions, {topic.replicas} replicas"
 
 
-async def _configure(admin: AIOKafkaAdminClient, topic: Topic, found: Found) -> None:
+async def _configure(admin: AIOKafkaAdminClient, topic: Topic, found: TopicDescription) -> None:
     # aiokafka has only the older AlterConfigs, which drops every setting that is not given. So the
     # topic's own settings are given too.
     config = {name: found.config[name] for name in found.own} | topic.config
@@ -231,7 +233,7 @@ def _raise_for(code: int, text: str) -> None:
         raise kind(text)
 
 
-def _shape_differences(topic: Topic, found: Found) -> list[str]:
+def _shape_differences(topic: Topic, found: TopicDescription) -> list[str]:
     pairs = (
         ("number of partitions", found.partitions, topic.partitions),
         ("number of replicas", found.replicas, topic.replicas),
@@ -239,7 +241,7 @@ def _shape_differences(topic: Topic, found: Found) -> list[str]:
     return [f"{what} is {is_}, should be {should}" for what, is_, should in pairs if is_ != should]
 
 
-def _config_differences(topic: Topic, found: Found) -> list[tuple[str, str, str]]:
+def _config_differences(topic: Topic, found: TopicDescription) -> list[tuple[str, str, str]]:
     """Return name, present value and wanted value of each setting that differs."""
     return [
         (name, found.config.get(name, "unset"), value)

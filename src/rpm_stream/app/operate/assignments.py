@@ -13,7 +13,7 @@ from rpm_stream.records import Assignment, DeviceEntry, Reject, Time
 IDENTITY = frozenset({"unknown_device", "unassigned", "identity_conflict"})
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _EntryTimes(msgspec.Struct, frozen=True):
     """The time of receipt in a refused entry (a notification, a measurement or a FHIR resource)."""
 
     at: Time | None = None
@@ -21,7 +21,7 @@ class _Told(msgspec.Struct, frozen=True):
     effectiveInstant: Time | None = None
 
 
-_told = msgspec.json.Decoder(_Told)
+_entry_times = msgspec.json.Decoder(_EntryTimes)
 
 
 def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
@@ -82,10 +82,10 @@ def covers(device: str, new: Assignment, reject: Reject) -> bool:
 
 def _time_of(reject: Reject) -> datetime | None:
     try:
-        told = _told.decode(b64decode(reject.original))
+        times = _entry_times.decode(b64decode(reject.original))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return told.at or told.effectiveDateTime or told.effectiveInstant
+    return times.at or times.effectiveDateTime or times.effectiveInstant
 
 
 def _may_cover(new: Assignment, at: datetime | None) -> bool:

@@ -22,16 +22,16 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
-from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
+from rpm_stream.app.kafka.range_reader import ReportProgress, Spans, reaching, records, window
 from rpm_stream.app.operate.reconcile.balance import IN_ERROR
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import private_database
-from rpm_stream.pipeline.replay import Kind, Line
+from rpm_stream.pipeline.replay import LineType, ReplayLine
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import UNREADABLE, Event, Record, Transition
 
-TOPIC_OF: Final[dict[Kind, str]] = {
+TOPIC_OF: Final[dict[LineType, str]] = {
     "reading": READINGS,
     "score": SCORES,
     "alert": ALERTS,
@@ -51,7 +51,7 @@ What = Literal["only_replayed", "only_on_topic", "different"]
 class Difference(Record, frozen=True, kw_only=True, tag_field="type", tag="difference"):
     """An id that differs. ``fields`` names the parts that differ, never their content."""
 
-    kind: Kind
+    kind: LineType
     id: str
     what: What
     fields: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Comparison:
         """Close the file."""
         self._db.close()
 
-    def replayed(self, line: Line) -> None:
+    def replayed(self, line: ReplayLine) -> None:
         """Note a line of the replay. The last line of an id counts."""
         body = bytes(line.record)
         self._db.execute(
@@ -108,9 +108,9 @@ class Comparison:
     async def read(
         self,
         bootstrap: str,
-        kind: Kind,
+        kind: LineType,
         bounds: tuple[datetime | None, datetime | None],
-        progress: Progress,
+        progress: ReportProgress,
     ) -> None:
         """Note the records on the topic of ``kind``.
 
@@ -139,7 +139,7 @@ class Comparison:
             (_id.decode(body).id,),
         )
 
-    def _found(self, kind: Kind, body: bytes, inside: bool, at: int = 0) -> None:
+    def _found(self, kind: LineType, body: bytes, inside: bool, at: int = 0) -> None:
         """Note a record of the topic.
 
         ``at`` is its time on the broker. It decides which record is the last one, because after a
@@ -181,7 +181,7 @@ class Comparison:
             elif _object.decode(found).get("status") != IN_ERROR and _fields(kind, replayed, found):
                 yield _patient(replayed), _corrected(replayed)
 
-    def _rows(self) -> Iterator[tuple[Kind, str, bytes | None, bytes | None]]:
+    def _rows(self) -> Iterator[tuple[LineType, str, bytes | None, bytes | None]]:
         yield from self._db.execute(
             "SELECT kind, id, replayed, found FROM record WHERE replayed IS NOT found ORDER BY"
             " kind, id"
@@ -207,7 +207,7 @@ async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> i
     return sent
 
 
-def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
+def _bodies(kind: LineType, value: bytes) -> tuple[bytes, ...]:
     """Return the records of a message, none for a message that is not one of the service's."""
     try:
         if kind == "reading":
@@ -218,7 +218,7 @@ def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
     return (value,)
 
 
-def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
+def _fields(kind: LineType, replayed: bytes, found: bytes) -> tuple[str, ...]:
     """Return the names of the parts that differ, without what depends on wall time."""
     ours, theirs = (_plain(kind, body) for body in (replayed, found))
     if kind == "observation" and theirs.get("status") == CORRECTED:
@@ -226,7 +226,7 @@ def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
     return tuple(sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)))
 
 
-def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
+def _plain(kind: LineType, body: bytes) -> dict[str, Any]:
     record = _object.decode(body)
     if kind == "alert":
         events, refused = _events(record["history"])
@@ -253,7 +253,7 @@ def _events(history: list[dict[str, Any]]) -> tuple[list[Event | None], list[dic
     return [step.event for step in steps], refused
 
 
-def _may_be_replayed_alone(kind: Kind, body: bytes) -> bool:
+def _may_be_replayed_alone(kind: LineType, body: bytes) -> bool:
     """Whether the record may be missing on its topic.
 
     That holds for a window that is still open and for a silence that was not noticed.

@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.clients import answering, producer
 from rpm_stream.app.kafka.names import ACTIONS, OBSERVATIONS, READINGS
-from rpm_stream.app.kafka.range_reader import Broker, reaching, records, window
+from rpm_stream.app.kafka.range_reader import KafkaClients, reaching, records, window
 from rpm_stream.app.operate.assign_device import device_entry
 from rpm_stream.app.operate.assignments import assigned, taken_back
 from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
@@ -90,7 +90,7 @@ async def correct(
     return Corrected(readings=len(wrong), actions=len(actions))
 
 
-async def _shown(broker: Broker, wrong: list[Reading]) -> set[str]:
+async def _shown(broker: KafkaClients, wrong: list[Reading]) -> set[str]:
     """Return the ids of those readings that have an Observation of their own."""
     ids = {observation_id(reading.id): reading.id for reading in wrong}
     if not ids:
@@ -102,7 +102,7 @@ async def _shown(broker: Broker, wrong: list[Reading]) -> set[str]:
     }
 
 
-async def _fill(broker: Broker, remaining: Remaining) -> None:
+async def _fill(broker: KafkaClients, remaining: Remaining) -> None:
     """Count the other readings in the windows of the wrong ones.
 
     The windows are known only after the wrong readings were found.
@@ -120,7 +120,7 @@ async def _fill(broker: Broker, remaining: Remaining) -> None:
 
 
 async def _messages(
-    broker: Broker,
+    broker: KafkaClients,
     decoder: msgspec.json.Decoder[Message],
     topic: str,
     wanted: Callable[[ConsumerRecord], bool] = lambda _: True,

@@ -23,11 +23,11 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.engine.lost import (
     BEGUN_ANEW,
     BEGUN_ANEW_KEY,
-    Lost,
     Note,
-    begun_anew,
+    StateLoss,
     is_lost,
     read_note,
+    replaced_end,
 )
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.clients import producer
@@ -35,24 +35,32 @@ from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.held_alerts import open_ones
 from rpm_stream.app.kafka.lag import commits_of
 from rpm_stream.app.kafka.merged import Reader
-from rpm_stream.app.kafka.moved import Origin, origin_of
+from rpm_stream.app.kafka.moved import MovedFrom, origin_of
 from rpm_stream.app.kafka.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
 from rpm_stream.app.kafka.partitions import home_of, partitions_of
-from rpm_stream.app.kafka.range_reader import Broker, Span, ends, reaching, records, starts, window
+from rpm_stream.app.kafka.range_reader import (
+    KafkaClients,
+    Span,
+    ends,
+    reaching,
+    records,
+    starts,
+    window,
+)
 from rpm_stream.app.operate.state_maker import Making, making_of
 from rpm_stream.app.registry.topic import read
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert
+from rpm_stream.pipeline.held import HeldState, hold, kept_from, read_held, with_alert
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.pipeline.state_envelope import StateError, unpack_device
 from rpm_stream.records import Record
 
-Stage = Literal["ingest", "judge"]
+StateStage = Literal["ingest", "judge"]
 # ingest also forwards records of other topics, but they need no state
-SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}
-GROUP_OF: Mapping[Stage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
-UNPACK: Mapping[Stage, Callable[[bytes, str], object]] = {
+SOURCES: Mapping[StateStage, str] = {"ingest": FRAMES, "judge": READINGS}
+GROUP_OF: Mapping[StateStage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
+UNPACK: Mapping[StateStage, Callable[[bytes, str], object]] = {
     "ingest": lambda blob, _: unpack_device(blob),
     "judge": unpack_patient,
 }
@@ -67,19 +75,19 @@ class Broken(Record, frozen=True, kw_only=True):
     the source up to which the state is rebuilt. No agent has passed over a message after it.
     """
 
-    stage: Stage
+    stage: StateStage
     partition: int
     offset: int
     fault: str
     key: bytes
-    held: Held | None
+    held: HeldState | None
     upto: int
 
 
 class Gone(Record, frozen=True, kw_only=True):
     """A partition of a changelog that has less than its agent had written."""
 
-    stage: Stage
+    stage: StateStage
     partition: int
     fault: str
     known: Note
@@ -97,19 +105,19 @@ class Rebuilt(Record, frozen=True, kw_only=True):
     since: datetime | None
 
 
-class Found(Record, frozen=True, kw_only=True):
+class StateFaults(Record, frozen=True, kw_only=True):
     """All lost partitions and all broken states."""
 
     gone: tuple[Gone, ...]
     broken: tuple[Broken, ...]
 
 
-def changelog(stage: Stage) -> str:
+def changelog(stage: StateStage) -> str:
     """Return the topic in which Faust keeps the stage's state."""
     return f"{GROUP_OF[stage]}-state-changelog"
 
 
-async def look(bootstrap: str) -> Found:
+async def look(bootstrap: str) -> StateFaults:
     """Return every partition whose states are lost, and every state that cannot be restored.
 
     Raises ``UsageError`` if no broker answers.
@@ -122,16 +130,16 @@ async def look(bootstrap: str) -> Found:
             # holds its messages from this commit on, or from a later one.
             commits = await _commits(broker, stage)
             last: dict[tuple[int, bytes], ConsumerRecord] = {}
-            anew: dict[int, int] = {}
+            replaced: dict[int, int] = {}
             async for batch in records(
                 broker, await window(broker, changelog(stage), None, None), lambda *_: None
             ):
                 last.update({(record.partition, record.key or b""): record for record in batch})
-                anew.update(
+                replaced.update(
                     {
                         record.partition: end
                         for record in batch
-                        if (end := begun_anew(record)) is not None
+                        if (end := replaced_end(record)) is not None
                     }
                 )
             states = [record for record in last.values() if record.value is not None]
@@ -139,8 +147,8 @@ async def look(bootstrap: str) -> Found:
             for partition, (offset, known) in sorted(commits.items()):
                 mine = [record for record in states if record.partition == partition]
                 there = Note(now.get(partition, 0), len(mine))
-                if known is not None and is_lost(there, known, anew.get(partition, -1)):
-                    fault = Lost(partition, there, known).fault
+                if known is not None and is_lost(there, known, replaced.get(partition, -1)):
+                    fault = StateLoss(partition, there, known).fault
                     gone.append(
                         Gone(
                             stage=stage, partition=partition, fault=fault, known=known, upto=offset
@@ -150,10 +158,10 @@ async def look(bootstrap: str) -> Found:
                 done, note = commits.get(record.partition, (0, None))
                 if one := _broken(stage, record, kept_from(done, note.held if note else None)):
                     broken.append(one)
-    return Found(gone=tuple(gone), broken=tuple(broken))
+    return StateFaults(gone=tuple(gone), broken=tuple(broken))
 
 
-async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | None]]:
+async def _commits(broker: KafkaClients, stage: StateStage) -> dict[int, tuple[int, Note | None]]:
     """Return the group's committed offset and its note on the changelog, by source partition."""
     commits = await commits_of(broker.admin, GROUP_OF[stage], SOURCES[stage])
     return {
@@ -161,7 +169,7 @@ async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | 
     }
 
 
-def _broken(stage: Stage, record: ConsumerRecord, upto: int) -> Broken | None:
+def _broken(stage: StateStage, record: ConsumerRecord, upto: int) -> Broken | None:
     """Return what is wrong with a record of a changelog.
 
     It is None for a state, and for a held state that has been rebuilt and only has to be caught up.
@@ -186,10 +194,10 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         done = await _applied(broker, settings.bootstrap, making, one, one.key)
-        told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
+        alerts = await open_ones(broker, one.partition) if one.stage == "judge" else {}
     clock = await BrokerTime.clock_for(settings, one.stage)
     held = one.held or hold(one.upto, clock.now(), one.fault, b"")
-    held = with_alert(held, told[one.key]) if one.key in told and not held.alert else held
+    held = with_alert(held, alerts[one.key]) if one.key in alerts and not held.alert else held
     await _write(settings.bootstrap, one, {one.key: held.mended(making.state_of(one.key))})
     return done
 
@@ -212,21 +220,21 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
         is_here = await _whose(broker, one)
         kept = _messages(broker, tp, (kept_from, one.upto), None)
         later = {key async for each in kept if is_here(key := each.key or b"")}
-        told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
+        alerts = await open_ones(broker, one.partition) if one.stage == "judge" else {}
     clock = await BrokerTime.clock_for(settings, one.stage)
     states: dict[bytes, bytes] = {}
-    for key in dict.fromkeys((*making.keys, *sorted({*later, *told}))):
+    for key in dict.fromkeys((*making.keys, *sorted({*later, *alerts}))):
         blob = making.state_of(key)
-        if key in later or key in told:
+        if key in later or key in alerts:
             held = hold(kept_from, clock.now(), one.fault, b"")
-            blob = (with_alert(held, told[key]) if key in told else held).mended(blob)
+            blob = (with_alert(held, alerts[key]) if key in alerts else held).mended(blob)
         states[key] = blob
     await _write(settings.bootstrap, one, states, one.known.end)
     return msgspec.structs.replace(done, states=len(states))
 
 
 async def _applied(
-    broker: Broker, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None
+    broker: KafkaClients, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None
 ) -> Rebuilt:
     """Apply the source's messages of ``key``, or of all keys (None), up to ``one.upto``."""
     messages = 0
@@ -238,7 +246,7 @@ async def _applied(
     return Rebuilt(states=len(making.keys) if key is None else 1, messages=messages, since=since)
 
 
-async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
+async def _whose(broker: KafkaClients, one: Broken | Gone) -> Callable[[bytes], bool]:
     """Return a function that tests whether the state of a key belongs to the partition.
 
     Before any growth every key that came there has its state there.
@@ -250,7 +258,7 @@ async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
 
 
 async def _history(
-    broker: Broker, bootstrap: str, one: Broken | Gone, key: bytes | None
+    broker: KafkaClients, bootstrap: str, one: Broken | Gone, key: bytes | None
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield the messages of one key, or of the whole partition (None), in order up to ``one.upto``.
 
@@ -267,7 +275,7 @@ async def _history(
     is_here = await _whose(broker, one)
     first = await starts(broker, tp.topic)
     last = await ends(broker, tp.topic)
-    moved: set[Origin] = set()
+    moved: set[MovedFrom] = set()
     async for batch in records(
         broker, {place: (first[place], last[place]) for place in first}, lambda *_: None
     ):
@@ -290,7 +298,7 @@ def _is_of(record: ConsumerRecord, key: bytes | None) -> bool:
 
 
 async def _messages(
-    broker: Broker, tp: TopicPartition, span: Span, key: bytes | None
+    broker: KafkaClients, tp: TopicPartition, span: Span, key: bytes | None
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield the messages of ``span`` that are still there, in order, of one key or of all."""
     first = max(span[0], (await starts(broker, tp.topic))[tp])

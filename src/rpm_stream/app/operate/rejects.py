@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from rpm_stream.app.kafka.names import REJECTS
-from rpm_stream.app.kafka.range_reader import Progress, reaching, records, window
+from rpm_stream.app.kafka.range_reader import ReportProgress, reaching, records, window
 from rpm_stream.records import UNREADABLE, Origin, Position, Reason, Record, Reject, Stage
 
 PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
@@ -122,7 +122,7 @@ def shown(reject: Reject) -> Shown:
 
 
 async def selected(
-    bootstrap: str, selection: Selection, progress: Progress
+    bootstrap: str, selection: Selection, progress: ReportProgress
 ) -> AsyncIterator[Reject]:
     """Yield the selected rejects in the topic, oldest first in a partition. An id may repeat.
 

@@ -20,14 +20,14 @@ from typing import NamedTuple
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.frame_record import frame_message
-from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.moved import MovedFrom
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.pipeline.order import read_message
-from rpm_stream.pipeline.replay import Line, Replay
+from rpm_stream.pipeline.replay import Replay, ReplayLine
 from rpm_stream.records import UNREADABLE, Forwarded, Readings
 
 # the time on the broker (ms) of the record from which a line follows, and the line
-Told = tuple[int, Line]
+StampedLine = tuple[int, ReplayLine]
 
 
 class Made(NamedTuple):
@@ -44,7 +44,7 @@ class Frames:
     """The frames of one partition, read as needed, without those ``moved`` to another partition."""
 
     def __init__(
-        self, records: AsyncIterator[ConsumerRecord], moved: Collection[Origin] = ()
+        self, records: AsyncIterator[ConsumerRecord], moved: Collection[MovedFrom] = ()
     ) -> None:
         self._records = records
         self._moved = moved
@@ -77,7 +77,7 @@ class OrderOfRecord:
         # by partition of rpm.readings and of rpm.frames
         self._waiting: dict[tuple[int, int], deque[Made]] = {}
 
-    async def follow(self, record: ConsumerRecord) -> AsyncIterator[Told]:
+    async def follow(self, record: ConsumerRecord) -> AsyncIterator[StampedLine]:
         """Yield the lines that follow from a message of rpm.readings.
 
         There are none if its frame is not among ``frames``.
@@ -91,25 +91,25 @@ class OrderOfRecord:
                 yield record.timestamp, line
             return
         if message.partition in self._frames:
-            async for told in self._ingested(message.partition, message.offset):
-                yield told
+            async for lines in self._ingested(message.partition, message.offset):
+                yield lines
         # Before a growth the message lay in another partition.
         home = home_of(message.patient.encode(), self._partitions)
-        for told in self._judged(home, message):
-            yield told
+        for lines in self._judged(home, message):
+            yield lines
 
-    async def finish(self) -> AsyncIterator[Told]:
+    async def finish(self) -> AsyncIterator[StampedLine]:
         """Yield the rest: the lines of later frames, and of messages that are not on the topic."""
         for number in self._frames:
-            async for told in self._ingested(number, None):
-                yield told
+            async for lines in self._ingested(number, None):
+                yield lines
         left = [made for waiting in self._waiting.values() for made in waiting]
         self._waiting.clear()
         for made in sorted(left, key=lambda each: each.stamp):
             for line in self._run.read(made.message):
                 yield made.stamp, line
 
-    async def _ingested(self, number: int, offset: int | None) -> AsyncIterator[Told]:
+    async def _ingested(self, number: int, offset: int | None) -> AsyncIterator[StampedLine]:
         async for record in self._frames[number].up_to(offset):
             done = self._run.ingested(frame_message(record))
             for line in self._run.refused(done):
@@ -120,7 +120,7 @@ class OrderOfRecord:
                     Made(message, record.timestamp)
                 )
 
-    def _judged(self, home: int, message: Readings) -> Iterator[Told]:
+    def _judged(self, home: int, message: Readings) -> Iterator[StampedLine]:
         """Judge the message that was made here for the place of ``message``.
 
         Earlier messages that the topic does not have are judged first.

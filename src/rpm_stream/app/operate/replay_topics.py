@@ -14,19 +14,19 @@ from typing import Literal
 
 from rpm_stream.app.kafka.growth_journal import last_growth
 from rpm_stream.app.kafka.merged import Reader
-from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.moved import MovedFrom
 from rpm_stream.app.kafka.names import FRAMES, READINGS
-from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, reaching, window
+from rpm_stream.app.kafka.range_reader import KafkaClients, ReportProgress, Spans, reaching, window
 from rpm_stream.app.operate.growth.groups_and_copies import copied_after
-from rpm_stream.app.operate.replay_order import Frames, OrderOfRecord, Told
-from rpm_stream.pipeline.replay import Line, Replay
+from rpm_stream.app.operate.replay_order import Frames, OrderOfRecord, StampedLine
+from rpm_stream.pipeline.replay import Replay, ReplayLine
 from rpm_stream.records import Record
 
-Stage = Literal["ingest", "judge"]
-SOURCES: dict[Stage, tuple[str, ...]] = {"ingest": (FRAMES, READINGS), "judge": (READINGS,)}
+ReplayStage = Literal["ingest", "judge"]
+SOURCES: dict[ReplayStage, tuple[str, ...]] = {"ingest": (FRAMES, READINGS), "judge": (READINGS,)}
 
 
-class Asked(Record, frozen=True, kw_only=True):
+class ReplayRequest(Record, frozen=True, kw_only=True):
     """What to replay: the records from [since, until) by their times on the broker.
 
     None is no limit. ``stage`` "ingest" begins with frames, and "judge" with readings. Both follow
@@ -37,11 +37,13 @@ class Asked(Record, frozen=True, kw_only=True):
     bootstrap: str
     since: datetime | None = None
     until: datetime | None = None
-    stage: Stage = "ingest"
+    stage: ReplayStage = "ingest"
     warm_up: timedelta = timedelta()
 
 
-async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterator[Line]:
+async def replayed(
+    asked: ReplayRequest, run: Replay, progress: ReportProgress
+) -> AsyncIterator[ReplayLine]:
     """Yield the lines of a window. Raises ``UsageError`` without a broker or without a topic."""
     first = asked.since and asked.since - asked.warm_up
     topics = SOURCES[asked.stage]
@@ -53,19 +55,19 @@ async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterat
     begin = 0.0 if asked.since is None else asked.since.timestamp() * 1000
     async with AsyncExitStack() as stack:
         reader = Reader(asked.bootstrap, stack, progress)
-        told = (
+        lines = (
             _from_readings(reader, run, spans[READINGS])
             if asked.stage == "judge"
             else _from_frames(reader, run, (spans[FRAMES], moved), spans[READINGS])
         )
-        async for stamp, line in told:
+        async for stamp, line in lines:
             if stamp >= begin:
                 yield line
     for line in run.finish(asked.until):
         yield line
 
 
-async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIterator[Told]:
+async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIterator[StampedLine]:
     """Yield the lines by time, because after a growth a patient is in two partitions.
 
     An unreadable record has no effect, as in the service.
@@ -76,8 +78,8 @@ async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIter
 
 
 async def _moved(
-    broker: Broker, bootstrap: str, since: datetime | None, progress: Progress
-) -> set[Origin]:
+    broker: KafkaClients, bootstrap: str, since: datetime | None, progress: ReportProgress
+) -> set[MovedFrom]:
     """Return the frames that were copied into another partition.
 
     Ingest has read the copies and never these.
@@ -88,13 +90,13 @@ async def _moved(
 
 
 async def _from_frames(
-    reader: Reader, run: Replay, frames: tuple[Spans, set[Origin]], order: Spans
-) -> AsyncIterator[Told]:
+    reader: Reader, run: Replay, frames: tuple[Spans, set[MovedFrom]], order: Spans
+) -> AsyncIterator[StampedLine]:
     """Yield the lines of frames, in the order in which rpm.readings has their readings."""
     made = {tp.partition: Frames(reader.one(tp, span), frames[1]) for tp, span in frames[0].items()}
     replay = OrderOfRecord(run, made, len(order))
     async for record in reader.merged(order):
-        async for told in replay.follow(record):
-            yield told
-    async for told in replay.finish():
-        yield told
+        async for lines in replay.follow(record):
+            yield lines
+    async for lines in replay.finish():
+        yield lines

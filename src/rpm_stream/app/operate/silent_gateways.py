@@ -24,7 +24,7 @@ import structlog
 from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.names import ACCOUNTS
-from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
+from rpm_stream.app.kafka.range_reader import ReportProgress, Spans, reaching, records, window
 from rpm_stream.app.registry.topic import read
 from rpm_stream.knowledge.registry import Registry, holders
 from rpm_stream.records import UNREADABLE, Record, Time
@@ -80,7 +80,7 @@ def _slot(at: datetime) -> int:
     return int(at.timestamp() // SLOT.total_seconds())
 
 
-class Course:
+class GatewayHistory:
     """The times at which one gateway was heard, and its devices.
 
     A time is stored as one bit for its slot of ten minutes, so a gateway takes little memory.
@@ -156,9 +156,9 @@ class Gateways:
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._next: dict[int, int] = {}  # by partition of rpm.accounts
-        self.courses: dict[str, Course] = {}
+        self.courses: dict[str, GatewayHistory] = {}
 
-    async def look(self, now: datetime, progress: Progress) -> list[Heard]:
+    async def look(self, now: datetime, progress: ReportProgress) -> list[Heard]:
         """Read the new accounts and return the state of all gateways at ``now``.
 
         Raises ``UsageError`` when the broker is away or lacks a topic.
@@ -189,7 +189,7 @@ class Gateways:
         except UNREADABLE:
             return
         if account.gateway is not None:
-            self.courses.setdefault(account.gateway, Course()).note(
+            self.courses.setdefault(account.gateway, GatewayHistory()).note(
                 account.device, account.received_at
             )
 
@@ -208,7 +208,7 @@ class Gateways:
         return sorted(found, key=lambda each: (not each.silent, each.gateway))
 
 
-def _heard(name: str, course: Course, registry: Registry, now: datetime) -> Heard:
+def _heard(name: str, course: GatewayHistory, registry: Registry, now: datetime) -> Heard:
     assert course.last is not None  # a course exists only for a gateway that was heard
     pause = usual(course.pauses())
     after = silent_after(pause)

@@ -17,7 +17,7 @@ from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry, RegistryEntry
 from rpm_stream.score.rules.individual_limits import faults
 
-Entry = TypeVar("Entry")
+AnyEntry = TypeVar("AnyEntry")
 
 
 def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
@@ -48,7 +48,7 @@ def stored_registry(path: Path) -> Registry:
     return registry
 
 
-def _entries(path: Path, read: Callable[[bytes], Entry]) -> Iterator[tuple[int, Entry]]:
+def _entries(path: Path, read: Callable[[bytes], AnyEntry]) -> Iterator[tuple[int, AnyEntry]]:
     """Yield the number and the entry of each line."""
     try:
         lines = path.read_bytes().splitlines()

@@ -39,7 +39,7 @@ class _Seldom(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[tuple[str, str], float] = {}
+        self._shown_at: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is logged."""
@@ -47,9 +47,9 @@ class _Seldom(logging.Filter):
         harmless = HARMLESS.get(record.name)
         if harmless is not None and line[1].startswith(harmless):
             return False
-        if record.created - self._said.get(line, 0.0) < SELDOM_SECONDS:
+        if record.created - self._shown_at.get(line, 0.0) < SELDOM_SECONDS:
             return False
-        self._said[line] = record.created
+        self._shown_at[line] = record.created
         return True
 
 

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.metrics_server import listen
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.records import Priority, Reason, State
+from rpm_stream.records import AlertState, Priority, Reason
 
 STAGES = ("ingest", "judge", "sink", "feed")
 OUTCOMES = {"ingest": ("in", "reading", "duplicate", "reject", "context"), "judge": ("in",)}
@@ -95,7 +95,7 @@ def begin(stage: str) -> None:
         for reason in get_args(Reason):
             REJECTS.labels(reason)
     if stage == "judge":
-        for priority, state in product(get_args(Priority), get_args(State)):
+        for priority, state in product(get_args(Priority), get_args(AlertState)):
             ALERTS.labels(priority, state)
         from rpm_stream.score.detectors.table import DETECTORS  # no other stage loads what learns
 

@@ -21,7 +21,7 @@ from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import write_private
-from rpm_stream.app.simulator.encode.csv import Encoder, Row, SharedDevice
+from rpm_stream.app.simulator.encode.csv import Encoder, FileRow, SharedDevice
 from rpm_stream.app.simulator.encode.files import Written, csv_rows, frame_lines, progress_bar
 from rpm_stream.app.simulator.faults import Faults, inject, received
 from rpm_stream.app.simulator.replay import check_broker, deliver, play, register
@@ -195,7 +195,7 @@ def encode_files(
             raise UsageError(str(error)) from error
 
 
-def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
+def _first(rows: Iterable[FileRow], patients: int) -> Iterator[FileRow]:
     """Yield the rows of the first ``patients`` people."""
     kept: set[str] = set()
     for row in rows:

@@ -13,7 +13,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from rpm_stream.app.simulator.encode import gatt as gatt
-from rpm_stream.app.simulator.stories import Course, Story, StoryDevice, StoryDeviceKind, StoryName
+from rpm_stream.app.simulator.stories import (
+    Story,
+    StoryDevice,
+    StoryDeviceKind,
+    StoryName,
+    VitalCourse,
+)
 from rpm_stream.records import Measurement, Notification, Record
 
 PER_FRAME = 30  # seconds of a strap in one uplink
@@ -83,7 +89,7 @@ class Scene:
         return f"{number:.{course.digits}f}"
 
 
-def _between(course: Course, hour: float) -> float:
+def _between(course: VitalCourse, hour: float) -> float:
     """Return the value on the line between the anchors around ``hour``.
 
     Before the first anchor and after the last one the line is flat.
@@ -107,14 +113,14 @@ def _notified(at: datetime, characteristic: str, payload: bytes) -> list[Notific
 
 
 def _oximeter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    said = gatt.Spot(
+    measured = gatt.Spot(
         oxygen_saturation=scene.text("oxygen_saturation", at),
         pulse_rate=scene.text("heart_rate", at),
         time=scene.local(at),
         measurement_status=MEASURED,
         perfusion_index=scene.text("perfusion_index", at),
     )
-    yield _notified(at, "2A5E", gatt.spot(said))
+    yield _notified(at, "2A5E", gatt.spot(measured))
 
 
 def _strap(scene: Scene, device: StoryDevice, at: datetime) -> Iterator[list[Any]]:
@@ -144,7 +150,7 @@ def _breathing(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]
 def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     systolic = round(scene.number("systolic", at))
     diastolic = round(scene.number("diastolic", at))
-    said = gatt.BloodPressure(
+    measured = gatt.BloodPressure(
         systolic=str(systolic),
         diastolic=str(diastolic),
         mean_arterial=str(round((systolic + 2 * diastolic) / 3)),  # the estimate that cuffs use
@@ -153,27 +159,27 @@ def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
         user=FIRST_USER,
         status=0,
     )
-    yield _notified(at, "2A35", gatt.blood_pressure(said))
+    yield _notified(at, "2A35", gatt.blood_pressure(measured))
 
 
 def _thermometer(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    said = gatt.Temperature(
+    measured = gatt.Temperature(
         value=scene.text("body_temperature", at), time=scene.local(at), site=EAR
     )
-    yield _notified(at, "2A1C", gatt.temperature(said))
+    yield _notified(at, "2A1C", gatt.temperature(measured))
 
 
 def _scale(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    said = gatt.Weight(value=scene.text("weight", at), time=scene.local(at), user=FIRST_USER)
-    yield _notified(at, "2A9D", gatt.weight(said))
+    measured = gatt.Weight(value=scene.text("weight", at), time=scene.local(at), user=FIRST_USER)
+    yield _notified(at, "2A9D", gatt.weight(measured))
 
 
 def _meter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     minute = int((at - scene.began) / timedelta(minutes=1))  # grows like a sequence number
-    said = gatt.Glucose(
+    measured = gatt.Glucose(
         sequence=minute % 65536, base_time=scene.local(at), value=scene.text("glucose", at)
     )
-    yield _notified(at, "2A18", gatt.glucose(said))
+    yield _notified(at, "2A18", gatt.glucose(measured))
 
 
 def _glucose_sensor(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
@@ -190,10 +196,10 @@ def _glucose_sensor(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list
         times[0], "2AAA", gatt.session_start(gatt.SessionStart(time=began, zone_quarters=zone))
     )
     for offset, sampled in zip(offsets, times, strict=True):
-        said = gatt.CgmRecord(
+        measured = gatt.CgmRecord(
             glucose=scene.text("glucose_interstitial", sampled), offset_minutes=offset
         )
-        notifications += _notified(sampled, "2AA7", gatt.cgm((said,)))
+        notifications += _notified(sampled, "2AA7", gatt.cgm((measured,)))
     yield notifications
 
 

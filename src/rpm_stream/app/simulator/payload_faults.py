@@ -51,7 +51,7 @@ LAYOUTS: dict[str, PayloadLayout] = {
 NO_LAYOUT = PayloadLayout()
 
 Notified: TypeAlias = Callable[[Notification], Notification]
-Measured: TypeAlias = Callable[[Measurement], Measurement]
+ChangeMeasurement: TypeAlias = Callable[[Measurement], Measurement]
 
 
 def corrupted(frame: Frame, chance: random.Random) -> Frame:
@@ -68,7 +68,9 @@ def unit_flipped(frame: Frame, chance: random.Random, knowledge: Knowledge) -> F
     In a payload the unit bit is inverted, so that its number is read in the other unit. In an app's
     measurement the number is converted and the unit stays (98.6 as Cel).
     """
-    return _one_entry(frame, chance, (_unit_bit_turned, lambda said: _converted(said, knowledge)))
+    return _one_entry(
+        frame, chance, (_unit_bit_turned, lambda measurement: _converted(measurement, knowledge))
+    )
 
 
 def clock_shifted(frame: Frame, shift: timedelta) -> Frame:
@@ -79,7 +81,9 @@ def clock_shifted(frame: Frame, shift: timedelta) -> Frame:
     return msgspec.structs.replace(frame, notifications=notifications)
 
 
-def _one_entry(frame: Frame, chance: random.Random, spoil: tuple[Notified, Measured]) -> Frame:
+def _one_entry(
+    frame: Frame, chance: random.Random, spoil: tuple[Notified, ChangeMeasurement]
+) -> Frame:
     notified, measured = spoil
     if frame.notifications:
         place = chance.randrange(len(frame.notifications))
@@ -106,7 +110,7 @@ def _layout(entry: Notification) -> PayloadLayout:
     return LAYOUTS.get(short_form(entry.characteristic) or "", NO_LAYOUT)
 
 
-def _octets(entry: Notification) -> bytearray:
+def _payload_bytes(entry: Notification) -> bytearray:
     """Return the payload, or nothing if its text is not hexadecimal.
 
     Such a text is a recorded fault, which stays unchanged.
@@ -119,11 +123,11 @@ def _octets(entry: Notification) -> bytearray:
 
 def _unit_bit_turned(entry: Notification) -> Notification:
     bit = _layout(entry).unit_bit
-    octets = _octets(entry)
-    if bit is None or not octets:
+    data = _payload_bytes(entry)
+    if bit is None or not data:
         return entry
-    octets[0] ^= 1 << bit
-    return msgspec.structs.replace(entry, payload=octets.hex())
+    data[0] ^= 1 << bit
+    return msgspec.structs.replace(entry, payload=data.hex())
 
 
 def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
@@ -149,17 +153,17 @@ def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
 
 def _with_time_shifted(entry: Notification, shift: timedelta) -> Notification:
     layout = _layout(entry)
-    octets = _octets(entry)
+    data = _payload_bytes(entry)
     at = layout.time_at
-    if at is None or len(octets) < at + DATE_TIME:
+    if at is None or len(data) < at + DATE_TIME:
         return entry
-    if layout.time_bit is not None and not octets[0] >> layout.time_bit & 1:
+    if layout.time_bit is not None and not data[0] >> layout.time_bit & 1:
         return entry
-    told = octets[at : at + DATE_TIME]
+    stamp = data[at : at + DATE_TIME]
     try:
-        moment = datetime(int.from_bytes(told[:2], "little"), *told[2:])  # local, without a zone
-        octets[at : at + DATE_TIME] = date_time(moment + shift)
+        moment = datetime(int.from_bytes(stamp[:2], "little"), *stamp[2:])  # local, without a zone
+        data[at : at + DATE_TIME] = date_time(moment + shift)
     except (ValueError, OverflowError):
         # A clock that was never set (year 0) is not off. Its time is unknown.
         return entry
-    return msgspec.structs.replace(entry, payload=octets.hex())
+    return msgspec.structs.replace(entry, payload=data.hex())

@@ -38,7 +38,7 @@ ANSWER_MS = 10_000  # for a broker to answer at all
 REGISTER_SECONDS = 60.0  # for a broker to acknowledge a registry
 
 OnFrame = Callable[[Frame], None]
-Send = Callable[[list[Frame]], Awaitable[None]]
+SendFrames = Callable[[list[Frame]], Awaitable[None]]
 
 
 def _nothing(_: Frame) -> None:
@@ -94,7 +94,7 @@ async def play(
 
 
 async def deliver(
-    send: Send, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
+    send: SendFrames, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
 ) -> int:
     """Pass ``frames`` to ``send`` in order when they are due, and return their number.
 

@@ -54,13 +54,13 @@ def read_scenario(folder: Path) -> Scenario:
             else []
         )
     lines = recorded.read_bytes().splitlines() if recorded.exists() else []
-    told = [frame for line in lines if (frame := _frame(line)) is not None]
+    frames = [frame for line in lines if (frame := _frame(line)) is not None]
     entries = list(read_registry(registry)) if registry.exists() else []
     try:
         worn = encoder.registry()
     except SharedDevice as error:
         raise UsageError(f"{table}: {error}") from error
-    return Scenario([*_unnamed(worn, entries), *entries], found + told, len(lines) - len(told))
+    return Scenario([*_unnamed(worn, entries), *entries], found + frames, len(lines) - len(frames))
 
 
 def _frame(line: bytes) -> Frame | None:

@@ -24,7 +24,7 @@ from rpm_stream.app.stages.supervisor import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     STEADY_SECONDS,
-    Stage,
+    StageProcess,
     stage_command,
     supervise,
 )
@@ -45,7 +45,7 @@ def stop_on_signals() -> asyncio.Event:
 
 def stages_of(
     names: Sequence[str], environment: Mapping[str, str], broker: Broker | None = None
-) -> list[Stage]:
+) -> list[StageProcess]:
     """Return the supervised children for these stages.
 
     A restarted stage keeps its name in its consumer group. With a secure ``broker`` each stage
@@ -53,7 +53,7 @@ def stages_of(
     """
     environment = {"RPM_INSTANCE": uuid4().hex[:12], **environment}
     return [
-        Stage(name, stage_command(name), {**environment, **_user_settings(broker, name)})
+        StageProcess(name, stage_command(name), {**environment, **_user_settings(broker, name)})
         for name in names
     ]
 
@@ -107,7 +107,7 @@ async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
 
-async def supervise_all(stages: Sequence[Stage], broker: Broker, stop: asyncio.Event) -> int:
+async def supervise_all(stages: Sequence[StageProcess], broker: Broker, stop: asyncio.Event) -> int:
     """Keep the stages and their embedded Kafka running until ``stop``.
 
     Returns the exit status.
@@ -152,7 +152,7 @@ def _addresses(settings: Settings, bootstrap: str) -> str:
     return f"Kafka {bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, {metrics}"
 
 
-async def _tell_when_ready(stages: Sequence[Stage], where: str) -> None:
+async def _tell_when_ready(stages: Sequence[StageProcess], where: str) -> None:
     """Print a line once every stage does its work.
 
     It is not printed before, because data sent before would seem to be lost.

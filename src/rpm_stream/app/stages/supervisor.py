@@ -36,7 +36,7 @@ def _end_with(parent: int) -> None:
             os._exit(1)
 
 
-class Stage:
+class StageProcess:
     """One supervised child."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ def stage_command(stage: str) -> list[str]:
     return [sys.executable, "-m", "rpm_stream", "stage", stage]
 
 
-async def supervise(stages: Sequence[Stage], stop: asyncio.Event) -> int:
+async def supervise(stages: Sequence[StageProcess], stop: asyncio.Event) -> int:
     """Keep all stages running until ``stop``. A wrongly used stage ends them all.
 
     Returns the exit status.

@@ -39,7 +39,7 @@ MOST_LINE = 20_000
 MOST_FRAME = 30_000  # characters in the rows of one frame, for the same reason
 
 
-class Row(Record, frozen=True, kw_only=True):
+class CsvRow(Record, frozen=True, kw_only=True):
     """One data row with its line number and its length in characters.
 
     The header is line 1. ``measured_at`` is an RFC 3339 time. ``utc_offset`` is that of the file's
@@ -142,7 +142,7 @@ def _placed(names: list[str], mapped: ColumnMap) -> Columns:
 
 def rows(
     lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalClock = RFC_3339
-) -> Iterator[Row | BadRow]:
+) -> Iterator[CsvRow | BadRow]:
     """Yield the rows of a CSV file, whose ``lines`` each have their end.
 
     ``mapped`` names the columns, and ``clock`` reads times. Raises DecodeError for a wrong header.
@@ -165,7 +165,7 @@ def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
     )
 
 
-def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
+def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[CsvRow | BadRow]:
     number = record.line
     fields = record.fields
     try:
@@ -184,7 +184,7 @@ def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row
     yield from _split(record, columns, clock)
 
 
-def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
+def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[CsvRow | BadRow]:
     """Yield the row of one record, or in a wide file one for each vital with a value.
 
     Patient and time are the same for all of them, so an error in these is reported once.
@@ -194,15 +194,15 @@ def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[R
         record.fields[columns.device] if columns.device is not None else ""
     ) or f"csv.{patient}"
     if columns.wide:
-        said = [
+        values = [
             (each.vital, value.strip(" "), each.unit, len(patient) + len(device) + len(value))
             for each, value in zip(columns.wide, rest, strict=True)
             if value.strip(" ")
         ]
     else:
         vital, value, unit = rest
-        said = [(vital, value, unit, len(record.text))]
-    if not said:
+        values = [(vital, value, unit, len(record.text))]
+    if not values:
         return
     when: WrittenTime | None = None
     why = _fault(patient, device)
@@ -215,8 +215,8 @@ def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[R
         bad = _bad(record.line, record.text, "bad_schema", why or "")
         yield msgspec.structs.replace(bad, device=device[:MOST_NAME], at=when.at if when else None)
         return
-    for vital, value, unit, size in said:
-        yield Row(
+    for vital, value, unit, size in values:
+        yield CsvRow(
             line=record.line,
             size=size,
             patient=patient,
@@ -247,17 +247,19 @@ def _outside(at: datetime) -> str | None:
     return None if 1970 <= at.year < 9000 else "measured_at lies outside 1970 to 8999"
 
 
-def frames(found: Iterable[Row | BadRow], first: int = 0) -> Iterator[CsvFrame | BadRow]:
+def frames(found: Iterable[CsvRow | BadRow], first: int = 0) -> Iterator[CsvFrame | BadRow]:
     """Yield frames in the order of the rows, numbered from ``first``."""
     number = first
-    for key, group in groupby(found, key=lambda row: _whose(row) if isinstance(row, Row) else None):
+    for key, group in groupby(
+        found, key=lambda row: _whose(row) if isinstance(row, CsvRow) else None
+    ):
         if key is None:
             yield from (row for row in group if isinstance(row, BadRow))
             continue
-        together: list[Row] = []
+        together: list[CsvRow] = []
         size = 0
         for row in group:
-            assert isinstance(row, Row)
+            assert isinstance(row, CsvRow)
             if together and (len(together) == MOST_ROWS or size + row.size > MOST_FRAME):
                 yield _frame(together, number)
                 together = []
@@ -269,11 +271,11 @@ def frames(found: Iterable[Row | BadRow], first: int = 0) -> Iterator[CsvFrame |
         number += 1
 
 
-def _whose(row: Row) -> tuple[str, str, str]:
+def _whose(row: CsvRow) -> tuple[str, str, str]:
     return row.patient, row.device, row.measured_at
 
 
-def _frame(together: list[Row], number: int) -> CsvFrame:
+def _frame(together: list[CsvRow], number: int) -> CsvFrame:
     first = together[0]
     body = {
         "v": 1,

@@ -23,7 +23,7 @@ _DIGITS = {"yyyy": "[0-9]{4}", 1: "[0-9]{1,2}", 2: "[0-9]{2}"}
 _MARKS = frozenset(" .,-/:T_")
 _NEEDED = ("year", "month", "day", "hour", "minute")
 _NAMES = {"y": "year", "d": "day", "h": "hour", "s": "second", "A": "half"}
-FORM_SAID = "yyyy mm dd hh mm ss (or m d h s) and AM, as in dd.mm.yyyy hh:mm or m/d/yyyy h:mm AM"
+FORM_WORDS = "yyyy mm dd hh mm ss (or m d h s) and AM, as in dd.mm.yyyy hh:mm or m/d/yyyy h:mm AM"
 _ISO = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T"
     r" ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
@@ -47,13 +47,13 @@ class LocalClock(Record, frozen=True, kw_only=True):
     """How a file writes its times.
 
     ``zone`` is that of times without an offset. None means that every time has one. ``form`` is a
-    pattern with the groups year month day hour minute and perhaps second, part, half. ``said`` is
-    its text for people.
+    pattern with the groups year month day hour minute and perhaps second, part, half. ``form_text``
+    is its text for people.
     """
 
     zone: tzinfo | None = None
     form: re.Pattern[str] = _ISO
-    said: str = "yyyy-mm-dd hh:mm:ss"
+    form_text: str = "yyyy-mm-dd hh:mm:ss"
 
     def read(self, text: str) -> WrittenTime:
         """Return the moment that ``text`` names.
@@ -70,7 +70,7 @@ class LocalClock(Record, frozen=True, kw_only=True):
         if found is None:
             raise DecodeError(
                 "bad_schema",
-                f"measured_at is neither of the form {self.said} nor RFC 3339 with a zone",
+                f"measured_at is neither of the form {self.form_text} nor RFC 3339 with a zone",
             )
         return _in_zone(_local(found.groupdict()), self.zone)
 
@@ -159,10 +159,10 @@ def parse_form(text: str) -> re.Pattern[str]:
             short = False
         else:
             raise DecodeError(
-                "bad_schema", f"{text[place]!r} is no part of a time; a form has {FORM_SAID}"
+                "bad_schema", f"{text[place]!r} is no part of a time; a form has {FORM_WORDS}"
             )
     if missing := [name for name in _NEEDED if name not in named]:
         raise DecodeError(
-            "bad_schema", f"the form lacks the {' and the '.join(missing)}; it has {FORM_SAID}"
+            "bad_schema", f"the form lacks the {' and the '.join(missing)}; it has {FORM_WORDS}"
         )
     return re.compile(pattern, re.ASCII)

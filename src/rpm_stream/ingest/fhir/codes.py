@@ -64,8 +64,8 @@ class Codes(Record, frozen=True, kw_only=True):
         """Return why ``text`` is no value of ``vital``, or None if it is no placeholder."""
         if not self.placeholders:
             return None
-        said = _written(text)
-        return self.placeholders.get((vital, said)) or self.placeholders.get((ANY, said))
+        written = _written(text)
+        return self.placeholders.get((vital, written)) or self.placeholders.get((ANY, written))
 
     def knows(self, concept: Concept) -> bool:
         """Return whether any code of ``concept`` is in the table."""

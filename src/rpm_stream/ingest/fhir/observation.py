@@ -15,7 +15,7 @@ import msgspec
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir.codes import Codes
-from rpm_stream.ingest.fhir.shapes import Identifier, Kind, Observation, Subject
+from rpm_stream.ingest.fhir.shapes import Identifier, Observation, ResourceHeader, Subject
 from rpm_stream.ingest.fhir.values import statuses, values_of
 from rpm_stream.records import Decoded, Offset, Payload, Record, Time
 from rpm_stream.sameness import plain_number
@@ -53,7 +53,7 @@ class Observed(Record, frozen=True, kw_only=True):
     payload: Payload
 
 
-_kinds = msgspec.json.Decoder(Kind)
+_kinds = msgspec.json.Decoder(ResourceHeader)
 _observations = msgspec.json.Decoder(Observation)
 
 
@@ -79,14 +79,14 @@ def decode_observation(resource: bytes, codes: Codes) -> Observed:
     identity = _identity(found)
     readings = []
     for part, value in enumerate(values):
-        said = msgspec.structs.replace(
+        decoded = msgspec.structs.replace(
             value,
             part=part,
             flags=tuple(dict.fromkeys(flags + value.flags)),
             attributes={**attributes, **value.attributes},
             key=f"{identity}\x1f{at.isoformat()}\x1f{_text(value)}" if identity else "",
         )
-        readings.append(said)
+        readings.append(decoded)
     return Observed(
         at=at,
         utc_offset=utc_offset,

@@ -94,7 +94,7 @@ class Observation(Valued, frozen=True, kw_only=True):
     component: tuple[Valued, ...] | None = None
 
 
-class Kind(msgspec.Struct, frozen=True):
+class ResourceHeader(msgspec.Struct, frozen=True):
     """The type of a resource, read before anything else."""
 
     resourceType: str | None = None

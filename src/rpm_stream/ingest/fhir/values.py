@@ -121,17 +121,17 @@ def _value(source: Valued, codes: Codes) -> Decoded:
             "unknown_unit",
             f"{named(source.code.pairs())} is not measured in {unit!r}: moles or mass?",
         )
-    said = Decoded(
+    decoded = Decoded(
         vital=vital, value=_number(quantity.value), unit=unit, unit_sent=sent, flags=flags
     )
-    return _with_number(source, said, codes)
+    return _with_number(source, decoded, codes)
 
 
 def _is_number(quantity: Quantity) -> bool:
     return bytes(quantity.value) not in (b"", b"null")
 
 
-def _without_number(source: Valued, said: Decoded) -> Decoded:
+def _without_number(source: Valued, decoded: Decoded) -> Decoded:
     """Return an absent value.
 
     It is beyond the meter's scale if the display or the interpretation shows that. Otherwise it has
@@ -140,25 +140,27 @@ def _without_number(source: Valued, said: Decoded) -> Decoded:
     display = DISPLAYS.get((source.valueString or "").strip().lower())
     if source.dataAbsentReason is None and display is None:
         raise DecodeError(
-            "bad_schema", f"{said.vital} has neither a valueQuantity nor a dataAbsentReason"
+            "bad_schema", f"{decoded.vital} has neither a valueQuantity nor a dataAbsentReason"
         )
     if source.valueString is not None and display is None:
-        raise DecodeError("bad_schema", f"the valueString of {said.vital} is neither LO nor HI")
+        raise DecodeError("bad_schema", f"the valueString of {decoded.vital} is neither LO nor HI")
     beyond = display or next(
         (LOW_OR_HIGH[code] for _, code in source.marks() if code in LOW_OR_HIGH), None
     )
     if beyond is not None:
-        return msgspec.structs.replace(said, absent=BEYOND[beyond], flags=(*said.flags, beyond))
+        return msgspec.structs.replace(
+            decoded, absent=BEYOND[beyond], flags=(*decoded.flags, beyond)
+        )
     reasons = (
         [code for _, code in source.dataAbsentReason.pairs()]
         if source.dataAbsentReason is not None
         else []
     )
     absent: Absent = next((ABSENT[code] for code in reasons if code in ABSENT), "unknown")
-    return msgspec.structs.replace(said, absent=absent)
+    return msgspec.structs.replace(decoded, absent=absent)
 
 
-def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
+def _with_number(source: Valued, decoded: Decoded, codes: Codes) -> Decoded:
     """Return a value with a number.
 
     With a comparator the number is the end of the meter's scale. For a meter that can show LO or HI
@@ -168,16 +170,18 @@ def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
     comparator = source.valueQuantity.comparator if source.valueQuantity is not None else None
     if comparator is None:
         off = (OFF_SCALE[code] for _, code in source.marks() if code in OFF_SCALE)
-        return msgspec.structs.replace(said, flags=(*said.flags, *off))
+        return msgspec.structs.replace(decoded, flags=(*decoded.flags, *off))
     if comparator not in COMPARATORS:
-        raise DecodeError("bad_schema", f"the comparator of {said.vital} is none of FHIR's")
+        raise DecodeError("bad_schema", f"the comparator of {decoded.vital} is none of FHIR's")
     beyond = COMPARATORS[comparator]
-    attributes = {"comparator": comparator, "scale_end": said.value}
-    said = msgspec.structs.replace(said, flags=(*said.flags, beyond), attributes=attributes)
+    attributes = {"comparator": comparator, "scale_end": decoded.value}
+    decoded = msgspec.structs.replace(
+        decoded, flags=(*decoded.flags, beyond), attributes=attributes
+    )
     return (
-        msgspec.structs.replace(said, value=None, absent=BEYOND[beyond])
-        if said.vital in codes.meters
-        else said
+        msgspec.structs.replace(decoded, value=None, absent=BEYOND[beyond])
+        if decoded.vital in codes.meters
+        else decoded
     )
 
 

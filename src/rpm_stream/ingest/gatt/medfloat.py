@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from rpm_stream.records import Absent
 
-Measured: TypeAlias = tuple[str | None, Absent | None]
+FloatValue: TypeAlias = tuple[str | None, Absent | None]
 """(plain decimal text, None), or (None, the reason why there is no value)."""
 
 SFLOAT_SPECIALS: dict[int, str] = {
@@ -69,7 +69,7 @@ def sfloat_text(raw: int, shift: int = 0) -> str:
 # A monitor repeats a few dozen values. The cache of texts makes a sample cost 0.1 us instead of 1
 # us.
 @lru_cache(maxsize=8192)
-def sfloat(raw: int, shift: int = 0) -> Measured:
+def sfloat(raw: int, shift: int = 0) -> FloatValue:
     """Return SFLOAT ``raw`` (0 to 65535) x 10^``shift`` as (text, absent).
 
     >>> sfloat(0xF2D0), sfloat(0x07FF), sfloat(0xC038, 3)
@@ -86,7 +86,7 @@ def float32_text(raw: int) -> str:
     return plain(_signed(raw & 0x00FFFFFF, 24), _signed(raw >> 24, 8))
 
 
-def float32(raw: int) -> Measured:
+def float32(raw: int) -> FloatValue:
     """Return FLOAT ``raw`` (0 to 2^32 - 1) as (text, absent).
 
     >>> float32(0xFF000183), float32(0x007FFFFE)
@@ -95,7 +95,7 @@ def float32(raw: int) -> Measured:
     return _measured(float32_text(raw))
 
 
-def _measured(text: str) -> Measured:
+def _measured(text: str) -> FloatValue:
     absent = ABSENT.get(text)
     return (text, None) if absent is None else (None, absent)
 

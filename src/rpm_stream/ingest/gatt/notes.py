@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.date_time import Fields, local_time
-from rpm_stream.ingest.gatt.medfloat import Measured
+from rpm_stream.ingest.gatt.medfloat import FloatValue
 from rpm_stream.records import Absent, Decoded, Payload
 
 Bits: TypeAlias = Mapping[int, str]
@@ -34,7 +34,7 @@ class Value(NamedTuple):
     absent: Absent | None = None
 
 
-def value(vital: str, unit: str, measured: Measured) -> Value:
+def value(vital: str, unit: str, measured: FloatValue) -> Value:
     """Return a value from a medfloat."""
     return Value(vital, unit, measured[0], measured[1])
 

@@ -16,7 +16,7 @@ from rpm_stream.entries import SEGMENTED
 from rpm_stream.ingest.errors import DecodeError
 
 # of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
-MOST_OCTETS = 4096
+MOST_BYTES = 4096
 MOST_SEGMENTS = 64  # the counter has six bits
 # between segments, by the gateway's clock, as a message takes seconds. Design choice.
 WAITS_FOR = timedelta(minutes=5)
@@ -26,7 +26,7 @@ _LAST = 0x02
 _WHOLE = 0x03
 
 
-class Segment(msgspec.Struct, array_like=True, frozen=True):
+class MessageSegment(msgspec.Struct, array_like=True, frozen=True):
     """One notification that holds a part of a message.
 
     ``again`` means that it came in a frame that was read before.
@@ -34,17 +34,17 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
 
     characteristic: str
     at: datetime
-    octets: bytes
+    data: bytes
     again: bool = False
 
     @property
     def counter(self) -> int:
         """The rolling number, 0 to 63."""
-        return self.octets[0] >> 2
+        return self.data[0] >> 2
 
     def has(self, edge: int) -> bool:
         """Return whether it is the first or the last of its message."""
-        return bool(self.octets[0] & edge)
+        return bool(self.data[0] & edge)
 
 
 class Whole(NamedTuple):
@@ -54,7 +54,7 @@ class Whole(NamedTuple):
     """
 
     at: datetime
-    octets: bytes
+    data: bytes
 
 
 def is_segment(characteristic: str, octets: bytes) -> bool:
@@ -72,32 +72,34 @@ def counter_of_whole(segment: int) -> int:
     return segment >> 2
 
 
-def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segment]]:
+def take(
+    waiting: list[MessageSegment], new: MessageSegment
+) -> tuple[Whole | None, list[MessageSegment]]:
     """Add ``new`` to the ``waiting`` segments, which change in place.
 
     Returns the whole message if it is now complete, and the lost segments. A segment that is
     already waiting is ignored. Segments of re-sent frames have a pool of their own. They may
     complete a message that was refused before, and do not disturb new ones.
     """
-    lost = [each for each in waiting if each.again == new.again and _overtaken(each, new)]
-    waiting[:] = [each for each in waiting if each not in lost]
-    if any(
-        (each.characteristic, each.octets) == (new.characteristic, new.octets) for each in waiting
-    ):
-        return None, _told(lost)
+    overtaken = [each for each in waiting if each.again == new.again and _overtaken(each, new)]
+    waiting[:] = [each for each in waiting if each not in overtaken]
+    if any((each.characteristic, each.data) == (new.characteristic, new.data) for each in waiting):
+        return None, _accountable(overtaken)
     waiting.append(new)
     if chain := _chain(waiting, new):
         waiting[:] = [each for each in waiting if each not in chain]
-        head = bytes([chain[0].octets[0] | _WHOLE])
-        return Whole(chain[-1].at, head + b"".join(each.octets[1:] for each in chain)), _told(lost)
-    while len(waiting) > MOST_SEGMENTS or sum(len(each.octets) for each in waiting) > MOST_OCTETS:
+        head = bytes([chain[0].data[0] | _WHOLE])
+        return Whole(chain[-1].at, head + b"".join(each.data[1:] for each in chain)), _accountable(
+            overtaken
+        )
+    while len(waiting) > MOST_SEGMENTS or sum(len(each.data) for each in waiting) > MOST_BYTES:
         dropped = next((each for each in waiting if each.again), waiting[0])
         waiting.remove(dropped)
-        lost.append(dropped)
-    return None, _told(lost)
+        overtaken.append(dropped)
+    return None, _accountable(overtaken)
 
 
-def _overtaken(one: Segment, new: Segment) -> bool:
+def _overtaken(one: MessageSegment, new: MessageSegment) -> bool:
     """Return whether the message of ``one`` can never become whole.
 
     It has waited too long, or the counter has gone round.
@@ -105,15 +107,15 @@ def _overtaken(one: Segment, new: Segment) -> bool:
     if new.at - one.at > WAITS_FOR:
         return True
     same_place = one.characteristic == new.characteristic and one.counter == new.counter
-    return same_place and one.octets != new.octets
+    return same_place and one.data != new.data
 
 
-def _told(lost: list[Segment]) -> list[Segment]:
+def _accountable(dropped: list[MessageSegment]) -> list[MessageSegment]:
     # segments of a re-sent frame were accounted at the first sending
-    return [each for each in lost if not each.again]
+    return [each for each in dropped if not each.again]
 
 
-def _chain(waiting: list[Segment], new: Segment) -> list[Segment]:
+def _chain(waiting: list[MessageSegment], new: MessageSegment) -> list[MessageSegment]:
     """Return the message that ``new`` belongs to, first to last.
 
     The list is empty while a segment is missing.

@@ -19,8 +19,8 @@ from rpm_stream.knowledge import Vital
 from rpm_stream.knowledge.registry import years_old
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.latest import Latest, latest
-from rpm_stream.publish.moments import ago_words, duration_words
-from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State
+from rpm_stream.publish.time_words import ago_words, duration_words
+from rpm_stream.records import Alert, AlertState, Direction, PatientEntry, Priority, Record
 from rpm_stream.text import is_of_values
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
@@ -69,14 +69,14 @@ RULE_KINDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class Mark(Record, frozen=True, kw_only=True):
+class Badge(Record, frozen=True, kw_only=True):
     """A word beside the title, and its meaning in a sentence."""
 
     word: str
     meaning: str
 
 
-class Row(Record, frozen=True, kw_only=True):
+class FeedRow(Record, frozen=True, kw_only=True):
     """One line of the feed.
 
     Times are UTC. ``*_words`` give the same times relative to the moment when the row was made.
@@ -95,11 +95,11 @@ class Row(Record, frozen=True, kw_only=True):
     group_words: str
     section: Section
     priority: Priority
-    state: State
+    state: AlertState
     title: str
     why: tuple[str, ...]
     rule: str
-    marks: tuple[Mark, ...]
+    marks: tuple[Badge, ...]
     opened_at: datetime
     measured_at: datetime
     updated_at: datetime
@@ -189,7 +189,7 @@ def section_of(alert: Alert) -> Section:
     return "back" if alert.historical else "now"
 
 
-def is_of(row: Row, person: str) -> bool:
+def is_of(row: FeedRow, person: str) -> bool:
     """Return whether ``person`` has the alert.
 
     It is assigned to them, or it is not assigned and they acknowledged it.
@@ -198,7 +198,7 @@ def is_of(row: Row, person: str) -> bool:
     return has is not None and has.strip().casefold() == person.strip().casefold()
 
 
-def kept(wanted: Filter, row: Row) -> bool:
+def kept(wanted: Filter, row: FeedRow) -> bool:
     """Return whether a reader's filter leaves the row in the list.
 
     By law 3 a high alert stays with any filter.
@@ -240,20 +240,20 @@ def rule_words(rule: str) -> str:
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
 
-def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Mark]:
+def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Badge]:
     if is_over(alert):
         word, meaning = OVER_SEEN if seen_by else OVER
-        yield Mark(
+        yield Badge(
             word=word,
             meaning=meaning.format(back=back_words(alert.group), names=", ".join(seen_by)),
         )
     if alert.escalation and alert.state == "open":
         times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
-        yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
+        yield Badge(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
     for field, word, meaning in MARKS:
         # the mark "over" includes this
         if getattr(alert, field) and not (field == "historical" and is_over(alert)):
-            yield Mark(word=word, meaning=meaning)
+            yield Badge(word=word, meaning=meaning)
 
 
 # Fields that a row takes from its alert unchanged.
@@ -282,7 +282,7 @@ def row(
     ref: str,
     now: datetime,
     vitals: Mapping[str, Vital] = NO_VITALS,
-) -> Row:
+) -> FeedRow:
     """Return the alert with its patient as text, as of ``now``.
 
     ``ref`` is the ``patient_ref``. ``vitals`` have the names of vitals.
@@ -290,7 +290,7 @@ def row(
     step = life.acknowledgement(alert)
     sleep = life.sleep(alert)
     seen_by = life.seen_by(alert)
-    return Row(
+    return FeedRow(
         **{field: getattr(alert, field) for field in AS_RECORDED},
         patient_ref=ref,
         name=entry.display or alert.patient,

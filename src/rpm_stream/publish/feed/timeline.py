@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from rpm_stream.publish.moments import duration_words, utc_words
 from rpm_stream.publish.old_life import is_person, typed
-from rpm_stream.records import Alert, Direction, Event, Record, State, Transition
+from rpm_stream.publish.time_words import duration_words, utc_words
+from rpm_stream.records import Alert, AlertState, Direction, Event, Record, Transition
 from rpm_stream.text import is_of_values
 
-STATE_WORDS: dict[State, str] = {
+STATE_WORDS: dict[AlertState, str] = {
     "open": "Open",
     "acknowledged": "Acknowledged",
     "snoozed": "Snoozed",
@@ -68,10 +68,10 @@ WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
 # a further rule, or one with a higher priority than before
 FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})
 
-Clock = Callable[[datetime], str]
+TimeFormat = Callable[[datetime], str]
 
 
-class Step(Record, frozen=True, kw_only=True):
+class TimelineStep(Record, frozen=True, kw_only=True):
     """One step as text.
 
     ``who`` is None if it was the service. ``why`` is "" if no reason was given.
@@ -93,16 +93,16 @@ class Sleep(Record, frozen=True, kw_only=True):
 
 def steps(
     history: Sequence[Transition],
-    clock: Clock = utc_words,
+    clock: TimeFormat = utc_words,
     words: Mapping[Event, str] = EVENT_WORDS,
-) -> tuple[Step, ...]:
+) -> tuple[TimelineStep, ...]:
     """Return the history as text, in its own order.
 
     ``clock`` writes a moment. ``words`` has the texts for the alert's group.
     """
     known = typed(history)
     return tuple(
-        Step(
+        TimelineStep(
             at=step.at,
             event=_event(step),
             who=step.who if is_person(step) else None,
@@ -118,7 +118,7 @@ def words_of(group: str) -> Mapping[Event, str]:
     return EVENT_WORDS if is_of_values(group) else EVENT_WORDS | OTHER_WORDS
 
 
-def told(step: Step) -> str:
+def step_words(step: TimelineStep) -> str:
     """Return what happened and who did it: "Acknowledged by N. Adeyemi"."""
     if step.who is None:
         return step.what
@@ -178,7 +178,7 @@ def worse_since(history: Sequence[Transition], record: datetime) -> Transition |
     )
 
 
-def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:
+def _of_the_present_state(alert: Alert, state: AlertState) -> list[Transition]:
     """Return the steps since the alert is in ``state``, latest first, or none in another state."""
     found: list[Transition] = []
     for step in reversed(typed(alert.history) if alert.state == state else ()):
@@ -194,7 +194,7 @@ def _event(step: Transition) -> Event:
 
 
 def _words(
-    history: tuple[Transition, ...], place: int, clock: Clock, words: Mapping[Event, str]
+    history: tuple[Transition, ...], place: int, clock: TimeFormat, words: Mapping[Event, str]
 ) -> str:
     step = history[place]
     before = history[place - 1] if place else None

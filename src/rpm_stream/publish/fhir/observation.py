@@ -100,7 +100,7 @@ def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
     - a value is absent that the profile requires (BMI)
     """
     row = knowledge.vitals[reading.vital]
-    if row.publish == "none" or not _can_be_said(reading, knowledge):
+    if row.publish == "none" or not _can_be_published(reading, knowledge):
         return "none"
     if row.publish == "single":
         characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
@@ -116,7 +116,7 @@ def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
     if the device reports that the value is no statement about the patient, or if a value is absent
     that the profile requires.
     """
-    if not _can_be_said(reading, knowledge):
+    if not _can_be_published(reading, knowledge):
         return None
     if reading.vital in BLOOD_PRESSURE:
         return blood_pressure((reading,), knowledge)
@@ -278,7 +278,7 @@ def _absent(reason: Absent | None) -> msgspec.Raw:
     return raw({"coding": [{"system": ABSENT, "code": code, "display": ABSENT_DISPLAY[code]}]})
 
 
-def _can_be_said(reading: Reading, knowledge: Knowledge) -> bool:
+def _can_be_published(reading: Reading, knowledge: Knowledge) -> bool:
     """Return whether a reading can be an Observation.
 
     It must be coded and about the patient, and have a value if its profile requires one.

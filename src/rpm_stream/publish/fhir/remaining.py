@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.fhir.observation import publishes
-from rpm_stream.publish.windows import SPAN_SECONDS, Counted, Place, place_of
+from rpm_stream.publish.windows import SPAN_SECONDS, Counted, WindowKey, place_of
 from rpm_stream.records import Reading, Window
 from rpm_stream.sameness import MINUTE, Measurements
 
@@ -54,7 +54,7 @@ class Remaining:
                 if self._measurements.add(reading) and place_of(reading) in self._places:
                     self._counted.add(reading)
 
-    def _is_near(self, place: Place, reading: Reading) -> bool:
+    def _is_near(self, place: WindowKey, reading: Reading) -> bool:
         """Return whether a reading is in one of the windows, or close to one.
 
         A close reading may be the same measurement as one inside.

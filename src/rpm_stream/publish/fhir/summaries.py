@@ -33,7 +33,7 @@ KEPT_WINDOWS = 8
 KEPT_BYTES = 6_000
 
 
-class Course(msgspec.Struct):
+class VitalWindows(msgspec.Struct):
     """The kept windows of one vital, oldest first.
 
     Readings of a continuous vital do not become Observations of their own. They are counted into
@@ -49,13 +49,13 @@ class Course(msgspec.Struct):
 
 
 class Summaries(msgspec.Struct):
-    """The windows of one patient, with one ``Course`` for each vital.
+    """The windows of one patient, with one ``VitalWindows`` for each vital.
 
     It encodes to msgpack and back.
     """
 
     patient: str
-    courses: dict[str, Course] = {}
+    courses: dict[str, VitalWindows] = {}
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
@@ -221,7 +221,7 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
     start = int(at // SPAN_SECONDS) * SPAN_SECONDS
     course = state.courses.get(reading.vital)
     if course is None:
-        course = state.courses[reading.vital] = Course(newest=at)
+        course = state.courses[reading.vital] = VitalWindows(newest=at)
     if start < course.floor:
         return False
     window = _window_for(course, start, reading, knowledge)
@@ -235,11 +235,13 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
         window.size = grown
     count_in(window, reading, text)
     course.newest = max(course.newest, at)
-    _make_room(state.patient, reading.vital, course, due)
+    _close_excess(state.patient, reading.vital, course, due)
     return True
 
 
-def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
+def _window_for(
+    course: VitalWindows, start: int, reading: Reading, knowledge: Knowledge
+) -> Bin | None:
     """Return the window that begins at ``start``, opened if needed.
 
     Returns ``None`` if it would be the first to close.
@@ -256,7 +258,7 @@ def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowled
     return window
 
 
-def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> None:
+def _close_excess(patient: str, vital: str, course: VitalWindows, due: list[Window]) -> None:
     """Close the oldest windows while there are too many, or too many values in them.
 
     The newest window always stays.
@@ -267,14 +269,14 @@ def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> N
         _close_oldest(patient, vital, course, due)
 
 
-def _close_oldest(patient: str, vital: str, course: Course, due: list[Window]) -> None:
+def _close_oldest(patient: str, vital: str, course: VitalWindows, due: list[Window]) -> None:
     oldest = course.bins.pop(0)
     course.floor = oldest.start + SPAN_SECONDS
     if oldest.changed:
         due.append(finish(patient, vital, oldest))
 
 
-def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
+def _due(patient: str, vital: str, course: VitalWindows, at: float) -> list[Window]:
     """Return windows with something new that are due at ``at``, or were published before.
 
     Marks them as published.

@@ -16,7 +16,7 @@ from rpm_stream.score.baseline.learning import (
     calm_by_time,
     is_sustained,
 )
-from rpm_stream.score.baseline.runner import Asked, Runner, vector_of
+from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector
@@ -26,9 +26,9 @@ from rpm_stream.score.memory.state import ScoreState
 
 GROUP = "vital_signs"  # the group of the detector of several vitals
 NAME = HalfSpaceTrees.name
-TOLD = 3  # most vitals that a text names
+MOST_NAMED = 3  # most vitals that a text names
 # The third vital is named only if it has this part of the first one's share. The second always is.
-TOLD_FROM = 0.25
+NAMED_FROM = 0.25
 
 
 class Combined:
@@ -51,7 +51,7 @@ class Combined:
         if readings is None:
             return None, None
         at = instant[0].measured_at
-        asked = Asked(NAME, vector_of(self._numbers, readings), at, GROUP, paused)
+        asked = DetectorCall(NAME, vector_of(self._numbers, readings), at, GROUP, paused)
         detector = self._runner.answer(state, live, asked)
         if detector is None:
             return None, None
@@ -140,19 +140,19 @@ class Combined:
         readings: Mapping[str, Reading],
         first: Reading,
     ) -> Finding:
-        ranked = sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:TOLD]
-        told = [
+        ranked = sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:MOST_NAMED]
+        named = [
             name
             for place, (name, share) in enumerate(ranked)
-            if place < 2 or share >= TOLD_FROM * ranked[0][1]
+            if place < 2 or share >= NAMED_FROM * ranked[0][1]
         ]
-        leading = readings[told[0]]
+        leading = readings[named[0]]
         here = [
             reading for reading in readings.values() if reading.measured_at == first.measured_at
         ]
         opening = leading if leading in here else here[0]
         usual = detector.expected()
-        said = self._words.together((readings[name], usual[name][0]) for name in told)
+        listed = self._words.together((readings[name], usual[name][0]) for name in named)
         return Finding(
             kind="detector",
             key=Key(what=detector.name),
@@ -161,7 +161,7 @@ class Combined:
             group=GROUP,
             priority="low",
             title="Vital signs unusual together for this person",
-            why=f"unusual together: {said} (learned)",
+            why=f"unusual together: {listed} (learned)",
             evidence=(
                 opening,
                 *(reading for reading in readings.values() if reading.id != opening.id),

@@ -82,10 +82,10 @@ class Lasting:
         """
         vital = reading.vital
         at = reading.measured_at
-        told = state.changed[reading.vital]
+        change = state.changed[reading.vital]
         joined = self._knowledge.vitals[vital].group in paused.since
-        note_calm(state, f"{MEMBER}{vital}", at, joined or at - told >= self._listed)
-        if at - told > 2 * self._listed:
+        note_calm(state, f"{MEMBER}{vital}", at, joined or at - change >= self._listed)
+        if at - change > 2 * self._listed:
             del state.changed[vital]
 
     def learn(
@@ -166,9 +166,11 @@ class Lasting:
         course.since = None
         state.changed[vital] = at
         note_calm(state, f"{MEMBER}{vital}", at, calm=False)
-        return self._told(course, reading, group, lasts)
+        return self._change_finding(course, reading, group, lasts)
 
-    def _told(self, course: Course, reading: Reading, group: str, lasts: timedelta) -> Finding:
+    def _change_finding(
+        self, course: Course, reading: Reading, group: str, lasts: timedelta
+    ) -> Finding:
         vital = reading.vital
         return Finding(
             kind="detector",

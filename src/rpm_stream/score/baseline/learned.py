@@ -25,7 +25,7 @@ from rpm_stream.score.detectors.entries import SHADOW, entries
 from rpm_stream.score.memory.column import Column
 from rpm_stream.score.memory.state import ScoreState
 
-Outcome: TypeAlias = tuple[Score | None, Finding | None]
+LearnedResult: TypeAlias = tuple[Score | None, Finding | None]
 
 
 class Learned:
@@ -57,7 +57,7 @@ class Learned:
         readings: Sequence[Reading],
         late: Collection[str],
         paused: Paused,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LearnedResult]:
         """Yield what each detector finds in the readings of one instant.
 
         ``late`` has the ids of those that came late.
@@ -71,9 +71,9 @@ class Learned:
             if reading.vital in state.changed:
                 self._lasting.listed(state, reading, paused)
             if looked.learned:
-                lasting, anew = self._lasting.learn(state, live, reading, looked, paused)
-                if anew is not None:
-                    self._personal.settle(live, reading.vital, anew)
+                lasting, restart_from = self._lasting.learn(state, live, reading, looked, paused)
+                if restart_from is not None:
+                    self._personal.settle(live, reading.vital, restart_from)
                 if lasting is not None:
                     yield None, lasting
             for shadow in self._of_readings:

@@ -14,7 +14,7 @@ from rpm_stream.score.baseline.learning import (
     calm_by_time,
     is_sustained,
 )
-from rpm_stream.score.baseline.runner import Asked, Runner
+from rpm_stream.score.baseline.runner import DetectorCall, Runner
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER, Column
@@ -62,7 +62,7 @@ class Personal:
         if key is None or reading.value is None:
             return NOTHING
         at = reading.measured_at
-        asked = Asked(
+        asked = DetectorCall(
             key, {vital: self._numbers.of(reading)}, at, self._groups[vital], paused, late
         )
         detector = self._runner.answer(state, live, asked)

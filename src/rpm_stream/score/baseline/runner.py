@@ -22,7 +22,7 @@ from rpm_stream.score.baseline.learning import (
     is_time_to_learn,
 )
 from rpm_stream.score.detectors.codec import StateError
-from rpm_stream.score.detectors.entries import Entry, sources_of
+from rpm_stream.score.detectors.entries import DetectorEntry, sources_of
 from rpm_stream.score.detectors.protocol import Detector, Vector
 from rpm_stream.score.memory.column import Column, measured_at
 from rpm_stream.score.memory.state import FlagRun, ScoreState
@@ -30,7 +30,7 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState
 NO_TIME = timedelta(0)
 
 
-class Asked(msgspec.Struct, gc=False):
+class DetectorCall(msgspec.Struct, gc=False):
     """A question to a detector and its answer.
 
     The question is the detector (``key``, its name in the state), the vector, the time, and what
@@ -54,7 +54,7 @@ class Asked(msgspec.Struct, gc=False):
 class Runner:
     """One row of the table, bound to the length of the learning pause."""
 
-    def __init__(self, entry: Entry, pause: timedelta) -> None:
+    def __init__(self, entry: DetectorEntry, pause: timedelta) -> None:
         self.entry = entry
         self._pause = pause
         self._threshold = entry.kind.threshold
@@ -82,7 +82,9 @@ class Runner:
             live.of[key] = detector
         return detector
 
-    def answer(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> Detector | None:
+    def answer(
+        self, state: ScoreState, live: LiveDetectors, asked: DetectorCall
+    ) -> Detector | None:
         """Score the question and update the run of flagged values.
 
         Return None where the detector has no score.
@@ -102,7 +104,7 @@ class Runner:
         asked.is_news = run is not None and not asked.paused.is_accepted(run.since, asked.group)
         return detector
 
-    def learn(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> bool:
+    def learn(self, state: ScoreState, live: LiveDetectors, asked: DetectorCall) -> bool:
         """Learn the vector of the question, unless it came late or learning is paused.
 
         Return whether it was learned.

@@ -8,7 +8,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
-from rpm_stream.score.baseline.runner import Asked, Runner, vector_of
+from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Vector
 from rpm_stream.score.memory.marks import emits
 from rpm_stream.score.memory.state import ScoreState
@@ -33,7 +33,7 @@ class Shadow:
         if key is None or reading.value is None:
             return None
         x: Vector = {reading.vital: self._numbers.of(reading)}
-        asked = Asked(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
+        asked = DetectorCall(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
         return self._look(state, live, asked, (reading, reading))
 
     def together(
@@ -44,11 +44,15 @@ class Shadow:
         if readings is None:
             return None
         x = vector_of(self._numbers, readings)
-        asked = Asked(self._entry.prefix, x, instant[0].measured_at, GROUP, paused)
+        asked = DetectorCall(self._entry.prefix, x, instant[0].measured_at, GROUP, paused)
         return self._look(state, live, asked, (instant[0], *readings.values()))
 
     def _look(
-        self, state: ScoreState, live: LiveDetectors, asked: Asked, readings: Sequence[Reading]
+        self,
+        state: ScoreState,
+        live: LiveDetectors,
+        asked: DetectorCall,
+        readings: Sequence[Reading],
     ) -> Score | None:
         record = None
         # River has no score for the vector, but may still learn it

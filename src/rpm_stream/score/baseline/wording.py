@@ -91,7 +91,7 @@ class UsualWords:
         zero = self._knowledge.convert(Decimal(0), own, scale.unit)
         return scale.shown(self._knowledge.convert(Decimal(number), own, scale.unit) - zero)
 
-    def said(self, reading: Reading) -> str:
+    def shown(self, reading: Reading) -> str:
         """The value in words: ``weight 181.4 lb``.
 
         It is as it was sent, except where people do not read its unit.
@@ -118,11 +118,11 @@ class UsualWords:
         value = self.own(scale, reading)
         known = self._in_unit(scale, reading.vital, usual)
         away = value - known
-        said = f"{scale.plain} {value}{scale.written}"
+        text = f"{scale.plain} {value}{scale.written}"
         if not away:
-            return f"{said}, this person's usual"
+            return f"{text}, this person's usual"
         return (
-            f"{said}, {abs(away)} {'above' if away > 0 else 'below'} this person's usual of {known}"
+            f"{text}, {abs(away)} {'above' if away > 0 else 'below'} this person's usual of {known}"
         )
 
     def together(self, parts: Iterable[tuple[Reading, float]]) -> str:

@@ -113,7 +113,7 @@ class Bucket(Record, frozen=True, kw_only=True, gc=False):
     squares: float
 
 
-class Window(Record, frozen=True, kw_only=True):
+class AdwinWindow(Record, frozen=True, kw_only=True):
     """The contents of River's window.
 
     ``total`` and ``squares`` are the sum and the squared distances of the whole window. ``rows``
@@ -224,7 +224,7 @@ class Drift(ADWIN, Detector):
         rows = list(self.window().rows)
         oldest = max(row for row, buckets in enumerate(rows) if buckets)
         rows[oldest] = rows[oldest][1:]
-        self._put(Window.of(tuple(rows)))
+        self._put(AdwinWindow.of(tuple(rows)))
 
     def expected(self) -> dict[str, tuple[float, float]]:
         """Return mean and spread of the window, in the vital's unit.
@@ -236,7 +236,7 @@ class Drift(ADWIN, Detector):
         spread = sqrt(1.0 + max(0.0, self.variance) / self.width)
         return {self._vital: (self.estimation * self._resolution, spread * self._resolution)}
 
-    def window(self) -> Window:
+    def window(self) -> AdwinWindow:
         """Return the contents of River's window."""
         data = self._helper.__getstate__()
         head = _RIVER_HEAD.unpack_from(data)
@@ -250,9 +250,9 @@ class Drift(ADWIN, Detector):
                     Bucket(total=totals[place], squares=squares[place]) for place in range(kept[1])
                 )
             )
-        return Window(total=head[5], squares=head[6], rows=tuple(rows))
+        return AdwinWindow(total=head[5], squares=head[6], rows=tuple(rows))
 
-    def _put(self, window: Window) -> None:
+    def _put(self, window: AdwinWindow) -> None:
         """Make River's window hold this one.
 
         The numbers are checked before, because River would end the process on bad ones.
@@ -305,9 +305,9 @@ class Drift(ADWIN, Detector):
         fields = head.unpack_from(payload)
         lengths = fields[3:] if head is _HEAD else fields[1:]
         rows = _rows(lengths, payload[head.size :])
-        window = Window.of(rows)
+        window = AdwinWindow.of(rows)
         if head is _HEAD:
-            kept = Window(total=fields[1], squares=fields[2], rows=rows)
+            kept = AdwinWindow(total=fields[1], squares=fields[2], rows=rows)
             if not _is_near(kept, window):
                 raise StateError("the sums do not fit the buckets")
             window = kept
@@ -351,7 +351,7 @@ def _is_possible(bucket: Bucket) -> bool:
     )
 
 
-def _is_near(kept: Window, exact: Window) -> bool:
+def _is_near(kept: AdwinWindow, exact: AdwinWindow) -> bool:
     """Whether running sums equal those of the buckets except for rounding."""
     error = 1e-6 * (1.0 + exact.squares + exact.total * exact.total)
     return (

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Final, Literal, TypeAlias
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.records import Record
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector, Feature, Features
-from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS, Kind
+from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS, DetectorKind
 
-When: TypeAlias = Literal["reading", "learned", "moment"]
+DetectorTrigger: TypeAlias = Literal["reading", "learned", "moment"]
 """When a detector runs.
 
 ``reading``: with each reading of one of its vitals. ``learned``: with each reading that the
@@ -42,7 +42,7 @@ The one that was measured last is used.
 """
 
 
-class Entry(Record, frozen=True, kw_only=True):
+class DetectorEntry(Record, frozen=True, kw_only=True):
     """A row: a detector, what it watches, when it runs, and whether its findings become alerts.
 
     ``prefix`` is the prefix of the names of its states. ``fresh_for_minutes`` is how long the
@@ -50,9 +50,9 @@ class Entry(Record, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: Kind
+    kind: DetectorKind
     features: tuple[Feature, ...]
-    when: When
+    when: DetectorTrigger
     prefix: str = ""
     mode: Mode = "live"
     fresh_for_minutes: int = 0
@@ -86,24 +86,24 @@ def sources_of(features: tuple[Feature, ...]) -> dict[str, tuple[str, ...]]:
     return {each.vital: PULSE if each.vital == "pulse" else (each.vital,) for each in features}
 
 
-def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
+def entries(knowledge: Knowledge) -> tuple[DetectorEntry, ...]:
     """Return all rows, the live ones first."""
     table = knowledge.detectors
     return (
-        Entry(
+        DetectorEntry(
             name=table.personal.detector,
             kind=VITAL_DETECTORS[table.personal.detector],
             features=_features(knowledge, sorted(table.personal.vitals)),
             when="reading",
         ),
-        Entry(
+        DetectorEntry(
             name=Drift.name,
             kind=VITAL_DETECTORS[Drift.name],
             features=_features(knowledge, sorted(table.lasting.vitals)),
             when="learned",
             prefix=f"{Drift.name}.",
         ),
-        Entry(
+        DetectorEntry(
             name=HalfSpaceTrees.name,
             kind=VECTOR_DETECTORS[HalfSpaceTrees.name],
             features=_features(knowledge, table.combined.features),
@@ -115,12 +115,12 @@ def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
     )
 
 
-def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
+def _shadows(knowledge: Knowledge) -> Iterator[DetectorEntry]:
     for name, row in knowledge.detectors.shadow.items():
         # imported here because only the rows of a clinic need it
         from rpm_stream.score.detectors.relearned import version_of
 
-        yield Entry(
+        yield DetectorEntry(
             name=name,
             kind=_kind(name, row),
             features=_features(knowledge, row.inputs),
@@ -132,14 +132,14 @@ def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
         )
 
 
-def _kind(name: str, row: Shadow) -> Kind:
+def _kind(name: str, row: ShadowTable) -> DetectorKind:
     from rpm_stream.knowledge.checks import SHADOW_FRAME
     from rpm_stream.score.detectors.relearned import Relearned
 
     def fresh(features: Features) -> Detector:
         return Relearned(row, name, (features,) if isinstance(features, Feature) else features)
 
-    return Kind(
+    return DetectorKind(
         fresh=fresh,
         restore=partial(Relearned.restored, row, name),
         threshold=row.threshold,

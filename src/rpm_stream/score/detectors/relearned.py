@@ -19,7 +19,7 @@ import msgspec
 from river.__version__ import __version__ as river_version
 
 from rpm_stream.knowledge.estimators import Runnable
-from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
 from rpm_stream.score.detectors.protocol import (
     LARGEST,
@@ -42,7 +42,7 @@ class Relearned(Detector):
     name: ClassVar[str] = "relearned"
     version: ClassVar[str] = "1"
 
-    def __init__(self, row: Shadow, name: str, features: tuple[Feature, ...]) -> None:
+    def __init__(self, row: ShadowTable, name: str, features: tuple[Feature, ...]) -> None:
         super().__init__(features)
         self.row = row
         self.label = name
@@ -117,7 +117,9 @@ class Relearned(Detector):
         return seal(_stamp(self.row, self.label, self._vitals), _COUNT.pack(self._count) + vectors)
 
     @classmethod
-    def restored(cls, row: Shadow, name: str, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(
+        cls, row: ShadowTable, name: str, features: tuple[Feature, ...], data: bytes
+    ) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
         detector = cls(row, name, features)
         _, payload = opened((_stamp(row, name, detector._vitals),), data)
@@ -142,7 +144,7 @@ class Relearned(Detector):
         return detector
 
 
-def version_of(row: Shadow) -> str:
+def version_of(row: ShadowTable) -> str:
     """Return a text that changes whenever the same readings would give another score.
 
     It is made of River's version and the row.
@@ -151,5 +153,5 @@ def version_of(row: Shadow) -> str:
     return f"{river_version}-{crc32(msgspec.json.encode(recipe, order='deterministic')):08x}"
 
 
-def _stamp(row: Shadow, name: str, vitals: tuple[str, ...]) -> Stamp:
+def _stamp(row: ShadowTable, name: str, vitals: tuple[str, ...]) -> Stamp:
     return Stamp(detector=name, version=version_of(row), settings=" ".join(vitals))

@@ -19,7 +19,7 @@ from rpm_stream.score.detectors.protocol import Detector, Feature, Features
 from rpm_stream.score.detectors.quantile import Quantile
 
 
-class Kind(Record, frozen=True, kw_only=True):
+class DetectorKind(Record, frozen=True, kw_only=True):
     """A detector: how to begin, how to restore it, and from which score to flag.
 
     ``restore`` continues from a state or raises StateError. ``adapts_within`` is the number of
@@ -36,8 +36,8 @@ class Kind(Record, frozen=True, kw_only=True):
     around: Callable[[Feature, tuple[float, float]], Detector] | None = None
 
 
-VITAL_DETECTORS: Final[Mapping[str, Kind]] = {
-    Gaussian.name: Kind(
+VITAL_DETECTORS: Final[Mapping[str, DetectorKind]] = {
+    Gaussian.name: DetectorKind(
         fresh=Gaussian,
         restore=Gaussian.from_state,
         threshold=gaussian.THRESHOLD,
@@ -45,14 +45,14 @@ VITAL_DETECTORS: Final[Mapping[str, Kind]] = {
         state_bytes=100,
         around=Gaussian.around,
     ),
-    Quantile.name: Kind(
+    Quantile.name: DetectorKind(
         fresh=Quantile,
         restore=Quantile.from_state,
         threshold=quantile.THRESHOLD,
         adapts_within=quantile.ADAPTS_WITHIN,
         state_bytes=460,
     ),
-    Drift.name: Kind(
+    Drift.name: DetectorKind(
         fresh=Drift,
         restore=Drift.from_state,
         threshold=drift.THRESHOLD,
@@ -62,8 +62,8 @@ VITAL_DETECTORS: Final[Mapping[str, Kind]] = {
 }
 """Detectors of one vital."""
 
-VECTOR_DETECTORS: Final[Mapping[str, Kind]] = {
-    HalfSpaceTrees.name: Kind(
+VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {
+    HalfSpaceTrees.name: DetectorKind(
         fresh=HalfSpaceTrees,
         restore=HalfSpaceTrees.from_state,
         threshold=half_space_trees.THRESHOLD,
@@ -73,4 +73,4 @@ VECTOR_DETECTORS: Final[Mapping[str, Kind]] = {
 }
 """Detectors of several vitals together."""
 
-DETECTORS: Final[Mapping[str, Kind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}
+DETECTORS: Final[Mapping[str, DetectorKind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}

@@ -44,23 +44,23 @@ class Days(msgspec.Struct, array_like=True):
 
     ``usual`` is the last computed median with its days. ``risen`` is why a rule holds on the newest
     day. It is reported again with every reading as long as the days show it, because the reading
-    would otherwise count as a return to normal. ``told`` is the same in a state of an older
+    would otherwise count as a return to normal. ``old_words`` is the same in a state of an older
     release: the words and the rule.
     """
 
     days: dict[int, dict[int, int]] = {}
     usual: tuple[int, int, float | None] | None = None
-    told: tuple[str, str] | None = None
+    old_words: tuple[str, str] | None = None
     risen: Risen | None = None
 
     @property
-    def is_told(self) -> bool:
+    def is_reported(self) -> bool:
         """Whether a rule holds on the newest day."""
-        return self.risen is not None or self.told is not None
+        return self.risen is not None or self.old_words is not None
 
-    def forget_told(self) -> None:
+    def forget_reported(self) -> None:
         """Note that no rule holds on the newest day any more."""
-        self.told = self.risen = None
+        self.old_words = self.risen = None
 
 
 def day_of(at: datetime) -> int:
@@ -116,7 +116,7 @@ class DayTable:
         if not slots:
             del kept.days[day]
         kept.usual = None
-        kept.forget_told()
+        kept.forget_reported()
 
     def medians(self, kept: Days, first: int, last: int) -> list[float]:
         """The median of each day from ``first`` to ``last`` that has a value."""

@@ -16,7 +16,7 @@ import msgspec
 from rpm_stream.records import Direction, Reading
 from rpm_stream.sameness import ignored_time
 
-Level = Literal["inside", "between", "beyond"]
+PlacingLevel = Literal["inside", "between", "beyond"]
 
 KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
@@ -38,7 +38,7 @@ class Segment(msgspec.Struct, array_like=True):
 
     start: datetime
     end: datetime
-    level: Level
+    level: PlacingLevel
     points: int | None
     broken: tuple[str, ...]
     count: int
@@ -103,7 +103,7 @@ class Placing(msgspec.Struct, frozen=True):
 
 def segment_of(
     reading: Reading,
-    level: Level,
+    level: PlacingLevel,
     points: int | None,
     broken: tuple[str, ...],
     side: Direction | None = None,

@@ -27,14 +27,14 @@ def note_calm_for(state: ScoreState, member: str, since: datetime, until: dateti
     note_calm(state, member, until, calm=True)
 
 
-def emits(state: ScoreState, name: str, at: datetime, said: str) -> bool:
+def emits(state: ScoreState, name: str, at: datetime, content: str) -> bool:
     """Whether a score is worth a record because it changed or enough time has passed.
 
     Its time is noted if so.
     """
     last = state.emitted.get(name)
-    if last is not None and last.said == said and last.at <= at < last.at + EMIT_EVERY:
+    if last is not None and last.content == content and last.at <= at < last.at + EMIT_EVERY:
         return False
     if last is None or at >= last.at:
-        state.emitted[name] = Emitted(at=at, said=said)
+        state.emitted[name] = Emitted(at=at, content=content)
     return True

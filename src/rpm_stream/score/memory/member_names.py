@@ -7,12 +7,12 @@ which ``pipeline/old_members.py`` reads.
 
 from __future__ import annotations
 
-from rpm_stream.records import Key, Kind
+from rpm_stream.records import FindingKind, Key
 
 TREND = "trend"  # a trend's name has the prefix of the detectors, as in all states so far
 
 
-def member_name(kind: Kind, key: Key) -> str:
+def member_name(kind: FindingKind, key: Key) -> str:
     """Return the name under which an episode keeps what a rule of ``kind`` found about ``key``.
 
     >>> member_name("limit", Key(vital="pulse_rate", side="high"))

@@ -19,7 +19,7 @@ from rpm_stream.score.memory.history import Segment, VitalHistory
 
 # Two values beyond a limit that are no further apart belong to one row, whatever lies between.
 ROW_GAP = timedelta(seconds=60)
-Of: TypeAlias = tuple[str, Direction | None]  # a limit and its side, None for either side
+LimitSide: TypeAlias = tuple[str, Direction | None]  # a limit and its side, None for either side
 Reach: TypeAlias = tuple[datetime | None, datetime | None]  # begin and end, None for without end
 
 
@@ -79,12 +79,12 @@ def run(history: VitalHistory, index: int, limit: str) -> Run:
     return Run(found[0].start, found[-1].end, sum(segment.count for segment in found))
 
 
-def _is_beyond(segment: Segment, of: Of) -> bool:
+def _is_beyond(segment: Segment, of: LimitSide) -> bool:
     limit, side = of
     return limit in segment.broken and (side is None or segment.side in (None, side))
 
 
-def _next_beyond(segments: list[Segment], index: int, of: Of, step: int) -> int | None:
+def _next_beyond(segments: list[Segment], index: int, of: LimitSide, step: int) -> int | None:
     """The next segment of the row in one direction, or None where the row ends."""
     here = segments[index]
     near = index + step

@@ -116,7 +116,7 @@ def forget_signal(state: ScoreState, most: int) -> None:
     for kept in (state.signal, state.usual, state.sequences):
         kept.clear()
     for runs in (state.faults, state.repeats, state.doubts):
-        for name in sorted(runs, key=lambda name: (runs[name].told, runs[name].until, name))[
+        for name in sorted(runs, key=lambda name: (runs[name].reported, runs[name].until, name))[
             :-most
         ]:
             del runs[name]

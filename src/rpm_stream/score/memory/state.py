@@ -60,24 +60,25 @@ class Course(msgspec.Struct, array_like=True):
 class Emitted(msgspec.Struct, array_like=True):
     """The last score that was written.
 
-    ``said`` is its summary, by which a changed score is recognised.
+    ``content`` is its summary, by which a changed score is recognised.
     """
 
     at: datetime
-    said: str
+    content: str
 
 
 class DeviceRun(msgspec.Struct, array_like=True):
     """Consecutive readings that show the same about a device.
 
-    A ``count`` of 0 means that it is well. ``told`` is true if it has been reported to a person.
+    A ``count`` of 0 means that it is well. ``reported`` is true if it has been reported to a
+    person.
     """
 
     since: datetime
     until: datetime
     count: int
     value: str = ""
-    told: bool = False
+    reported: bool = False
 
 
 class LastValue(msgspec.Struct, array_like=True):

@@ -18,7 +18,7 @@ from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as
 from rpm_stream.knowledge.registry import has_unreadable_birth, months_old
 from rpm_stream.knowledge.scoring import Band, Limits
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
-from rpm_stream.score.rules.news2 import SCALE_SAID, Scale, has_scale_2
+from rpm_stream.score.rules.news2 import SCALE_WORDS, OxygenScale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
 ADULT: Final = "adult"
@@ -26,8 +26,8 @@ PREGNANT: Final = "pregnant"
 NO_AGE: Final = "no age"
 WhoseChart: TypeAlias = Literal["adult", "pregnant", "no age"] | int
 """Whose chart holds. For a child it is the place of its age in the table."""
-ONE_SCALE: Scale = "1"
-SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
+ONE_SCALE: OxygenScale = "1"
+SCALES: tuple[OxygenScale, ...] = (ONE_SCALE, *SCALE_WORDS)
 
 
 class Person(Record, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Person(Record, frozen=True, kw_only=True):
     """
 
     chart: WhoseChart
-    scale: Scale
+    scale: OxygenScale
     exempt: str
 
 
@@ -201,16 +201,16 @@ class Bands:
         self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]
     ) -> str:
         band, side = row
-        said = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
+        words = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
         if table == "maternity":
-            return f"{said} in the chart for pregnancy"
+            return f"{words} in the chart for pregnancy"
         if isinstance(person.chart, int) and table == "child":
-            return f"{said} for {self._knowledge.child.age[person.chart].words}"
-        said_scale = SCALE_SAID.get(person.scale) if vital in self._scaled else None
-        named = f" on {said_scale}" if said_scale else ""
+            return f"{words} for {self._knowledge.child.age[person.chart].words}"
+        scale_words = SCALE_WORDS.get(person.scale) if vital in self._scaled else None
+        named = f" on {scale_words}" if scale_words else ""
         if person.chart != ADULT:
-            return f"{said}{named}, as for adults"
-        return f"{said} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
+            return f"{words}{named}, as for adults"
+        return f"{words} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
 
     def _priority(self, table: str, band: BandName) -> tuple[str, Band]:
         found: Limits | Maternity | Child = self._knowledge.limits

@@ -18,8 +18,8 @@ from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, ScoreState
 from rpm_stream.score.rules.device_runs import (
     ANY,
+    DeviceReport,
     Teller,
-    Told,
     any_going_on,
     count,
     is_news,
@@ -29,7 +29,7 @@ from rpm_stream.score.rules.device_runs import (
     member_of,
 )
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_flags, plain_unit, plain_value
@@ -46,7 +46,7 @@ class DeviceRules(MomentRule):
     words = "A device that needs a hand"
     keeps = "whose readings they were, the device has said it"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         knowledge = shared.knowledge
         self._knowledge = knowledge
         self._rules = knowledge.device_rules
@@ -64,8 +64,8 @@ class DeviceRules(MomentRule):
         All readings of the moment count.
         """
         for reading in moment.readings:
-            for told in self._told(state, reading):
-                moment.findings.append(self._teller.finding(told))
+            for report in self._reports(state, reading):
+                moment.findings.append(self._teller.finding(report))
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
         """To its end where no fault lasts and no value has stood still for long; all or
@@ -108,11 +108,13 @@ class DeviceRules(MomentRule):
                 since = readings[-size].measured_at
                 keep(state.repeats, member, DeviceRun(since, last.measured_at, size, value))
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Whether the device is well again, by a reading of its own."""
         return is_well(state.faults.get(name) or state.repeats.get(name))
 
-    def _told(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _reports(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         flagged = bool(reading.flags) and not self._tells.isdisjoint(reading.flags)
         # at 1 Hz most readings report nothing about their device
         if flagged or (state.faults and any_going_on(state.faults)):
@@ -134,7 +136,7 @@ class DeviceRules(MomentRule):
             reading.flags
         )
 
-    def _battery(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _battery(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         if reading.value is None:
             return
         percent = Decimal(reading.value)
@@ -146,19 +148,21 @@ class DeviceRules(MomentRule):
         run = count(state.faults, member, reading.measured_at, is_low)
         if lasts(run, 1, 0) and is_news(run):
             why = f"{plain_value(reading)}: below {rules.below} %, charge or renew it (shipped)"
-            yield Told(kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,))
+            yield DeviceReport(
+                kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,)
+            )
 
-    def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """A meter without a battery service reports a low battery beside a value (2A18, 2AA7)."""
         member = member_of("battery", reading.vital, reading.device)
         run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
         if lasts(run, 1, 0) and is_news(run):
             why = "the device says that its battery is low: charge or renew it (shipped)"
-            yield Told(
+            yield DeviceReport(
                 kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,)
             )
 
-    def _contact(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _contact(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         rules = self._rules.contact
         if reading.vital not in rules.flags:
             return
@@ -173,7 +177,7 @@ class DeviceRules(MomentRule):
                 f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or"
                 " misplaced? (shipped)"
             )
-            yield Told(
+            yield DeviceReport(
                 kind="contact",
                 of=reading.vital,
                 title="Sensor not in contact",
@@ -181,7 +185,7 @@ class DeviceRules(MomentRule):
                 evidence=(reading,),
             )
 
-    def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _clock(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """Count wrong clocks by frames, in the order of receipt.
 
         A clock that runs ahead makes its values look newest. A kind of message that comes again
@@ -202,29 +206,33 @@ class DeviceRules(MomentRule):
                     f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone"
                     " (shipped)"
                 )
-                yield Told(
+                yield DeviceReport(
                     kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,)
                 )
 
-    def _faults(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _faults(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """Faults that the device reports.
 
         A kind of value that comes again without the flag is well.
         """
         for row in self._rules.fault:
-            said = row.flags.intersection(reading.flags)
+            flags = row.flags.intersection(reading.flags)
             of = f"{row.name}.{reading.vital}"
             run = count(
                 state.faults,
                 member_of(row.kind, of, reading.device),
                 reading.measured_at,
-                bool(said),
+                bool(flags),
             )
             if lasts(run, row.count, row.minutes) and is_news(run):
-                why = f"{plain_value(reading)}, {plain_flags(sorted(said))}: {row.advice} (shipped)"
-                yield Told(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
+                why = (
+                    f"{plain_value(reading)}, {plain_flags(sorted(flags))}: {row.advice} (shipped)"
+                )
+                yield DeviceReport(
+                    kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,)
+                )
 
-    def _refused(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+    def _refused(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """Values that no body can have.
 
         They are reported after some of them, or at once where another unit would explain the value.
@@ -233,7 +241,7 @@ class DeviceRules(MomentRule):
         is_refused = REFUSED in reading.flags
         member = member_of("refused", reading.vital, reading.device)
         run = count(state.faults, member, reading.measured_at, is_refused)
-        if not is_refused or run is None or run.told:
+        if not is_refused or run is None or run.reported:
             return
         unit = self._units.suspect(state, reading)
         if (unit is not None or lasts(run, rules.count, rules.minutes)) and is_news(run):
@@ -246,7 +254,7 @@ class DeviceRules(MomentRule):
                 f"{plain_value(reading)} was refused, no body can have"
                 f" that{fits or ': look at the device'} (shipped)"
             )
-            yield Told(
+            yield DeviceReport(
                 kind="refused",
                 of=reading.vital,
                 title="Values refused",
@@ -254,7 +262,7 @@ class DeviceRules(MomentRule):
                 evidence=(reading,),
             )
 
-    def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Told]:
+    def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[DeviceReport]:
         member = _stuck(reading)
         at = reading.measured_at
         value = _written(reading)
@@ -272,7 +280,7 @@ class DeviceRules(MomentRule):
                 f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor"
                 " stuck? (shipped)"
             )
-            yield Told(
+            yield DeviceReport(
                 kind="stuck",
                 of=reading.vital,
                 title="Value does not move",

@@ -12,7 +12,7 @@ from typing import TypeAlias, get_args
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.alerting import DeviceKind
-from rpm_stream.records import Finding, Key, Kind, Reading, Record
+from rpm_stream.records import Finding, FindingKind, Key, Reading, Record
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import DeviceRun
 
@@ -24,7 +24,7 @@ ANY = "any"  # in the name of a member that is not about a single vital
 Runs: TypeAlias = dict[str, DeviceRun]
 
 
-class Told(Record, frozen=True, kw_only=True):
+class DeviceReport(Record, frozen=True, kw_only=True):
     """A report about the device of the first reading.
 
     ``kind`` is its kind of fault, and ``of`` what the fault is about (see ``member_of``).
@@ -40,25 +40,25 @@ class Told(Record, frozen=True, kw_only=True):
 class Teller:
     """Makes findings about devices, with the kind, the priority and the version of their rules."""
 
-    def __init__(self, knowledge: Knowledge, kind: Kind, version: str) -> None:
-        self._kind: Kind = kind
+    def __init__(self, knowledge: Knowledge, kind: FindingKind, version: str) -> None:
+        self._kind: FindingKind = kind
         self._priority = {kind: knowledge.priorities.of(f"device.{kind}") for kind in KINDS}
         self._version = version
 
-    def finding(self, told: Told) -> Finding:
+    def finding(self, report: DeviceReport) -> Finding:
         """The finding of a report. The first reading of the evidence gives its time."""
-        first = told.evidence[0]
-        key = Key(what=told.kind, of=told.of, device=first.device)
+        first = report.evidence[0]
+        key = Key(what=report.kind, of=report.of, device=first.device)
         return Finding(
             kind=self._kind,
             key=key,
             member=member_name(self._kind, key),
-            rule=f"device.{told.kind}@{self._version}",
-            group=f"device:{told.kind}",
-            priority=self._priority[told.kind],
-            title=told.title,
-            why=told.why,
-            evidence=told.evidence,
+            rule=f"device.{report.kind}@{self._version}",
+            group=f"device:{report.kind}",
+            priority=self._priority[report.kind],
+            title=report.title,
+            why=report.why,
+            evidence=report.evidence,
             vital=first.vital,
             measured_at=first.measured_at,
         )
@@ -85,7 +85,7 @@ def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | 
     if not is_wrong:
         run.until = at
         run.count = 0
-        run.told = False
+        run.reported = False
     elif run.count == 0:
         run.since = at
         run.until = at
@@ -114,15 +114,15 @@ def keep(runs: Runs, member: str, run: DeviceRun) -> DeviceRun:
     runs[member] = run
     if len(runs) > MOST_RUNS:
         others = (name for name in runs if name != member)
-        del runs[min(others, key=lambda name: (runs[name].told, runs[name].until, name))]
+        del runs[min(others, key=lambda name: (runs[name].reported, runs[name].until, name))]
     return run
 
 
 def is_news(run: DeviceRun | None) -> bool:
     """Whether this run was not reported before. Marks it as reported."""
-    if run is None or run.told:
+    if run is None or run.reported:
         return False
-    run.told = True
+    run.reported = True
     return True
 
 
@@ -133,4 +133,4 @@ def any_going_on(runs: Runs) -> bool:
 
 def is_well(run: DeviceRun | None) -> bool:
     """Whether a fault that was reported is over."""
-    return run is not None and not run.told
+    return run is not None and not run.reported

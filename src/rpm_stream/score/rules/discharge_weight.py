@@ -21,8 +21,8 @@ def target_fault(target: TargetWeight, knowledge: Knowledge) -> str | None:
     if target.unit not in row.units:
         return f"target_weight is not measured in {target.unit!r}; it may be {', '.join(row.units)}"
     if row.reject.excludes(knowledge.convert(_number(target), target.unit, row.unit)):
-        said = with_unit(plain_given(target.value), target.unit)
-        return f"target_weight of {said} is none of a body: is the unit right?"
+        weight = with_unit(plain_given(target.value), target.unit)
+        return f"target_weight of {weight} is none of a body: is the unit right?"
     return None
 
 

@@ -34,10 +34,11 @@ from rpm_stream.score.memory.expected import expected_faults
 from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.text import cleaned, plain_given, with_unit
 
-Level = Literal["patient", "panel", "programme"]
-LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # in order of precedence
+LimitOwner = Literal["patient", "panel", "programme"]
+LEVELS: tuple[LimitOwner, ...] = ("patient", "panel", "programme")  # in order of precedence
 REMEMBERED = 50_000
-Held = tuple[Level, str, tuple[Limit, ...]]  # level, name of the panel or programme, its limits
+# level, name of the panel or programme, its limits
+LimitSet = tuple[LimitOwner, str, tuple[Limit, ...]]
 
 
 class OwnSide(Record, frozen=True, kw_only=True):
@@ -50,16 +51,16 @@ class OwnSide(Record, frozen=True, kw_only=True):
     side: Direction
     bound: Decimal
     recover: Decimal
-    level: Level
+    level: LimitOwner
     group: str = ""
 
-    def said(self) -> str:
+    def words(self) -> str:
         """Who set the limit (law 12): ``limit set by dr-7 for the panel heart-failure``."""
         whose = f" for the {self.level} {cleaned(self.group)}" if self.group else ""
         return f"limit set by {self.source.owner}{whose}"
 
 
-class Period(msgspec.Struct, frozen=True):
+class LimitPeriod(msgspec.Struct, frozen=True):
     """The sides that hold for one vital during a period.
 
     ``serial`` distinguishes periods. It is 0 where nothing is set.
@@ -69,7 +70,7 @@ class Period(msgspec.Struct, frozen=True):
     sides: tuple[OwnSide, ...]
 
 
-NOTHING = Period(0, ())
+NOTHING = LimitPeriod(0, ())
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -79,13 +80,13 @@ class Timeline(msgspec.Struct, frozen=True):
     """
 
     boundaries: tuple[datetime, ...]
-    periods: tuple[Period, ...]
+    periods: tuple[LimitPeriod, ...]
 
 
 class _Known(msgspec.Struct, frozen=True):
     """Timelines by vital, with the limits that they were made of."""
 
-    held: tuple[Held, ...]
+    held: tuple[LimitSet, ...]
     timelines: dict[str, Timeline]
 
 
@@ -101,7 +102,7 @@ class OwnLimits:
         self._known: dict[object, _Known] = {}
         self._serial = 0
 
-    def at(self, patient: PatientEntry, vital: str, at: datetime) -> Period:
+    def at(self, patient: PatientEntry, vital: str, at: datetime) -> LimitPeriod:
         """The limits that hold for ``vital`` at ``at``."""
         if not (patient.limits or patient.panel or patient.programme):
             return NOTHING
@@ -132,7 +133,7 @@ class OwnLimits:
             known = self._known[key] = _Known(held, self._worked_out(held))
         return known.timelines
 
-    def _held(self, patient: PatientEntry) -> tuple[Held, ...]:
+    def _held(self, patient: PatientEntry) -> tuple[LimitSet, ...]:
         panel = self._registry.panels.get(patient.panel or "")
         programme = self._registry.programmes.get(patient.programme or "")
         return (
@@ -141,7 +142,7 @@ class OwnLimits:
             ("programme", patient.programme or "", programme.limits if programme else ()),
         )
 
-    def _worked_out(self, held: Iterable[Held]) -> dict[str, Timeline]:
+    def _worked_out(self, held: Iterable[LimitSet]) -> dict[str, Timeline]:
         by_vital: dict[str, list[OwnSide]] = {}
         for level, group, limits in held:
             for limit in limits:
@@ -167,7 +168,7 @@ class OwnLimits:
             boundaries, tuple(self._period(sides, moment) for moment in (None, *boundaries))
         )
 
-    def _period(self, sides: list[OwnSide], at: datetime | None) -> Period:
+    def _period(self, sides: list[OwnSide], at: datetime | None) -> LimitPeriod:
         """The limits that hold from ``at`` on, or before all time if it is None."""
         holding = [own for own in sides if _holds(own.source, at)]
         kept: list[OwnSide] = []
@@ -182,7 +183,7 @@ class OwnLimits:
         if not kept:
             return NOTHING
         self._serial += 1
-        return Period(self._serial, tuple(kept))
+        return LimitPeriod(self._serial, tuple(kept))
 
 
 def _holds(limit: Limit, at: datetime | None) -> bool:
@@ -210,7 +211,7 @@ def _recoveries(limit: Limit) -> tuple[LimitValue | None, LimitValue | None]:
     )
 
 
-def _sides(limit: Limit, level: Level, group: str) -> Iterator[OwnSide]:
+def _sides(limit: Limit, level: LimitOwner, group: str) -> Iterator[OwnSide]:
     sides: tuple[Direction, Direction] = ("low", "high")
     for side, bound, recover in zip(
         sides, (limit.low, limit.high), _recoveries(limit), strict=True
@@ -245,8 +246,8 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     """
     sides = list(_sides(limit, "patient", ""))
     if not any(_can_ring(own, knowledge) for own in sides):
-        said = with_unit(plain_given(str(sides[0].bound)), limit.unit)
-        return f"has a {sides[0].side} of {said}, which no value of a body can be beyond"
+        bound_words = with_unit(plain_given(str(sides[0].bound)), limit.unit)
+        return f"has a {sides[0].side} of {bound_words}, which no value of a body can be beyond"
     low, high = _recoveries(limit)
     for name, bound in (
         ("low", limit.low),
@@ -257,8 +258,8 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
         if bound is not None and row.reject.excludes(
             knowledge.convert(_number(bound), limit.unit, row.unit)
         ):
-            said = with_unit(plain_given(bound), limit.unit)
-            return f"has a {name} of {said}, which no body has: is the unit right?"
+            bound_words = with_unit(plain_given(bound), limit.unit)
+            return f"has a {name} of {bound_words}, which no body has: is the unit right?"
     return None
 
 
@@ -317,19 +318,19 @@ def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = Non
         (number, limit_fault(limit, knowledge))
         for number, limit in enumerate(entry.limits, start=1)
     ]
-    told = [f"limit {number}: {fault}" for number, fault in found if fault]
+    faults = [f"limit {number}: {fault}" for number, fault in found if fault]
     if isinstance(entry, PatientEntry):
-        told += [f"expected_every: {fault}" for _, fault in expected_faults(entry, knowledge)]
+        faults += [f"expected_every: {fault}" for _, fault in expected_faults(entry, knowledge)]
         if (
             entry.target_weight is not None
             and (fault := target_fault(entry.target_weight, knowledge)) is not None
         ):
-            told.append(fault)
+            faults.append(fault)
         if has_unreadable_birth(entry):
-            told.append(
+            faults.append(
                 "born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a"
                 " child"
             )
         elif has_unreadable_birth(entry, at):
-            told.append("born is in the future, so it is not known whether this is a child")
-    return told
+            faults.append("born is in the future, so it is not known whether this is a child")
+    return faults

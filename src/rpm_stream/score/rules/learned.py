@@ -12,7 +12,7 @@ from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 
 
@@ -27,7 +27,7 @@ class LearnedRule(MomentRule):
         "a detector keeps no single reading: what it learned of a wrong one it forgets with time"
     )
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         self._learned = Learned(shared.knowledge)
         self.calm_for = timedelta(minutes=shared.knowledge.limits.recovery_minutes)
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.memory.column import FOREVER, Column
-from rpm_stream.score.memory.history import Level, Placing, go_on
+from rpm_stream.score.memory.history import Placing, PlacingLevel, go_on
 from rpm_stream.score.memory.state import Point, ScoreState, note_distance, note_distances
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.news2 import SATURATION, has_scale_2
-from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 
 # with MOST_TRAIL of them a quarter of an hour is known at any time
@@ -26,7 +26,7 @@ TRAIL_EVERY = timedelta(minutes=3)
 MOST_TRAIL = 6
 
 
-class Plan(NamedTuple):
+class VitalRole(NamedTuple):
     """The fixed properties of a vital.
 
     ``is_scored``: it is on the NEWS2 chart. ``is_answer``: other vitals are counted by it.
@@ -38,7 +38,9 @@ class Plan(NamedTuple):
     is_kept: bool
 
 
-NO_PLAN = Plan(is_scored=False, is_answer=False, is_kept=False)  # for a vital that is in no table
+NO_PLAN = VitalRole(
+    is_scored=False, is_answer=False, is_kept=False
+)  # for a vital that is in no table
 
 
 class LimitRule(MomentRule):
@@ -48,13 +50,13 @@ class LimitRule(MomentRule):
     source = ("limits.toml", "news2.toml", "maternity.toml", "child.toml", "vitals.toml")
     words = "A limit"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         self._judge = LimitJudge(shared.knowledge, shared.chart, shared.limits)
         self._chart = shared.chart
         self._recovery = self._judge.recovery
         kept = shared.knowledge.detectors.personal.vitals
         self._plans = {
-            vital: Plan(
+            vital: VitalRole(
                 is_scored=self._chart.knows(vital),
                 is_answer=not self._chart.has_bands(vital),
                 is_kept=vital in kept,
@@ -141,17 +143,19 @@ class LimitRule(MomentRule):
             trail.append(Point(reading.measured_at, self._numbers.of(reading)))
             del trail[:-MOST_TRAIL]
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Whether the vital has been inside the side's recovery limit for its recovery time."""
         return self._recovery.recovered(
             state, entry, (held.vital, held.direction), held.measured_at
         )
 
-    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView) -> bool:
         """Whether the newest value is inside the side's recovery limit."""
         return self._recovery.is_back(state, entry, (held.vital, held.direction), held.measured_at)
 
-    def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
+    def level(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> PlacingLevel:
         """The level of the vital's newest value against the limits of the side."""
         return self._recovery.level(state, entry, (held.vital, held.direction))
 
@@ -169,6 +173,6 @@ class LimitRule(MomentRule):
         """The findings that the kept readings of a vital still show, oldest first."""
         return self._judge.standing(state, entry, vital)
 
-    def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:
+    def holds_unnamed(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> bool:
         """Whether the vital ends with values beyond a limit of which only the time is kept."""
         return self._recovery.is_beyond_unnamed(state, entry, held.vital)

@@ -44,16 +44,16 @@ class LimitWords:
 
     def limit(self, reading: Reading, bound: Decimal, unit: str) -> str:
         """A limit as it is written, and in the unit of the reading where that is another one."""
-        said = with_unit(bound, unit)
+        shown = with_unit(bound, unit)
         if plain_unit(unit) == plain_unit(reading.unit):
-            return said
+            return shown
         number = self._knowledge.convert(bound, unit, reading.unit)
         beside = None if reading.value is None else Decimal(reading.value)
         zero, one = (self._knowledge.convert(Decimal(each), unit, reading.unit) for each in (0, 1))
         # a tenth of the last digit of the limit as it is written
         last = (one - zero).scaleb(-decimals_of(bound) - 1)
         decimals = min(decimals_of(bound) + 1, max(0, -last.adjusted()))
-        return f"{said} ({with_unit(plain_number(number, decimals, beside), reading.unit)})"
+        return f"{shown} ({with_unit(plain_number(number, decimals, beside), reading.unit)})"
 
 
 def lasting(limit: Limit) -> str:

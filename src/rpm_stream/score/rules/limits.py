@@ -24,7 +24,7 @@ from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.rules.bands import PREGNANT, Bands, Person
 from rpm_stream.score.rules.individual_limits import OwnLimits, OwnSide
 from rpm_stream.score.rules.limit_wording import LimitWords, lasting
-from rpm_stream.score.rules.news2 import Chart, Scale
+from rpm_stream.score.rules.news2 import News2Chart, OxygenScale
 from rpm_stream.score.rules.verdict import WORD, Breach, Side, Verdict
 
 __all__ = ["Breach", "LimitTable", "Side", "Verdict"]
@@ -38,7 +38,7 @@ class LimitTable:
     Verdicts are cached, because values repeat.
     """
 
-    def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
+    def __init__(self, knowledge: Knowledge, chart: News2Chart, registry: Registry) -> None:
         self._knowledge = knowledge
         self._chart = chart
         self._words = LimitWords(knowledge)
@@ -49,7 +49,7 @@ class LimitTable:
             self._rows.setdefault(row.vital, []).append(row)
         self._known: dict[tuple[object, ...], Verdict | None] = {}
 
-    def judge(self, reading: Reading, patient: PatientEntry, scale: Scale) -> Verdict | None:
+    def judge(self, reading: Reading, patient: PatientEntry, scale: OxygenScale) -> Verdict | None:
         """The verdict on a reading.
 
         It is None where no limit knows the vital, or where the reading has no value that matters.
@@ -112,11 +112,11 @@ class LimitTable:
             banded=tuple(side for side in bands if side not in written),
             points=points,
             counted=any(side.source.of for side in own),
-            breaches=tuple(self._exempt_said(breach, vital, person) for breach in breaches),
+            breaches=tuple(self._with_exemption(breach, vital, person) for breach in breaches),
             broken=tuple(dict.fromkeys(breach.limit for breach in breaches)),
         )
 
-    def _exempt_said(self, breach: Breach, vital: str, person: Person) -> Breach:
+    def _with_exemption(self, breach: Breach, vital: str, person: Person) -> Breach:
         if not person.exempt or not self._chart.knows(vital):
             return breach
         return msgspec.structs.replace(
@@ -267,7 +267,7 @@ class LimitTable:
                 why=(
                     f"{self._words.value(reading)}: {WORD[own.side]}"
                     f" {self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)}"
-                    f" ({own.said()})"
+                    f" ({own.words()})"
                 ),
             )
 

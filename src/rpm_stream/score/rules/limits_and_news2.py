@@ -33,8 +33,8 @@ from rpm_stream.score.memory.rows import Reach, Run, within
 from rpm_stream.score.memory.rows import row as row_of
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import Breach, LimitTable, Verdict
-from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
-from rpm_stream.score.rules.recovery import Recovery, history_of
+from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.recovery import RecoveryRules, history_of
 
 # the longest pause that is no gap in "for m minutes" (CONTRACT 10, In a row)
 LEAST_GAP = timedelta(minutes=15)
@@ -59,12 +59,12 @@ class _Seen(msgspec.Struct, frozen=True, gc=False):
 class LimitJudge:
     """The limits, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, chart: Chart, limits: LimitTable) -> None:
+    def __init__(self, knowledge: Knowledge, chart: News2Chart, limits: LimitTable) -> None:
         self._knowledge = knowledge
         self.chart = chart
         self._limits = limits
         self._row = timedelta(seconds=knowledge.limits.row_seconds)
-        self.recovery = Recovery(knowledge, self.chart, self._limits)
+        self.recovery = RecoveryRules(knowledge, self.chart, self._limits)
 
     def limits(
         self, state: ScoreState, reading: Reading, patient: PatientEntry
@@ -207,7 +207,7 @@ class LimitJudge:
         """Remove voided readings of one vital from its history, or from both of a saturation."""
         vital = wrong[0].vital
         is_of_two = vital == SATURATION and has_scale_2(patient)
-        places: tuple[tuple[VitalHistory | None, Scale], ...] = (
+        places: tuple[tuple[VitalHistory | None, OxygenScale], ...] = (
             (state.histories.get(vital), "2 on air" if is_of_two else "1"),
             (state.on_oxygen if vital == SATURATION else None, "2 on oxygen"),
         )

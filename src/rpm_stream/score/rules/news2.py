@@ -20,18 +20,20 @@ from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.score.memory.history import Segment, VitalHistory, as_of
 
 # The scale of oxygen saturation. Scale 2 is used by prescription only.
-Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]
+OxygenScale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]
 SATURATION = "oxygen_saturation"
 OXYGEN = "oxygen"
 TICK = timedelta(microseconds=1)
 # an answer about oxygen counts from so long before it (CONTRACT 10)
 ANSWER_BEFORE = timedelta(minutes=60)
-OXYGEN_SAID: dict[Scale, str] = {
+OXYGEN_WORDS: dict[OxygenScale, str] = {
     "2 on air": "on air",
     "2 on oxygen": "on oxygen",
     "2 unknown": "oxygen not known",
 }
-SCALE_SAID: dict[Scale, str] = {scale: f"scale 2, {said}" for scale, said in OXYGEN_SAID.items()}
+SCALE_WORDS: dict[OxygenScale, str] = {
+    scale: f"scale 2, {words}" for scale, words in OXYGEN_WORDS.items()
+}
 
 
 def has_scale_2(patient: PatientEntry) -> bool:
@@ -56,7 +58,7 @@ class News2Score(Record, frozen=True, kw_only=True):
     missing: tuple[str, ...]
     readings: dict[str, Reading]
     until: dict[str, datetime]
-    scale: Scale
+    scale: OxygenScale
     is_scale_past: bool = False
 
 
@@ -70,7 +72,7 @@ class Histories(msgspec.Struct, frozen=True):
     on_oxygen: VitalHistory | None = None
 
 
-class Chart:
+class News2Chart:
     """The chart, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -112,7 +114,7 @@ class Chart:
 
     def scale(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
-    ) -> Scale:
+    ) -> OxygenScale:
         """The scale of oxygen saturation as of ``at``."""
         if not has_scale_2(patient):
             return "1"
@@ -128,7 +130,7 @@ class Chart:
         an hour before it contradict it, and so do answers in the hour after ``at``. More points
         count then.
         """
-        return _most_points(*self._oxygen_said(patient, histories, at))
+        return _most_points(*self._oxygen_sources(patient, histories, at))
 
     def is_still_on_oxygen(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
@@ -138,13 +140,13 @@ class Chart:
         An answer that has aged is still the last known one. Only a newer answer ends it, or a
         registry with air where there was never an answer.
         """
-        said, answer = self._oxygen_said(patient, histories, at)
-        if said or answer is not None:
-            return bool(said or (answer is not None and answer.points))
+        registered, answer = self._oxygen_sources(patient, histories, at)
+        if registered or answer is not None:
+            return bool(registered or (answer is not None and answer.points))
         answers = [each for each in self._answers(histories, at) if each[0] <= at]
         last = max((moment for moment, _ in answers), default=None)
         if last is None:
-            return said is None
+            return registered is None
         return any(segment.points for moment, segment in answers if moment >= last - ANSWER_BEFORE)
 
     def _answers(
@@ -161,7 +163,7 @@ class Chart:
             for moment in {segment.start, min(max(at, segment.start), segment.end), segment.end}
         ]
 
-    def _oxygen_said(
+    def _oxygen_sources(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> tuple[int | None, Segment | None]:
         """The registry's points, where it counts, and the answer that counts.
@@ -202,7 +204,7 @@ class Chart:
                 break
         return since, until
 
-    def points(self, vital: str, value: Decimal, unit: str, scale: Scale) -> int | None:
+    def points(self, vital: str, value: Decimal, unit: str, scale: OxygenScale) -> int | None:
         """Points of one value, rounded half up to the chart's step.
 
         None for a vital that is not on the chart.
@@ -210,7 +212,9 @@ class Chart:
         found = self._row(vital, value, unit, scale)
         return None if found is None else found[1]
 
-    def _row(self, vital: str, value: Decimal, unit: str, scale: Scale) -> tuple[int, int] | None:
+    def _row(
+        self, vital: str, value: Decimal, unit: str, scale: OxygenScale
+    ) -> tuple[int, int] | None:
         """Index of the chart's row that holds the value, and its points."""
         parameter = self._of_vital.get(vital)
         if parameter is None:
@@ -242,8 +246,8 @@ class Chart:
         add += sum(self._worst[name] for name in self._parameters if name not in known)
         missing = [name for name in self._parameters if name not in known]
         parts = {name: points for name, (points, _) in known.items()}
-        said, answer = self._oxygen_said(patient, histories.vitals, at)
-        oxygen = _most_points(said, answer)
+        registered, answer = self._oxygen_sources(patient, histories.vitals, at)
+        oxygen = _most_points(registered, answer)
         if oxygen is None:
             add += self.news2.max_oxygen
             missing.append(OXYGEN)
@@ -330,6 +334,6 @@ class Chart:
         )
 
 
-def _most_points(said: int | None, answer: Segment | None) -> int | None:
-    given = (said, answer.points if answer is not None else None)
+def _most_points(registered: int | None, answer: Segment | None) -> int | None:
+    given = (registered, answer.points if answer is not None else None)
     return max((points for points in given if points is not None), default=None)

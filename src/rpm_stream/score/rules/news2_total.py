@@ -9,7 +9,7 @@ from functools import lru_cache
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
 from rpm_stream.score.memory.column import FOREVER
-from rpm_stream.score.memory.history import Level, Placing
+from rpm_stream.score.memory.history import Placing, PlacingLevel
 from rpm_stream.score.memory.marks import emits, note_calm, note_calm_for
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
@@ -18,11 +18,11 @@ from rpm_stream.score.rules.news2 import (
     ANSWER_BEFORE,
     OXYGEN,
     SATURATION,
-    SCALE_SAID,
+    SCALE_WORDS,
     Histories,
     News2Score,
 )
-from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 
 NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
@@ -37,7 +37,7 @@ class Totals(MomentRule):
     source = ("news2.toml", "limits.toml")
     words = "NEWS2, the score of all vital signs together"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         self._knowledge = shared.knowledge
         self.chart = shared.chart
         self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
@@ -215,8 +215,8 @@ class Totals(MomentRule):
         self, state: ScoreState, score: News2Score, instant: Sequence[Reading]
     ) -> Score | None:
         at = instant[0].measured_at
-        said = f"{sorted(score.points.items())}"
-        if not emits(state, NEWS2, at, said):
+        content = f"{sorted(score.points.items())}"
+        if not emits(state, NEWS2, at, content):
             return None
         return Score(
             id=deterministic_id("score", NEWS2, instant[0].id),
@@ -264,7 +264,9 @@ class Totals(MomentRule):
             points=score.score_min,
         )
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Whether NEWS2 has been below its limit for its recovery time, by readings."""
         calm = state.calm.get(NEWS2)
         breach_at = state.breach_at
@@ -275,11 +277,11 @@ class Totals(MomentRule):
             >= self._recovery
         )
 
-    def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
+    def level(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> PlacingLevel:
         """Return ``beyond`` if NEWS2 is at its limit or above."""
         return "beyond" if state.total is not None and state.total.priority else "inside"
 
-    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView) -> bool:
         """Whether NEWS2 is below its limit by newer readings.
 
         Each part that gave points at the breach must have a newer one.
@@ -304,7 +306,7 @@ def _title(score: News2Score) -> str:
 
 def news2_words(score: News2Score) -> str:
     """The score in words: its range, what gave points, what is not known, and an unusual scale."""
-    scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
+    scale = SCALE_WORDS.get(score.scale) if SATURATION in score.points else None
     by = (scale, score.is_scale_past) if scale else None
     extent = (score.score_min, score.score_max)
     return _words(extent, tuple(score.points.items()), score.missing, by)

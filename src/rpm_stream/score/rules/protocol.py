@@ -1,8 +1,9 @@
 """What a rule is: it finds something in readings, decides when that has recovered, and forgets.
 
 A rule is one class in one file and one line in ``table.py``. Its kind is a line in
-``records.Kind``. Everything that depends on the kind of a finding is decided by its rule, so that
-no other module names a kind. The laws that each rule meets are in ``tests/laws/test_rules.py``.
+``records.FindingKind``. Everything that depends on the kind of a finding is decided by its rule, so
+that no other module names a kind. The laws that each rule meets are in
+``tests/laws/test_rules.py``.
 
 A rule is bound to the tables once and holds no data of a patient. What it must remember of a
 patient it keeps in ``ScoreState``, bounded. The defaults are those of a rule that notes its own
@@ -18,28 +19,28 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.records import Direction, Finding, Key, Kind, PatientEntry, Reading
-from rpm_stream.score.memory.history import Level
+from rpm_stream.records import Direction, Finding, FindingKind, Key, PatientEntry, Reading
+from rpm_stream.score.memory.history import PlacingLevel
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import Chart
+from rpm_stream.score.rules.news2 import News2Chart
 from rpm_stream.score.rules.stretch import Stretch
 
 
-class Shared(NamedTuple):
+class RuleTables(NamedTuple):
     """The tables that the rules of one worker share."""
 
     knowledge: Knowledge
     registry: Registry
-    chart: Chart
+    chart: News2Chart
     limits: LimitTable
 
 
-def share(knowledge: Knowledge, registry: Registry) -> Shared:
+def share(knowledge: Knowledge, registry: Registry) -> RuleTables:
     """Bind the tables once for all rules."""
-    chart = Chart(knowledge)
-    return Shared(knowledge, registry, chart, LimitTable(knowledge, chart, registry))
+    chart = News2Chart(knowledge)
+    return RuleTables(knowledge, registry, chart, LimitTable(knowledge, chart, registry))
 
 
 class Newest(Protocol):
@@ -54,7 +55,7 @@ class Newest(Protocol):
         """The value beyond the bound, empty where there is none."""
 
 
-class Held(Protocol):
+class MemberView(Protocol):
     """A member of an episode as a rule sees it: what the rule found, and when."""
 
     @property
@@ -88,14 +89,16 @@ class Rule(Protocol):
     takes the reading out.
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[FindingKind]
     source: ClassVar[tuple[str, ...]]
     words: ClassVar[str]
     may_be_new_normal: ClassVar[bool] = False
     keeps: ClassVar[str] = ""
     calm_for: timedelta = timedelta(0)
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Whether a member has been back inside for its recovery time, by readings.
 
         A value that is inside its limit again has not recovered at once. It must be inside the
@@ -106,12 +109,12 @@ class Rule(Protocol):
         calm = state.calm.get(name)
         return calm is not None and calm.until - calm.since >= self.calm_for
 
-    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView) -> bool:
         """Whether readings newer than the finding are back inside, for however short a time."""
         calm = state.calm.get(name)
         return calm is not None and calm.until > held.measured_at
 
-    def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
+    def level(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> PlacingLevel:
         """The level of a member's newest value against its limit.
 
         A learned finding has no number and is always inside. For a trend the level is beyond while
@@ -136,7 +139,7 @@ class Rule(Protocol):
         """
         return ()
 
-    def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:
+    def holds_unnamed(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> bool:
         """Whether a member is still held by values of which only the time is kept."""
         return False
 

@@ -23,7 +23,7 @@ from rpm_stream.score.memory.marks import note_calm
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import Point, ScoreState
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 
 MOST_POINTS = 24  # a window of one value a minute, and late ones
@@ -39,7 +39,7 @@ class Rates(MomentRule):
     source = ("trends.toml",)
     words = "A value that moves fast"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         knowledge = shared.knowledge
         self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._knowledge = knowledge
@@ -99,10 +99,10 @@ class Rates(MomentRule):
                 for before, after in combinations(window[-MOST_IN_WINDOW:], 2)
             )
         try:
-            said = float(Decimal(reading.attributes.get(row.attribute) or "0"))
+            sent = float(Decimal(reading.attributes.get(row.attribute) or "0"))
         except (InvalidOperation, TypeError):  # the sensor sent NaN or infinity: it has no trend
             return 0.0
-        return said
+        return sent
 
     def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
         vital = self._knowledge.vitals[row.vital]
@@ -119,7 +119,7 @@ class Rates(MomentRule):
             group=vital.group,
             priority=self._knowledge.priorities.of(RULE),
             title=f"{vital.display} falling fast",
-            why=f"{self._words.said(reading)}, falling {fall} a minute: {low} in about {minutes} "
+            why=f"{self._words.shown(reading)}, falling {fall} a minute: {low} in about {minutes} "
             f"{'minute' if minutes == 1 else 'minutes'} (trend)",
             evidence=(reading,),
             vital=reading.vital,

@@ -7,16 +7,24 @@ from typing import TypeAlias
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, PatientEntry
-from rpm_stream.score.memory.history import Level, Segment, VitalHistory, inside_since, since_beyond
+from rpm_stream.score.memory.history import (
+    PlacingLevel,
+    Segment,
+    VitalHistory,
+    inside_since,
+    since_beyond,
+)
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
-from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
+from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
 
-Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits, None for both
+VitalSide: TypeAlias = tuple[
+    str, Direction | None
+]  # a vital and a side of its limits, None for both
 
 
 def history_of(
-    chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
+    chart: News2Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
 ) -> VitalHistory | None:
     """The history of a vital that counts at a time.
 
@@ -28,17 +36,19 @@ def history_of(
     return state.histories.get(vital)
 
 
-class Recovery:
+class RecoveryRules:
     """Recovery, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, chart: Chart, limits: LimitTable) -> None:
+    def __init__(self, knowledge: Knowledge, chart: News2Chart, limits: LimitTable) -> None:
         self._chart = chart
         self._limits = limits
         self._least = knowledge.limits.band_recovery_readings
         self._recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._band_recovery = timedelta(hours=knowledge.limits.band_recovery_hours)
 
-    def is_back(self, state: ScoreState, patient: PatientEntry, of: Of, since: datetime) -> bool:
+    def is_back(
+        self, state: ScoreState, patient: PatientEntry, of: VitalSide, since: datetime
+    ) -> bool:
         """Whether the newest value of a vital is inside the recovery limit of a side.
 
         It must be measured after ``since``.
@@ -46,7 +56,7 @@ class Recovery:
         tail = self._tail(state, patient, of)
         return tail is not None and tail.is_inside(of[1]) and tail.end > since
 
-    def level(self, state: ScoreState, patient: PatientEntry, of: Of) -> Level:
+    def level(self, state: ScoreState, patient: PatientEntry, of: VitalSide) -> PlacingLevel:
         """The level of the newest value of a vital against the limits of a side."""
         tail = self._tail(state, patient, of)
         return "inside" if tail is None or tail.is_inside(of[1]) else tail.level
@@ -56,7 +66,9 @@ class Recovery:
         tail = self._tail(state, patient, (vital, None))
         return tail is not None and tail.level == "beyond" and tail.reading is None
 
-    def recovered(self, state: ScoreState, patient: PatientEntry, of: Of, rang: datetime) -> bool:
+    def recovered(
+        self, state: ScoreState, patient: PatientEntry, of: VitalSide, rang: datetime
+    ) -> bool:
         """Whether a vital has been inside the recovery limit of a side for its recovery time.
 
         The readings must come after ``rang``, the last one that was beyond. A side that only bands
@@ -82,7 +94,7 @@ class Recovery:
             state, patient, of
         )
 
-    def _is_banded(self, state: ScoreState, patient: PatientEntry, of: Of) -> bool:
+    def _is_banded(self, state: ScoreState, patient: PatientEntry, of: VitalSide) -> bool:
         """Whether the bands of a chart are the only limits on a side."""
         latest = state.latest.get(of[0])
         if latest is None or latest.value is None:
@@ -92,7 +104,7 @@ class Recovery:
         )
         return verdict is not None and of[1] in verdict.banded
 
-    def _tail(self, state: ScoreState, patient: PatientEntry, of: Of) -> Segment | None:
+    def _tail(self, state: ScoreState, patient: PatientEntry, of: VitalSide) -> Segment | None:
         history = state.histories.get(of[0])
         if history is None or not history.segments:
             return None
@@ -100,13 +112,15 @@ class Recovery:
         return history.segments[-1] if history is not None and history.segments else None
 
     def _history(
-        self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime
+        self, state: ScoreState, patient: PatientEntry, of: VitalSide, at: datetime
     ) -> VitalHistory | None:
         if self._scale(state, patient, of, at) == "2 on oxygen" and state.on_oxygen is not None:
             return state.on_oxygen
         return state.histories.get(of[0])
 
-    def _scale(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> Scale:
+    def _scale(
+        self, state: ScoreState, patient: PatientEntry, of: VitalSide, at: datetime
+    ) -> OxygenScale:
         """The scale of a vital for the recovery of a side.
 
         A saturation can be too high on oxygen only. A patient who was on oxygen counts as on it

@@ -106,15 +106,15 @@ class Same:
 
 def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measured | None:
     """The first reading of the measurement of which ``one`` is the second."""
-    at, said, device, _ = one
+    at, value, device, _ = one
     newest = _TIME.unpack_from(kept, len(kept) - _SIZE)[0]
     if at - MINUTE >= newest:
         return None  # the usual case where values are rare
     if at > newest and kept.count(_WORD.pack(device)) * _SIZE >= len(kept):
         return None  # the usual case where one device sends values every second
-    if _WORD.pack(said) not in kept:
+    if _WORD.pack(value) not in kept:
         return None  # the usual case where two devices do
-    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == said]
+    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == value]
     near = [each for each in alike if are_one(each, one, vital)]
     return (
         closest(one, ((each, _copies(state, vital, each)) for each in near), vital)
@@ -126,7 +126,7 @@ def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measure
 def _copies(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
     of = _checksum(first)
     kept = state.copies.get(vital, b"")
-    return (each._replace(said=first.said) for each in _marks(kept) if each.said == of)
+    return (each._replace(value=first.value) for each in _marks(kept) if each.value == of)
 
 
 def _note_copy(state: ScoreState, vital: str, first: Measured, one: Measured) -> None:
@@ -134,12 +134,12 @@ def _note_copy(state: ScoreState, vital: str, first: Measured, one: Measured) ->
 
     The mark names the first reading in place of the value, which is equal.
     """
-    copies = [*_marks(state.copies.get(vital, b"")), one._replace(said=_checksum(first))]
+    copies = [*_marks(state.copies.get(vital, b"")), one._replace(value=_checksum(first))]
     firsts = {_checksum(each): each for each in _marks(state.seen[vital])}
-    copies = [each for each in copies if each.said in firsts]
+    copies = [each for each in copies if each.value in firsts]
     while len(copies) > MOST_COPIES * _most(vital):
-        oldest = copies[0].said
-        copies = [each for each in copies if each.said != oldest]
+        oldest = copies[0].value
+        copies = [each for each in copies if each.value != oldest]
         del firsts[oldest]
         _keep(state.seen, vital, firsts.values())
     _keep(state.copies, vital, copies)
@@ -251,11 +251,13 @@ def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
     copies = list(_marks(state.copies.get(vital, b"")))
     if one in firsts:
         firsts.remove(one)
-        copies = [each for each in copies if each.said != _checksum(one)]
+        copies = [each for each in copies if each.value != _checksum(one)]
     else:
-        alike = {_checksum(first) for first in firsts if first.said == one.said}
+        alike = {_checksum(first) for first in firsts if first.value == one.value}
         copies = [
-            each for each in copies if each.said not in alike or each._replace(said=one.said) != one
+            each
+            for each in copies
+            if each.value not in alike or each._replace(value=one.value) != one
         ]
     _keep(state.seen, vital, firsts)
     _keep(state.copies, vital, copies)
@@ -268,9 +270,9 @@ def copies(state: ScoreState, vital: str) -> frozenset[tuple[Measured, Measured]
         {_checksum(first): first for first in _marks(state.seen.get(vital, b""))} if kept else {}
     )
     found = {
-        (first, each._replace(said=first.said))
+        (first, each._replace(value=first.value))
         for each in kept
-        if (first := firsts.get(each.said)) is not None
+        if (first := firsts.get(each.value)) is not None
     }
     for twin in state.twins.get(vital, ()):
         found.add((Measured._make(_FORM.unpack(twin.of)), measured(_reading("", vital, twin))))
@@ -283,11 +285,11 @@ def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Re
     They are dropped here, because they are no longer second to another reading.
     """
     ids = {reading.id for reading in wrong}
-    lost = {_FORM.pack(*measured(reading)) for reading in wrong if reading.value is not None}
+    gone = {_FORM.pack(*measured(reading)) for reading in wrong if reading.value is not None}
     found = []
     for vital in sorted({reading.vital for reading in wrong} & state.twins.keys()):
         twins = state.twins[vital]
-        free = [twin for twin in twins if twin.of in lost and twin.id not in ids]
+        free = [twin for twin in twins if twin.of in gone and twin.id not in ids]
         found += [_reading(patient, vital, twin) for twin in free]
         twins[:] = [twin for twin in twins if twin not in free]
     return tuple(found)

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rpm_stream.knowledge.signal import Resent, Step
+from rpm_stream.knowledge.signal import JumpTable, Resent
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, LastValue, ScoreState
 from rpm_stream.score.rules.device_runs import (
+    DeviceReport,
     Teller,
-    Told,
     any_going_on,
     count,
     is_news,
@@ -28,7 +28,7 @@ from rpm_stream.score.rules.device_runs import (
     member_of,
 )
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.signal_values import is_part_of, keep_last, key_of, make_place
 from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
@@ -42,10 +42,10 @@ AGAIN = "measure again"
 MOST_SEQUENCES = 8
 
 
-class Plan(msgspec.Struct, frozen=True):
+class SignalChecks(msgspec.Struct, frozen=True):
     """The checks for the values of one vital."""
 
-    step: Step | None
+    step: JumpTable | None
     mixes_units: bool
     resent: Resent | None
     by: float  # of a step
@@ -60,7 +60,7 @@ class Quality(MomentRule):
     words = "A device whose values do not fit together"
     keeps = "whose readings they were, the device has sent them"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         knowledge = shared.knowledge
         self._knowledge = knowledge
         self._signal = knowledge.signal
@@ -71,10 +71,10 @@ class Quality(MomentRule):
         self._together = timedelta(seconds=knowledge.signal.agreement.seconds)
         self._moving_for = timedelta(seconds=knowledge.signal.motion.seconds)
 
-    def _plan(self, vital: str) -> Plan:
+    def _plan(self, vital: str) -> SignalChecks:
         signal = self._signal
         step = next((row for row in signal.step if row.vital == vital), None)
-        return Plan(
+        return SignalChecks(
             step=step,
             mixes_units=any(row.vital == vital for row in signal.other_unit),
             resent=next((row for row in signal.resent if row.vital == vital), None),
@@ -88,13 +88,15 @@ class Quality(MomentRule):
         ``state.latest`` must have the moment already.
         """
         doubts: dict[str, str] = {}
-        told = [each for reading in moment.judged for each in self._told(state, reading, doubts)]
+        reports = [
+            each for reading in moment.judged for each in self._reports(state, reading, doubts)
+        ]
         if moment.findings:
             moment.findings = [
                 self._explained(state, finding, doubts) for finding in moment.findings
             ]
-        if told:
-            moment.findings += [self._teller.finding(each) for each in told]
+        if reports:
+            moment.findings += [self._teller.finding(each) for each in reports]
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
         """To its end where no vital jumps or disagrees with another one; all or nothing."""
@@ -109,7 +111,7 @@ class Quality(MomentRule):
             return stretch.begin
         return FOREVER
 
-    def _is_calm(self, state: ScoreState, plan: Plan, column: Column) -> bool:
+    def _is_calm(self, state: ScoreState, plan: SignalChecks, column: Column) -> bool:
         """Whether the values of one device have nothing to compare, or lie near each other."""
         if plan.mixes_units or plan.resent is not None:
             return False
@@ -144,11 +146,15 @@ class Quality(MomentRule):
             if plan is not None and plan.step is not None:
                 keep_last(state, key_of(column.last), column.last)
 
-    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+    def recovered(
+        self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
+    ) -> bool:
         """Whether the device's values fit together again."""
         return is_well(state.doubts.get(name))
 
-    def _told(self, state: ScoreState, reading: Reading, doubts: dict[str, str]) -> Iterator[Told]:
+    def _reports(
+        self, state: ScoreState, reading: Reading, doubts: dict[str, str]
+    ) -> Iterator[DeviceReport]:
         if reading.value is None:
             return
         if reading.vital in MOVEMENT:
@@ -183,7 +189,7 @@ class Quality(MomentRule):
 
     def _unit(
         self, state: ScoreState, reading: Reading, unit: str | None, doubts: dict[str, str]
-    ) -> Iterator[Told]:
+    ) -> Iterator[DeviceReport]:
         """A value that does not fit this person, and would in another unit."""
         if unit is None and not (state.doubts and any_going_on(state.doubts)):
             return
@@ -191,14 +197,14 @@ class Quality(MomentRule):
         run = count(state.doubts, member, reading.measured_at, unit is not None)
         if unit is None:
             return
-        said = (
+        words = (
             f"does not fit this person, and would in {plain_unit(unit)}: is the device's unit set"
             " right?"
         )
-        doubts[reading.id] = said
+        doubts[reading.id] = words
         if is_news(run):
-            why = f"{plain_value(reading)} {said} (shipped)"
-            yield Told(
+            why = f"{plain_value(reading)} {words} (shipped)"
+            yield DeviceReport(
                 kind="unit",
                 of=reading.vital,
                 title="Unit looks wrong",
@@ -206,7 +212,7 @@ class Quality(MomentRule):
                 evidence=(reading,),
             )
 
-    def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
+    def _jump(self, plan: SignalChecks, reading: Reading, last: LastValue) -> float:
         """The distance of a value from the one before, or 0 if too much time lies between them."""
         if reading.measured_at - last.at > plan.within:
             return 0.0
@@ -224,7 +230,7 @@ class Quality(MomentRule):
         last: LastValue,
         jump: float,
         doubts: dict[str, str],
-    ) -> Iterator[Told]:
+    ) -> Iterator[DeviceReport]:
         """A jump from the value before, of the same device, that no body makes."""
         plan = self._plans[reading.vital]
         at = reading.measured_at
@@ -235,24 +241,24 @@ class Quality(MomentRule):
             if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
                 count(state.doubts, member, at, False)
             return
-        said = (
+        words = (
             f"a jump from {with_unit(last.value, last.unit)} {_before(at - last.at)} that hardly"
             " any body makes"
         )
-        doubts[reading.id] = f"{said}: {AGAIN}"
+        doubts[reading.id] = f"{words}: {AGAIN}"
         run = count(state.doubts, member, at, True)
         if run is not None and run.count == 1:
             run.value = f"{self._units.number(reading.vital, last.value, last.unit)}"
         if lasts(run, plan.step.times, 0) and is_news(run):
             why = (
-                f"{plain_value(reading)}, {said}: another person, a slipped sensor?"
+                f"{plain_value(reading)}, {words}: another person, a slipped sensor?"
                 f" {AGAIN.capitalize()} (shipped)"
             )
-            yield Told(
+            yield DeviceReport(
                 kind="step", of=reading.vital, title="Value jumps", why=why, evidence=(reading,)
             )
 
-    def _is_back(self, plan: Plan, reading: Reading, run: DeviceRun | None) -> bool:
+    def _is_back(self, plan: SignalChecks, reading: Reading, run: DeviceRun | None) -> bool:
         """Whether a repeated measurement is back at the value before the jump.
 
         The value in between was an artefact then.
@@ -272,7 +278,7 @@ class Quality(MomentRule):
 
     def _resent(
         self, state: ScoreState, reading: Reading, rules: Resent, key: str
-    ) -> Iterator[Told]:
+    ) -> Iterator[DeviceReport]:
         """The newest values in the order of older ones: stored values that come as new."""
         values = state.sequences.get(key)
         if values is None:
@@ -294,12 +300,12 @@ class Quality(MomentRule):
                 f"the last {rules.length} values of {plain} came in the same order before: stored"
                 " ones, sent as new?"
             )
-            told = f"{why} (shipped)"
-            yield Told(
-                kind="clock", of=of, title="Old values sent again", why=told, evidence=(reading,)
+            words = f"{why} (shipped)"
+            yield DeviceReport(
+                kind="clock", of=of, title="Old values sent again", why=words, evidence=(reading,)
             )
 
-    def _agreement(self, state: ScoreState, pulse: Reading) -> Iterator[Told]:
+    def _agreement(self, state: ScoreState, pulse: Reading) -> Iterator[DeviceReport]:
         """The pulse of one sensor against the heart rate of another."""
         rules = self._signal.agreement
         heart = state.latest.get(HEART)
@@ -324,7 +330,9 @@ class Quality(MomentRule):
                 " reach the finger (shipped)"
             )
             title = "Pulse and heart rate disagree"
-            yield Told(kind="disagreement", of=PULSE, title=title, why=why, evidence=(pulse, heart))
+            yield DeviceReport(
+                kind="disagreement", of=PULSE, title=title, why=why, evidence=(pulse, heart)
+            )
 
     def _from(self, reading: Reading) -> str:
         sensor = self._signal.agreement.sensors.get(reading.attributes.get("characteristic", ""))
@@ -333,22 +341,22 @@ class Quality(MomentRule):
     def _explained(self, state: ScoreState, finding: Finding, doubts: dict[str, str]) -> Finding:
         """A finding with the doubts about its first reading, and whether the person was moving."""
         first = finding.evidence[0]
-        said = []
+        words = []
         if flags := self._signal.ask_repeat.intersection(first.flags):
             named = plain_flags(flag for flag in first.flags if flag in flags)
             if "the device doubts it" not in finding.why:  # texts of the limits have it already
-                said.append(f"the device doubts it, {named}: {AGAIN}")
+                words.append(f"the device doubts it, {named}: {AGAIN}")
             elif "repeat" not in finding.why:
-                said.append(AGAIN)
+                words.append(AGAIN)
         if beside := self._signal.said_beside.intersection(first.flags):
-            said.append(plain_flags(sorted(beside)))
+            words.append(plain_flags(sorted(beside)))
         if first.id in doubts:
-            said.append(doubts[first.id])
+            words.append(doubts[first.id])
         if finding.vital in self._signal.motion.vitals and finding.direction != "low":
-            said += self._moving(state, first.measured_at)
+            words += self._moving(state, first.measured_at)
         return (
-            msgspec.structs.replace(finding, why="; ".join((finding.why, *said)))
-            if said
+            msgspec.structs.replace(finding, why="; ".join((finding.why, *words)))
+            if words
             else finding
         )
 

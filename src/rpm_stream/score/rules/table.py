@@ -16,12 +16,12 @@ from rpm_stream.score.rules.device_rules import DeviceRules
 from rpm_stream.score.rules.learned import LearnedRule
 from rpm_stream.score.rules.limit_rule import LimitRule
 from rpm_stream.score.rules.news2_total import Totals
-from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.rates import Rates
 from rpm_stream.score.rules.signal_quality import Quality
 from rpm_stream.score.rules.trends import Trends
 
-RULES: Final[tuple[Callable[[Shared], MomentRule], ...]] = (
+RULES: Final[tuple[Callable[[RuleTables], MomentRule], ...]] = (
     LimitRule,
     Totals,
     LearnedRule,

@@ -35,13 +35,13 @@ class TrendWords:
         For example ``weight 82.1 kg, 2.1 kg above the discharge weight of 80.0 kg; breathlessness
         5, usual is 2 (trend)``.
         """
-        value = self._words.said(reading)
-        said = [value if risen.fast is None else self._compared(value, reading, risen, risen.fast)]
+        value = self._words.shown(reading)
+        parts = [value if risen.fast is None else self._compared(value, reading, risen, risen.fast)]
         if risen.within:
             scale = self._words.scale(reading)
             up = f"{self._words.difference(scale, reading, risen.up)}{scale.written}"
-            said.append(f"up {up} within {risen.within} days (rule of thumb)")
-        return f"{'; '.join([*said, *filter(None, (risen.beside,))])} (trend)"
+            parts.append(f"up {up} within {risen.within} days (rule of thumb)")
+        return f"{'; '.join([*parts, *filter(None, (risen.beside,))])} (trend)"
 
     def _compared(self, value: str, reading: Reading, risen: Risen, fast: float) -> str:
         scale = self._words.scale(reading)

@@ -40,7 +40,7 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.discharge_weight import DischargeWeight
 from rpm_stream.score.rules.limits_and_news2 import number_of
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.rise import Rise, Thumb
 from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.trend_wording import TrendWords
@@ -58,7 +58,7 @@ class Trends(MomentRule):
     words = "A course over days"
     may_be_new_normal = True  # like learned findings, a person may declare it so
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: RuleTables) -> None:
         knowledge = shared.knowledge
         self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._knowledge = knowledge
@@ -115,7 +115,7 @@ class Trends(MomentRule):
                 kept = state.days[reading.vital] = Days()
             is_late = reading.id in late
             entered = table.enter(kept, reading.measured_at, self._numbers.of(reading))
-            if reading.vital in self._averages and (entered or kept.is_told):
+            if reading.vital in self._averages and (entered or kept.is_reported):
                 yield from self._average(state, reading, patient, (entered, is_late))
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
@@ -128,7 +128,7 @@ class Trends(MomentRule):
             if table is None:
                 continue
             kept = state.days.get(vital)
-            if kept is None or kept.is_told:
+            if kept is None or kept.is_reported:
                 return stretch.begin
             until = min(until, table.taken_until(kept, column.begin))
             if vital in self._drops:
@@ -193,11 +193,11 @@ class Trends(MomentRule):
         kept = state.days[reading.vital]
         day = day_of(reading.measured_at)
         newest = max(kept.days)
-        risen, told = (kept.risen, kept.told) if day == newest else (None, None)
+        risen, words = (kept.risen, kept.old_words) if day == newest else (None, None)
         if entered:
             risen = self._risen(state, row, day, patient)
-            told = None
-            kept.told, kept.risen = (
+            words = None
+            kept.old_words, kept.risen = (
                 None,
                 risen if day == newest else self._risen(state, row, newest, patient),
             )
@@ -211,10 +211,10 @@ class Trends(MomentRule):
                 note_calm(state, _member(reading.vital), reading.measured_at, is_calm)
         if risen is not None:
             rule = JOINED if risen.beside else risen.rule
-            told = self._words.rise(reading, risen), rule
-        if told is not None:
+            words = self._words.rise(reading, risen), rule
+        if words is not None:
             bound = None if risen is None else risen.bound
-            yield self._finding(reading, told[1], told[0], bound, is_late)
+            yield self._finding(reading, words[1], words[0], bound, is_late)
 
     def _rise(self, state: ScoreState, row: Average, day: int) -> Rise | None:
         kept = state.days.get(row.vital)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from rpm_stream.records import Direction, Key, Of, Priority, Record
-from rpm_stream.score.memory.history import Level
+from rpm_stream.score.memory.history import PlacingLevel
 
 Side = Direction
 WORD: dict[Side, str] = {"low": "below", "high": "above"}
@@ -48,7 +48,7 @@ class Verdict(Record, frozen=True, kw_only=True):
     of a chart are the only limits.
     """
 
-    level: Level
+    level: PlacingLevel
     side: Side | None = None
     banded: tuple[Side, ...] = ()
     points: int | None

@@ -23,7 +23,7 @@ from rpm_stream.app.feed.auth.guesses import (
     LONGEST_WAIT_S,
     WRONG,
     Guesses,
-    Verdict,
+    TokenVerdict,
     place_of,
 )
 from rpm_stream.app.feed.auth.token import (
@@ -47,7 +47,7 @@ class Door:
         self.guesses = Guesses(unguessable, lambda: self.time)
         self.compared = 0
 
-    def show(self, client: str, value: str) -> Verdict:
+    def show(self, client: str, value: str) -> TokenVerdict:
         def is_right() -> bool:
             self.compared += 1
             return value == TOKEN
@@ -250,7 +250,7 @@ def test_while_it_waits_the_right_token_is_not_looked_at_either() -> None:
 def test_an_old_tab_that_shows_the_same_wrong_token_keeps_nobody_waiting() -> None:
     door = Door()
     for _ in range(1000):
-        assert door.show("10.0.0.1", "of before the token was changed") == Verdict(False)
+        assert door.show("10.0.0.1", "of before the token was changed") == TokenVerdict(False)
     assert door.compared == 1
     assert door.show("10.0.0.1", TOKEN).right
 

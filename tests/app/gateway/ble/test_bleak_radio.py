@@ -25,7 +25,7 @@ from rpm_stream.app.gateway.ble import bluez
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
 from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     Link,
     LinkLost,
     NotFound,
@@ -106,7 +106,7 @@ async def connected(air: BluezDouble, radio: BleakRadio, address: str) -> Link:
     return await radio.connect(address, 20.0)
 
 
-async def one(link: Link, uuid: str) -> Characteristic:
+async def one(link: Link, uuid: str) -> GattCharacteristic:
     return next(each for each in await link.characteristics() if each.uuid == uuid)
 
 

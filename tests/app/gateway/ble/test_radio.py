@@ -12,7 +12,7 @@ import pytest
 from support.radio.air import Air, Collected, Peripheral, Spec, part
 
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     Link,
     LinkLost,
     NotFound,
@@ -70,7 +70,7 @@ async def linked(radio: Radio, device: Peripheral) -> AsyncIterator[Link]:
         await link.close()
 
 
-async def named(link: Link, uuid: str) -> Characteristic:
+async def named(link: Link, uuid: str) -> GattCharacteristic:
     return next(one for one in await link.characteristics() if one.uuid == uuid)
 
 

@@ -16,21 +16,23 @@ from rpm_stream.app.gateway.ble.known import KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
 from rpm_stream.app.gateway.ble.outbox import Outbox
 from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS
-from rpm_stream.app.gateway.ble.radio import Characteristic, LinkLost, PairingFailed, Refused
-from rpm_stream.app.gateway.ble.session import Session, SessionOptions, Shared
+from rpm_stream.app.gateway.ble.radio import GattCharacteristic, LinkLost, PairingFailed, Refused
+from rpm_stream.app.gateway.ble.session import GatewayContext, Session, SessionOptions
 from rpm_stream.records import Notification
 
 BEGIN = datetime(2026, 11, 30, tzinfo=UTC)
-HEART = Characteristic("180D", "2A37", frozenset({"notify"}), 3)
-STEPS = Characteristic("1814", "2A53", frozenset({"notify"}), 5)
-BATTERY = Characteristic("180F", "2A19", frozenset({"read", "notify"}), 7)
-VENDOR = Characteristic("FEED", "6E400003-B5A3-F393-E0A9-E50E24DCCA9E", frozenset({"notify"}), 9)
+HEART = GattCharacteristic("180D", "2A37", frozenset({"notify"}), 3)
+STEPS = GattCharacteristic("1814", "2A53", frozenset({"notify"}), 5)
+BATTERY = GattCharacteristic("180F", "2A19", frozenset({"read", "notify"}), 7)
+VENDOR = GattCharacteristic(
+    "FEED", "6E400003-B5A3-F393-E0A9-E50E24DCCA9E", frozenset({"notify"}), 9
+)
 
 
 class Played:
     """A session at work, and what came of it."""
 
-    def __init__(self, found: Sequence[Characteristic], folder: Path) -> None:
+    def __init__(self, found: Sequence[GattCharacteristic], folder: Path) -> None:
         loop = asyncio.get_running_loop()
         clock = lambda: BEGIN + timedelta(seconds=loop.time())  # noqa: E731
         self.entries: list[Notification] = []
@@ -38,7 +40,7 @@ class Played:
         self.board = Board(clock, CollectorRegistry())
         self.outbox = Outbox("strap-1", self.send, clock)
         self.sending = asyncio.create_task(self.outbox.run())
-        shared = Shared(
+        shared = GatewayContext(
             Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC)
         )
         self.session = Session(
@@ -50,7 +52,7 @@ class Played:
 
 
 def play(
-    found: Sequence[Characteristic], folder: Path, life: Callable[[Played], Awaitable[None]]
+    found: Sequence[GattCharacteristic], folder: Path, life: Callable[[Played], Awaitable[None]]
 ) -> tuple[Played, BaseException | None]:
     """``life`` beside a session; what ended the session."""
 

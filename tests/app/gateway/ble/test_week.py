@@ -23,8 +23,8 @@ from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
-from rpm_stream.app.gateway.ble.radio import Characteristic
-from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
+from rpm_stream.app.gateway.ble.radio import GattCharacteristic
+from rpm_stream.app.gateway.ble.session import GatewayContext, SessionOptions
 from rpm_stream.records import Notification
 
 DAY = 86_400.0
@@ -69,22 +69,22 @@ class Week:
         self.measured = 0
         self.disk = Counting()
         heart = [
-            Characteristic("180D", "2A37", frozenset({"notify"}), 3),
-            Characteristic("180F", "2A19", frozenset({"read"}), 6),
+            GattCharacteristic("180D", "2A37", frozenset({"notify"}), 3),
+            GattCharacteristic("180F", "2A19", frozenset({"read"}), 6),
         ]
         self.straps = [
             FastDevice(f"F0:F1:F2:F3:F4:0{number}", heart, self._strap) for number in range(STRAPS)
         ]
         self.cuff = FastDevice(
             "C0:26:DA:01:02:03",
-            [Characteristic("1810", "2A35", frozenset({"indicate"}), 3)],
+            [GattCharacteristic("1810", "2A35", frozenset({"indicate"}), 3)],
             self._cuff,
         )
         self.cuff.near = False
         self.radio = FastRadio([*self.straps, self.cuff], seed=3)
         clock = lambda: BEGIN + timedelta(seconds=asyncio.get_running_loop().time())  # noqa: E731
         self.board = Board(clock, CollectorRegistry())
-        shared = Shared(
+        shared = GatewayContext(
             Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC)
         )
         self.hub = Hub(self.radio, self.disk.send, shared, HubOptions(chance=random.Random(5)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.operate.reconcile.balance import WindowBooks, gaps, window_fault
+from rpm_stream.app.operate.reconcile.balance import WindowCounts, gaps, window_fault
 
 
 @given(st.sets(st.integers(0, 200)), st.integers(0, 3))
@@ -29,7 +29,7 @@ def test_a_window_that_holds_what_it_owes_is_no_fault(came: int, data: st.DataOb
     )
     seen = data.draw(st.integers(0, fates.count("waiting")))
     n = fates.count("in") + fates.count("evidence") + seen
-    books = WindowBooks(
+    books = WindowCounts(
         judged=len(fates) - fates.count("waiting"),
         waiting=fates.count("waiting"),
         single=fates.count("evidence") + fates.count("too late"),
@@ -46,7 +46,7 @@ def test_a_reading_that_is_nowhere_is_a_fault(judged: int, n: int, whole: bool) 
     came.
     """
     fault = window_fault(
-        WindowBooks(judged=judged, waiting=0, single=0, taken_back=0, n=n, whole=whole)
+        WindowCounts(judged=judged, waiting=0, single=0, taken_back=0, n=n, whole=whole)
     )
     if n < judged:
         assert fault is not None and (fault.kind, fault.parts) == ("summary_too_small", judged - n)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpm_stream.app.gateway.wire import encode_frame
-from rpm_stream.app.simulator.encode.csv import Encoder, Row, SharedDevice
+from rpm_stream.app.simulator.encode.csv import Encoder, FileRow, SharedDevice
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Frame
 
@@ -24,9 +24,9 @@ def row(
     at: datetime = AT,
     patient: str = "p1",
     device: str = "csv.p1",
-) -> Row:
+) -> FileRow:
     """One line of a file."""
-    return Row(patient, at, vital, value, unit, device, 2)
+    return FileRow(patient, at, vital, value, unit, device, 2)
 
 
 def told(frames: list[Frame]) -> Counter[tuple[datetime, str, str, str]]:
@@ -78,7 +78,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_every_value_survives_with_its_digits(rows: list[Row]) -> None:
+def test_every_value_survives_with_its_digits(rows: list[FileRow]) -> None:
     """Whatever the file holds, decoded frames say exactly that, each value once."""
     frames = list(Encoder().frames(rows))
     assert told(frames) == Counter((line.at, line.vital, line.value, line.unit) for line in rows)
@@ -106,7 +106,7 @@ def test_every_value_survives_with_its_digits(rows: list[Row]) -> None:
         ([row("heart_rate", "65", "/min"), row("heart_rate", "66", "/min")], ["2A37"]),
     ],
 )
-def test_gatt_carries_what_it_keeps(rows: list[Row], expected: list[str]) -> None:
+def test_gatt_carries_what_it_keeps(rows: list[FileRow], expected: list[str]) -> None:
     """Octets where the digits fit; one-sided pressure, foreign units and other digits stay
     measurements.
     """

@@ -24,8 +24,15 @@ from rpm_stream.app.feed.auth.guesses import Guesses
 from rpm_stream.app.feed.auth.login import login_html
 from rpm_stream.app.feed.auth.reader_name import WHO_COOKIE, who_of
 from rpm_stream.app.feed.auth.token import COOKIE, client_of, cookie_value, same, too_many
-from rpm_stream.app.feed.read_model import Kind
-from rpm_stream.app.feed.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
+from rpm_stream.app.feed.read_model import ActionKind
+from rpm_stream.app.feed.service import (
+    KEPT,
+    Decision,
+    DecisionRefused,
+    Service,
+    Unanswered,
+    Unlisted,
+)
 from rpm_stream.publish.feed.rows import PRIORITIES, Filter
 from rpm_stream.records import Direction, Priority
 
@@ -149,7 +156,7 @@ def _decisions(service: Service) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.post("/alerts/{alert}/{action}", status_code=202)
-    async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
+    async def decide(alert: UUID, action: ActionKind, body: Body, request: Request) -> JSONResponse:
         """Accept a decision, which is then in ``rpm.actions``.
 
         The alert changes when the service has applied it. ``see`` means that somebody has looked at
@@ -171,7 +178,7 @@ def _decisions(service: Service) -> APIRouter:
             raise HTTPException(503, KEPT) from None
         except Unlisted:
             raise HTTPException(404, "no such alert, or it is resolved") from None
-        except Refused as refused:
+        except DecisionRefused as refused:
             raise HTTPException(409, str(refused)) from None
         return JSONResponse({"accepted": True}, status_code=202)
 
@@ -186,8 +193,8 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
         """200 once the alerts have been read, with nothing about patients."""
         ready = service.state.ready
         progress = service.progress()
-        said = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
-        return JSONResponse(said, status_code=200 if ready else 503)
+        status = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
+        return JSONResponse(status, status_code=200 if ready else 503)
 
     @router.get("/login")
     async def login_page() -> HTMLResponse:

@@ -84,7 +84,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         most = OPEN_BYTES if scope["path"] in self._open_paths else BYTES
-        body = None if _said(scope) > most else await _body(receive, most)
+        body = None if _declared_length(scope) > most else await _body(receive, most)
         if body is None:
             LARGE.inc()
             refusal = JSONResponse(
@@ -103,10 +103,10 @@ class BodyLimit:
 def has_body(scope: Scope) -> bool:
     """Whether the headers of a request announce a body."""
     headers = Headers(scope=scope)
-    return "transfer-encoding" in headers or _said(scope) > 0
+    return "transfer-encoding" in headers or _declared_length(scope) > 0
 
 
-def _said(scope: Scope) -> int:
+def _declared_length(scope: Scope) -> int:
     """Return the declared length. The web server has refused one that is no number."""
     return int(Headers(scope=scope).get("content-length", "0"))
 

@@ -39,7 +39,7 @@ FORGET_S = 900.0  # after so long without a wrong one an address is forgotten
 KNOWN_WRONG = 16  # wrong tokens of an address that are remembered
 ADDRESSES = 10_000
 SIGNED_IN = 4096
-TOLD_TO_WAIT = 50_000  # tokens (as digests) that have a turn when they come again
+MOST_TURNS = 50_000  # tokens (as digests) that have a turn when they come again
 NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all addresses in it
 
 WRONG = Counter(
@@ -54,7 +54,7 @@ for _way in WAYS:
 log = structlog.get_logger("rpm_stream.feed")
 
 
-class Verdict(NamedTuple):
+class TokenVerdict(NamedTuple):
     """Whether the token is right.
 
     With a ``wait`` it was not compared, and may be sent again after so many seconds.
@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
     wait: float = 0.0
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: ``size`` at once, and then ``a_second`` a second."""
 
     def __init__(self, size: float, a_second: float) -> None:
@@ -83,7 +83,7 @@ class Bucket:
         return True
 
 
-NOTHING = Bucket(0, 0)
+NOTHING = TokenBucket(0, 0)
 
 
 class _Address:
@@ -93,7 +93,7 @@ class _Address:
         self.failures = 0
         self.next_at = 0.0
         self.last_at = 0.0
-        self.told_to_wait_at = -math.inf
+        self.turned_away_at = -math.inf
         self.wrong: deque[bytes] = deque(maxlen=KNOWN_WRONG)
 
 
@@ -111,11 +111,11 @@ class Guesses:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._signed_in: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._turns: OrderedDict[tuple[str, bytes], float] = OrderedDict()  # from when on
-        self._first_tries = Bucket(100, 10)
-        self._further_tries = Bucket(60, 1)
-        self._told = Bucket(20, 5)
+        self._first_tries = TokenBucket(100, 10)
+        self._further_tries = TokenBucket(60, 1)
+        self._returning = TokenBucket(20, 5)
 
-    def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
+    def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> TokenVerdict:
         """Return the verdict on a ``value`` that ``client`` sent.
 
         ``is_right`` compares in constant time.
@@ -125,25 +125,25 @@ class Guesses:
         digest = self._digest(value, way)
         if (place, digest) in self._signed_in:
             self._signed_in.move_to_end((place, digest))
-            return Verdict(is_right())
+            return TokenVerdict(is_right())
         if way in self._always and is_right():
             return self._let_in(client, value, way)
         known = self._known(place, now)
         if known is not None and digest in known.wrong:
-            return Verdict(False)
+            return TokenVerdict(False)
         wait = self._wait(known, place, digest, now)
         if wait > 0:
             LIMITED.labels(way).inc()
-            return Verdict(False, wait)
+            return TokenVerdict(False, wait)
         if is_right():
             return self._let_in(client, value, way)
         self._note(place, digest, now, way)
-        return Verdict(False)
+        return TokenVerdict(False)
 
-    def _let_in(self, client: str, value: str, way: Way) -> Verdict:
+    def _let_in(self, client: str, value: str, way: Way) -> TokenVerdict:
         self._addresses.pop(_counted(client, way), None)
         self.admit(client, value, way)
-        return Verdict(True)
+        return TokenVerdict(True)
 
     def admit(self, client: str, value: str, way: Way) -> None:
         """Always compare from now on the ``value`` that ``client`` was given for its token."""
@@ -173,21 +173,21 @@ class Guesses:
         wait = max(FIRST_WAIT_S, next_at - now)
         self._turns[(place, digest)] = now + wait
         self._turns.move_to_end((place, digest))
-        _bound(self._turns, TOLD_TO_WAIT)
+        _bound(self._turns, MOST_TURNS)
         if known is not None:
-            known.told_to_wait_at = now
+            known.turned_away_at = now
         return wait
 
-    def _share(self, known: _Address | None, told: bool, now: float) -> Bucket:
+    def _share(self, known: _Address | None, returning: bool, now: float) -> TokenBucket:
         """Return the share that the next comparison belongs to.
 
         A token that comes for the first time has none while others wait for their turn.
         """
-        if told:
-            return self._told
+        if returning:
+            return self._returning
         if known is None:
             return self._first_tries
-        others_wait = known.failures > FREE and now - known.told_to_wait_at < LONGEST_WAIT_S
+        others_wait = known.failures > FREE and now - known.turned_away_at < LONGEST_WAIT_S
         return NOTHING if others_wait else self._further_tries
 
     def _note(self, place: str, digest: bytes, now: float, way: Way) -> None:

@@ -111,10 +111,10 @@ def too_many(wait: float, html: bool) -> Response:
     """Return a 429 answer with the seconds after which the token is compared."""
     seconds = math.ceil(wait)
     headers = {"retry-after": str(seconds), "cache-control": "no-store"}
-    said = f"Too many wrong tokens. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+    message = f"Too many wrong tokens. Try again in {seconds} second{'' if seconds == 1 else 's'}."
     if html:
-        return HTMLResponse(login_html(said), status_code=429, headers=headers)
-    return JSONResponse({"detail": said}, status_code=429, headers=headers)
+        return HTMLResponse(login_html(message), status_code=429, headers=headers)
+    return JSONResponse({"detail": message}, status_code=429, headers=headers)
 
 
 def same_origin(headers: Headers) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from rpm_stream.app.feed.chart import Chart, ChartPoint, LimitLine
+from rpm_stream.app.feed.chart import ChartPoint, FeedChart, LimitLine
 from rpm_stream.app.feed.page.style import COLOURS
 
 LINE = "#33506e"
@@ -17,7 +17,7 @@ SOFT = "#51606e"
 MARGIN = 0.08  # as a part of the span of values, above and below
 
 
-def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
+def options(chart: FeedChart, opened_at: datetime) -> dict[str, Any]:
     """Return the options of a chart.
 
     The vital is a line, the evidence large diamonds over it, and the limits dashed lines with their
@@ -58,7 +58,7 @@ def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
     }
 
 
-def describe(chart: Chart) -> str:
+def describe(chart: FeedChart) -> str:
     """Return the chart as a sentence, for readers who do not see it."""
     values = [point.value for point in chart.points if point.value is not None]
     if not values:
@@ -70,7 +70,7 @@ def describe(chart: Chart) -> str:
     return f"{chart.title}: {len(values)} values from {span}. {limits}.{without}"
 
 
-def _measured(chart: Chart, opened_at: datetime) -> dict[str, Any]:
+def _measured(chart: FeedChart, opened_at: datetime) -> dict[str, Any]:
     opened = {
         "xAxis": _ms(opened_at),
         "lineStyle": {"color": SOFT, "type": "solid", "width": 1},
@@ -93,7 +93,7 @@ def _measured(chart: Chart, opened_at: datetime) -> dict[str, Any]:
     }
 
 
-def _evidence(chart: Chart) -> dict[str, Any]:
+def _evidence(chart: FeedChart) -> dict[str, Any]:
     return {
         "name": "Evidence",
         "type": "scatter",
@@ -131,7 +131,7 @@ def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _span(chart: Chart) -> tuple[float, float]:
+def _span(chart: FeedChart) -> tuple[float, float]:
     """Return the range of the value axis: all values and limits, and a little more."""
     values = [point.value for point in chart.points if point.value is not None]
     values += [line.value for line in chart.limits]

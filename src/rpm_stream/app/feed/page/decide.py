@@ -15,19 +15,19 @@ from nicegui import ui
 from rpm_stream.app.feed.page.now import looked_words, now_lines
 from rpm_stream.app.feed.page.style import WORDS
 from rpm_stream.app.feed.page.wording import snooze_ends
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import (
     KEPT,
     NEEDS_REASON,
     Decision,
-    Refused,
+    DecisionRefused,
     Seen,
     Service,
     Unanswered,
     Unlisted,
     Worse,
 )
-from rpm_stream.publish.feed.rows import Row, back_words
+from rpm_stream.publish.feed.rows import FeedRow, back_words
 from rpm_stream.records import Direction, Record
 from rpm_stream.text import is_of_values
 
@@ -51,7 +51,7 @@ class Ask(Record, frozen=True, kw_only=True):
     final: bool = False
 
 
-ASKS: dict[Kind, Ask] = {
+ASKS: dict[ActionKind, Ask] = {
     "see": Ask(
         button="Seen",
         title="Mark this alert as seen",
@@ -119,12 +119,12 @@ ASKS: dict[Kind, Ask] = {
 
 
 # The effect on an alert that is over.
-OVER_SAYS: dict[Kind, str] = {
+OVER_SAYS: dict[ActionKind, str] = {
     "see": "{back}. Once somebody has looked, the alert can leave the list.",
     "acknowledge": "{back}. You have looked at it, so it can leave the list.",
 }
 # The effect on an alert that is not about values: a silence, a device, a setting.
-OTHER_SAYS: dict[Kind, str] = {
+OTHER_SAYS: dict[ActionKind, str] = {
     "acknowledge": "It stays in the list until what it tells of is over, or somebody resolves it.",
     "snooze": (
         "It comes back at that time; at once when it gets worse, or when another rule strikes."
@@ -137,7 +137,7 @@ HELD = (
 )
 
 
-def what_it_does(kind: Kind, row: Row) -> str:
+def what_it_does(kind: ActionKind, row: FeedRow) -> str:
     """Return the effect of a decision on this alert, in a sentence or two."""
     if row.over and kind in OVER_SAYS:
         return OVER_SAYS[kind].format(back=back_words(row.group))
@@ -148,12 +148,12 @@ def what_it_does(kind: Kind, row: Row) -> str:
     return ASKS[kind].says
 
 
-def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
+def offered(row: FeedRow, *, can_snooze: bool) -> list[ActionKind]:
     """Return the decisions that an alert allows now, the most frequent first."""
     if row.state == "resolved":
         return []
     of_values = is_of_values(row.group)
-    wanted: dict[Kind, bool] = {
+    wanted: dict[ActionKind, bool] = {
         **({"see": not row.seen_by} if row.over else {}),
         "acknowledge": row.state != "acknowledged",
         "snooze": can_snooze,
@@ -177,8 +177,8 @@ class DecisionDialog:
     def __init__(self, service: Service, on_done: Callable[[str], None]) -> None:
         self._service = service
         self._on_done = on_done
-        self._row: Row | None = None
-        self._kind: Kind = "acknowledge"
+        self._row: FeedRow | None = None
+        self._kind: ActionKind = "acknowledge"
         # the number of the question, which tells its answer from an earlier one's
         self._asked = 0
         self._is_sending = False
@@ -189,7 +189,7 @@ class DecisionDialog:
         with ui.dialog().props('aria-label="Decide"') as self._dialog:
             self._card = ui.card().classes("r-ask")
 
-    def ask(self, key: str, kind: Kind, who: str, zone: tzinfo) -> None:
+    def ask(self, key: str, kind: ActionKind, who: str, zone: tzinfo) -> None:
         """Open the question about one alert, with the name that was given before."""
         detail = self._service.detail(key)
         if detail is None:
@@ -203,7 +203,7 @@ class DecisionDialog:
             self._build(detail.alert.row, ASKS[kind], who, zone)
         self._dialog.open()
 
-    def _build(self, row: Row, ask: Ask, who: str, zone: tzinfo) -> None:
+    def _build(self, row: FeedRow, ask: Ask, who: str, zone: tzinfo) -> None:
         ui.html(f"<h2>{ask.title}</h2>", sanitize=False)
         self._about = ui.element("div")
         self._write_about(row)
@@ -242,7 +242,7 @@ class DecisionDialog:
             self._why.on("keydown.enter", self._send)
             self._who.on("keydown.enter", self._send)
 
-    def _write_about(self, row: Row) -> None:
+    def _write_about(self, row: FeedRow) -> None:
         """Write the alert that is decided about.
 
         The shown alert counts as the seen one, so a press never decides about anything worse.
@@ -258,7 +258,7 @@ class DecisionDialog:
                     with ui.element("li"):
                         ui.label(line)
 
-    def _build_snooze(self, row: Row, zone: tzinfo) -> None:
+    def _build_snooze(self, row: FeedRow, zone: tzinfo) -> None:
         self._ends = snooze_ends(self._service.now(), zone)
         self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
         self._end.props('dense aria-label="Until when"')
@@ -266,7 +266,7 @@ class DecisionDialog:
             sides = [words for _, words in SIDES.items()]
             self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
 
-    def _decision(self, row: Row) -> Decision:
+    def _decision(self, row: FeedRow) -> Decision:
         decision = Decision(
             action=self._kind,
             who=str(self._who.value or "").strip(),
@@ -276,7 +276,7 @@ class DecisionDialog:
         )
         if self._kind == "assign":
             if not str(self._to.value or "").strip():
-                raise Refused("Please say to whom.")
+                raise DecisionRefused("Please say to whom.")
             return replace(decision, to=str(self._to.value))
         if self._kind != "snooze":
             return decision
@@ -312,14 +312,14 @@ class DecisionDialog:
             self._dialog.close()
             self._on_done(who)
 
-    async def _answer(self, row: Row) -> str:
+    async def _answer(self, row: FeedRow) -> str:
         """Return what is wrong with the decision as a sentence, or "" when it is stored."""
         try:
             decision = self._decision(row)
             if not decision.who:
-                raise Refused("please say who you are.")
+                raise DecisionRefused("please say who you are.")
             if decision.action in NEEDS_REASON and not decision.reason:
-                raise Refused(f"please say {NEEDS_REASON[decision.action]}.")
+                raise DecisionRefused(f"please say {NEEDS_REASON[decision.action]}.")
             await self._service.decide(row.id, decision)
         except KafkaError:
             return "it could not be stored. Please try again."
@@ -331,6 +331,6 @@ class DecisionDialog:
             if detail := self._service.detail(row.id):
                 self._write_about(detail.alert.row)
             return str(worse)
-        except Refused as refused:
+        except DecisionRefused as refused:
             return str(refused)
         return ""

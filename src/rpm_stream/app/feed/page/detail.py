@@ -8,14 +8,14 @@ from html import escape
 
 from nicegui import ui
 
-from rpm_stream.app.feed.chart import Chart
+from rpm_stream.app.feed.chart import FeedChart
 from rpm_stream.app.feed.page.chart import describe, options
 from rpm_stream.app.feed.page.decide import ASKS, offered
 from rpm_stream.app.feed.page.now import looked_words, now_html
 from rpm_stream.app.feed.page.row import WAITING
 from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.page.wording import clock
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import Detail, Service
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.feed.rows import OVER, rule_words
@@ -28,7 +28,7 @@ class DetailDialog:
     It is rebuilt when the alert changes.
     """
 
-    def __init__(self, service: Service, on_ask: Callable[[str, Kind], None]) -> None:
+    def __init__(self, service: Service, on_ask: Callable[[str, ActionKind], None]) -> None:
         self._service = service
         self._on_ask = on_ask
         self._key: str | None = None
@@ -109,16 +109,16 @@ class DetailDialog:
             words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
         if row.acknowledged_by:
             words.append(f"by {row.acknowledged_by}")
-        said = " ".join(words)
+        text = " ".join(words)
         if row.state == "open" and row.seen_by:
-            said += f" · seen by {', '.join(row.seen_by)}"
+            text += f" · seen by {', '.join(row.seen_by)}"
         if row.assigned_to:
-            said += f" · assigned to {row.assigned_to}"
+            text += f" · assigned to {row.assigned_to}"
         if not view.pending:
-            return said
-        return f"{said} · {WAITING[view.pending]} {view.answer or f'for {view.pending_by}…'}"
+            return text
+        return f"{text} · {WAITING[view.pending]} {view.answer or f'for {view.pending_by}…'}"
 
-    def _build_button(self, key: str, kind: Kind, *, is_first: bool) -> None:
+    def _build_button(self, key: str, kind: ActionKind, *, is_first: bool) -> None:
         weight = (
             "unelevated"
             if is_first and kind in ("see", "acknowledge")
@@ -159,7 +159,7 @@ class DetailDialog:
         _heading("Rule and settings")
         self._build_facts(detail, zone)
 
-    def _build_chart(self, chart: Chart, detail: Detail) -> None:
+    def _build_chart(self, chart: FeedChart, detail: Detail) -> None:
         _heading(f"{chart.title} around the alert")
         drawing = (
             ui.echart(options(chart, detail.alert.row.opened_at))
@@ -181,7 +181,7 @@ class DetailDialog:
                         f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False
                     )
                     with ui.element("div"):
-                        ui.label(life.told(step))
+                        ui.label(life.step_words(step))
                         if step.why:
                             ui.label(step.why).classes("r-caption")
 
@@ -205,7 +205,7 @@ def _heading(text: str) -> None:
     ui.html(f"<h3>{escape(text)}</h3>", sanitize=False)
 
 
-def _drawn(detail: Detail) -> list[Chart]:
+def _drawn(detail: Detail) -> list[FeedChart]:
     """Return the charts that have a value to draw."""
     return [
         chart for chart in detail.charts if any(point.value is not None for point in chart.points)

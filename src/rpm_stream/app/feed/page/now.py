@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from html import escape
 
 from rpm_stream.app.feed.page.wording import clock
-from rpm_stream.publish.feed.rows import OVER_SEEN, Row, back_words
+from rpm_stream.publish.feed.rows import OVER_SEEN, FeedRow, back_words
 from rpm_stream.publish.latest import Latest
 from rpm_stream.records import Trend
 
@@ -17,7 +17,7 @@ ARROWS: dict[Trend, str] = {"rising": "↑", "falling": "↓", "steady": "→"}
 NOBODY_LOOKED = "Nobody has looked at it yet."
 
 
-def now_html(row: Row) -> str:
+def now_html(row: FeedRow) -> str:
     """Return a list of the newest values as escaped HTML, or "" for an alert without any."""
     if not row.now:
         return ""
@@ -29,15 +29,17 @@ def _item(each: Latest) -> str:
     unit = f" <small>{escape(each.unit)}</small>" if each.unit else ""
     arrow = f' <i aria-hidden="true">{ARROWS[each.trend]}</i>' if each.trend else ""
     age = f"old: {each.age_words}" if each.is_old else each.age_words
-    said = ", ".join(part for part in (each.trend_words, age, f"worst {each.worst_words}") if part)
+    details = ", ".join(
+        part for part in (each.trend_words, age, f"worst {each.worst_words}") if part
+    )
     return (
         f'<li class="{"is-old" if each.is_old else ""}"><span>{escape(each.name)}</span>'
         f'<b class="{"" if is_number else "is-words"}">{escape(each.value)}{unit}{arrow}</b>'
-        f"<span>{escape(said)}</span></li>"
+        f"<span>{escape(details)}</span></li>"
     )
 
 
-def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
+def now_lines(row: FeedRow, now: datetime, zone: tzinfo) -> list[str]:
     """Return the same in sentences, with the time instead of an age.
 
     They are for a dialogue, which does not change while it is read.
@@ -52,7 +54,7 @@ def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
     return lines
 
 
-def looked_words(row: Row) -> str:
+def looked_words(row: FeedRow) -> str:
     """Return a sentence on who has looked at an alert that is over, or "" for one that is not."""
     if not row.over:
         return ""

@@ -18,7 +18,7 @@ from rpm_stream.app.feed.page.style import CSS
 from rpm_stream.app.feed.page.tools import Tools
 from rpm_stream.app.feed.page.who import NameDialog
 from rpm_stream.app.feed.page.wording import alarm, judged, wrong_clocks, zone
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import Listing, Service, View
 from rpm_stream.publish.feed import rows as feed
 
@@ -134,13 +134,13 @@ class FeedPage:
     def _ask_name(self) -> None:
         self._name.ask(self._who)
 
-    def _ask(self, key: str, kind: Kind) -> None:
+    def _ask(self, key: str, kind: ActionKind) -> None:
         self._decide.ask(key, kind, self._who, self._zone)
 
     def _open(self, key: str) -> None:
         self._detail.open(key, self._zone)
 
-    def _can_snooze(self, row: feed.Row) -> bool:
+    def _can_snooze(self, row: feed.FeedRow) -> bool:
         return self._service.can_snooze(row.priority)
 
     # --- what the state does ----------------------------------------------------------------------

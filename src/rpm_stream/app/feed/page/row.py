@@ -12,12 +12,12 @@ from nicegui import ui
 from rpm_stream.app.feed.page.now import looked_words, now_html
 from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.page.wording import clock
-from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import View
-from rpm_stream.publish.feed.rows import OVER, Row
+from rpm_stream.publish.feed.rows import OVER, FeedRow
 
 # The text of a row while a decision is pending.
-WAITING: dict[Kind, str] = {
+WAITING: dict[ActionKind, str] = {
     "see": "Marking as seen",
     "acknowledge": "Acknowledging",
     "snooze": "Snoozing",
@@ -37,8 +37,8 @@ class RowDoors:
     """
 
     open: Callable[[str], None]
-    ask: Callable[[str, Kind], None]
-    can_snooze: Callable[[Row], bool]
+    ask: Callable[[str, ActionKind], None]
+    can_snooze: Callable[[FeedRow], bool]
 
 
 class RowElement:
@@ -84,7 +84,7 @@ class RowElement:
                 self._build_state(view, now, zone)
                 self._build_actions(view)
 
-    def _build_main(self, row: Row) -> None:
+    def _build_main(self, row: FeedRow) -> None:
         with ui.element("div").classes("r-headline"):
             with ui.element("button").classes("r-open").props("type=button") as name:
                 ui.label(row.name)
@@ -147,7 +147,7 @@ class RowElement:
                 "Acknowledge", "acknowledge", "unelevated" if row.priority == "high" else "outline"
             )
 
-    def _button(self, text: str, kind: Kind, weight: str) -> None:
+    def _button(self, text: str, kind: ActionKind, weight: str) -> None:
         button = ui.button(text).props(
             f'no-caps {weight} dense padding="4px 12px" aria-label="{text}"'
         )
@@ -171,7 +171,7 @@ def _mark_class(word: str) -> str:
     return {"Escalated": "is-escalated", OVER[0]: "is-over"}.get(word, "")
 
 
-def _times(row: Row, now: datetime, zone: tzinfo) -> str:
+def _times(row: FeedRow, now: datetime, zone: tzinfo) -> str:
     """Return the two lines of time as HTML. They hold only times, so they need no escaping."""
     if row.state == "resolved":
         resolved = f"Resolved <b>{clock(row.updated_at, now, zone)}</b>"

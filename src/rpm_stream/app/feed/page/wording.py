@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rpm_stream.app.feed.progress import Progress
-from rpm_stream.publish.moments import ago_words
+from rpm_stream.publish.time_words import ago_words
 
 MORNING = time(8)  # the day shift has read the list by then
 

@@ -14,7 +14,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_link
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     LinkLost,
     NotPaired,
     PairingFailed,
@@ -119,14 +119,14 @@ class BleakLink(LinkState):
         self._released = self._released or asyncio.ensure_future(self._release())
         await asyncio.shield(self._released)
 
-    async def characteristics(self) -> Sequence[Characteristic]:
+    async def characteristics(self) -> Sequence[GattCharacteristic]:
         """Return all characteristics, ordered by handle.
 
         The system discovered them while it connected.
         """
         self._stands()
         return [
-            Characteristic(
+            GattCharacteristic(
                 short_uuid(each.service_uuid),
                 short_uuid(each.uuid),
                 frozenset(PROPERTIES[name] for name in each.properties if name in PROPERTIES),
@@ -136,7 +136,7 @@ class BleakLink(LinkState):
         ]
 
     async def subscribe(
-        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+        self, characteristic: GattCharacteristic, callback: Callable[[bytes], None]
     ) -> None:
         """Subscribe to ``characteristic``.
 
@@ -166,7 +166,7 @@ class BleakLink(LinkState):
             self._receivers.pop(handle, None)
             raise
 
-    async def read(self, characteristic: Characteristic) -> bytes:
+    async def read(self, characteristic: GattCharacteristic) -> bytes:
         """Return the current value.
 
         It is not delivered to the subscription as well, although BlueZ reports it there.
@@ -187,7 +187,7 @@ class BleakLink(LinkState):
                 self._receivers[handle](each)
         return value
 
-    async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         """Write ``data``. With ``response``, wait until the device has taken it."""
         await self._asked(self._client.write_gatt_char(self._of(characteristic), data, response))
 
@@ -237,7 +237,7 @@ class BleakLink(LinkState):
         if self._dying:
             raise LinkLost("the connection has ended")
 
-    def _of(self, characteristic: Characteristic) -> BleakGATTCharacteristic:
+    def _of(self, characteristic: GattCharacteristic) -> BleakGATTCharacteristic:
         self._stands()
         return self._found[characteristic.handle]
 
@@ -261,11 +261,11 @@ class BleakLink(LinkState):
                 raise LinkLost("the connection has ended")
             raise TimeoutError
         except RAISED as error:
-            said = of_link(error, self._client.is_connected and not self._dying)
-            self._refused_for_keys = self._refused_for_keys or isinstance(said, NotPaired)
-            if isinstance(said, LinkLost):
+            fault = of_link(error, self._client.is_connected and not self._dying)
+            self._refused_for_keys = self._refused_for_keys or isinstance(fault, NotPaired)
+            if isinstance(fault, LinkLost):
                 self.lost()
-            raise said from error
+            raise fault from error
         finally:
             task.cancel()
             ended.cancel()

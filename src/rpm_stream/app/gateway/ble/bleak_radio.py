@@ -169,7 +169,7 @@ class BleakRadio:
             await link.look()
         except ATTEMPT as error:
             self._let_go(client)
-            raise await self._said(error, address) from error
+            raise await self._fault_of(error, address) from error
         except BaseException:
             self._let_go(client)
             raise
@@ -180,10 +180,10 @@ class BleakRadio:
         } | {address: link}
         return link
 
-    async def _said(self, error: Exception, address: str) -> RadioError:
+    async def _fault_of(self, error: Exception, address: str) -> RadioError:
         """Return the error of ``radio.py`` for what ended an attempt to connect."""
-        said = error if isinstance(error, RadioError) else of_connecting(error)
-        return await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said
+        fault = error if isinstance(error, RadioError) else of_connecting(error)
+        return await self._lost_at_once(address) if str(fault) == LOST_AT_ONCE else fault
 
     def _let_go(self, client: BleakClient | None) -> None:
         """Close an abandoned connection, which would keep its device from advertising.

@@ -29,11 +29,11 @@ class Scan:
     """A scan that runs as long as at least one caller needs it."""
 
     def __init__(
-        self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]
+        self, report: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]
     ) -> None:
-        """Call ``told`` for each advertisement. ``cycle`` switches the adapter off and on."""
+        """Call ``report`` for each advertisement. ``cycle`` switches the adapter off and on."""
         self.adapter: str | None = None  # on Linux, such as hci0
-        self._told = told
+        self._report = report
         self._cycle = cycle
         self._scanner: BleakScanner | None = None
         self._needed = 0
@@ -98,33 +98,35 @@ class Scan:
                 await self._cycle()
                 await scanner.start()
         except RAISED as error:
-            said = of_connecting(error)
+            fault = of_connecting(error)
             raise (
-                said if isinstance(said, RadioOff) else RadioOff(f"scanning does not begin: {said}")
+                fault
+                if isinstance(fault, RadioOff)
+                else RadioOff(f"scanning does not begin: {fault}")
             ) from error
         return scanner
 
-    def _advertised(self, device: BLEDevice, told: AdvertisementData) -> None:
-        if not self._is_advertisement(told):
+    def _advertised(self, device: BLEDevice, data: AdvertisementData) -> None:
+        if not self._is_advertisement(data):
             return
         address = device.address.upper()
         seen = self._expected.get(address)
         if seen is not None and not seen.done():
             seen.set_result(device)
-        rssi = None if told.rssi == UNKNOWN_RSSI else told.rssi
-        services = frozenset(short_uuid(uuid) for uuid in told.service_uuids)
-        self._told(Sighting(address, told.local_name or device.name, services, rssi))
+        rssi = None if data.rssi == UNKNOWN_RSSI else data.rssi
+        services = frozenset(short_uuid(uuid) for uuid in data.service_uuids)
+        self._report(Sighting(address, data.local_name or device.name, services, rssi))
 
-    def _is_advertisement(self, told: AdvertisementData) -> bool:
+    def _is_advertisement(self, data: AdvertisementData) -> bool:
         """Whether the device itself was heard.
 
         On Linux bleak also reports each change of BlueZ's own knowledge of a device in this way,
         above all that the device was connected or lost.
         """
-        props = told.platform_data[1] if len(told.platform_data) > 1 else None
+        props = data.platform_data[1] if len(data.platform_data) > 1 else None
         if not isinstance(props, dict):
             return True
-        path = told.platform_data[0]
+        path = data.platform_data[0]
         state = tuple(props.get(name) for name in STATE)
         known = self._states.pop(path, state)
         self._states[path] = state

@@ -26,7 +26,7 @@ class Presence(StrEnum):
     unpaired = "not paired"  # the device or a person refused
 
 
-class Row(msgspec.Struct):
+class DeviceRow(msgspec.Struct):
     """The state of one device.
 
     Values from the device are old once the link is lost. ``heard_at`` is the time of the last one.
@@ -48,7 +48,7 @@ class Status(msgspec.Struct):
     """The content of the status file: the state of all devices."""
 
     at: datetime
-    devices: list[Row]
+    devices: list[DeviceRow]
     radio_fault: str | None = None
     refused: dict[str, int] = {}
 
@@ -56,11 +56,13 @@ class Status(msgspec.Struct):
 class RadioMeters:
     """The Prometheus metrics of one gateway's radio. They have no label for a device."""
 
-    def __init__(self, registry: CollectorRegistry, rows: Callable[[], Iterable[Row]]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, rows: Callable[[], Iterable[DeviceRow]]
+    ) -> None:
         def lowest(values: Iterable[int | None], without: float) -> float:
             return float(min((value for value in values if value is not None), default=without))
 
-        def connected() -> list[Row]:
+        def connected() -> list[DeviceRow]:
             return [row for row in rows() if row.presence is Presence.connected]
 
         of = registry
@@ -111,18 +113,18 @@ class Board:
         self, clock: Callable[[], datetime], registry: CollectorRegistry, path: Path | None = None
     ) -> None:
         """Use ``path`` as the status file that other programs read. None: no file."""
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, DeviceRow] = {}
         self.radio_fault: str | None = None
         self.refused: Counted[str] = Counted()  # the service's rejects by reason
         self.meters = RadioMeters(registry, lambda: list(self.rows.values()))
         self.clock = clock
         self._path = path
 
-    def row(self, device: str, model: str | None = None) -> Row:
+    def row(self, device: str, model: str | None = None) -> DeviceRow:
         """Return the row of a device. The first call creates it."""
         row = self.rows.get(device)
         if row is None:
-            row = self.rows[device] = Row(device, model, since=self.clock())
+            row = self.rows[device] = DeviceRow(device, model, since=self.clock())
         return row
 
     def moved(self, device: str, presence: Presence, fault: str | None = None) -> None:

@@ -16,7 +16,7 @@ from bumble.gatt_client import CharacteristicProxy
 from rpm_stream.app.gateway.ble.bumble_client import Values
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     LinkLost,
     NotPaired,
     PairingFailed,
@@ -69,7 +69,7 @@ class BumbleLink(LinkState):
         super().__init__(address, bonded)
         self._connection = connection
         self._reason = 0  # why the connection ended, as an HCI error code
-        self._found: list[Characteristic] | None = None
+        self._found: list[GattCharacteristic] | None = None
         self._proxies: dict[int, CharacteristicProxy[bytes]] = {}
         connection.once(connection.EVENT_DISCONNECTION, self._ended)
         if connection.handle not in connection.device.connections:
@@ -96,13 +96,13 @@ class BumbleLink(LinkState):
         except Refused:
             _log.info("ble.mtu_stays", octets=self._client.mtu)
 
-    async def characteristics(self) -> Sequence[Characteristic]:
+    async def characteristics(self) -> Sequence[GattCharacteristic]:
         """Return all characteristics but those of GAP, GATT and Device Information."""
         if self._found is None:
             self._found = await self._asked(self._discovered())
         return self._found
 
-    async def _discovered(self) -> list[Characteristic]:
+    async def _discovered(self) -> list[GattCharacteristic]:
         found = []
         for service in await self._client.discover_services():
             name = short_uuid(service.uuid.to_hex_str())
@@ -112,12 +112,14 @@ class BumbleLink(LinkState):
                 self._proxies[proxy.handle] = proxy
                 bits = frozenset(word for bit, word in PROPERTIES.items() if proxy.properties & bit)
                 found.append(
-                    Characteristic(name, short_uuid(proxy.uuid.to_hex_str()), bits, proxy.handle)
+                    GattCharacteristic(
+                        name, short_uuid(proxy.uuid.to_hex_str()), bits, proxy.handle
+                    )
                 )
         return found
 
     async def subscribe(
-        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+        self, characteristic: GattCharacteristic, callback: Callable[[bytes], None]
     ) -> None:
         """Subscribe to indications if they are offered, else to notifications.
 
@@ -132,7 +134,7 @@ class BumbleLink(LinkState):
             self._client.write_value(descriptor, struct.pack("<H", bits), with_response=True)
         )
 
-    async def _configuration(self, characteristic: Characteristic) -> int:
+    async def _configuration(self, characteristic: GattCharacteristic) -> int:
         """Return the handle of the descriptor that switches sending on."""
         proxy = self._proxies[characteristic.handle]
         kept = proxy.descriptors or await self._client.discover_descriptors(proxy)
@@ -141,11 +143,11 @@ class BumbleLink(LinkState):
                 return int(descriptor.handle)
         raise Refused(f"{characteristic.uuid} has no descriptor to subscribe by")
 
-    async def read(self, characteristic: Characteristic) -> bytes:
+    async def read(self, characteristic: GattCharacteristic) -> bytes:
         """Return the current value."""
         return bytes(await self._asked(self._client.read_value(characteristic.handle)))
 
-    async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         """Write ``data``. With ``response``, wait until the device has taken it."""
         await self._asked(
             self._client.write_value(characteristic.handle, data, with_response=response)

@@ -323,10 +323,10 @@ def _sighting(address: str, advertisement: Advertisement) -> Sighting:
 
     Advertisements of unknown devices may hold anything, and none of them may raise here.
     """
-    said = advertisement.data.ad_structures
+    structures = advertisement.data.ad_structures
     uuids = {
         short_uuid(octets[place : place + size][::-1].hex())
-        for kind, octets in said
+        for kind, octets in structures
         for size in [SERVICES.get(kind, 0)]
         if size
         for place in range(0, len(octets) - size + 1, size)
@@ -335,7 +335,7 @@ def _sighting(address: str, advertisement: Advertisement) -> Sighting:
         (
             octets.decode(errors="replace")
             for kind in NAMES
-            for found, octets in said
+            for found, octets in structures
             if found == kind
         ),
         None,

@@ -37,7 +37,7 @@ from rpm_stream.app.gateway.ble.screen import (
     near_table,
     status_table,
 )
-from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
+from rpm_stream.app.gateway.ble.session import GatewayContext, SessionOptions
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
@@ -112,25 +112,25 @@ async def _serve(
     async with Gateway(serving.bootstrap, name, spool_dir=folder, options=options) as gateway:
         board = Board(options.clock, gateway.meters.registry, folder / f"{name}.ble-status.json")
         session = SessionOptions(clock=options.clock, zone=serving.zone)
-        shared = Shared(Marks(folder / f"{name}.ble-marks.json"), board, session)
+        shared = GatewayContext(Marks(folder / f"{name}.ble-marks.json"), board, session)
         hub = Hub(radio, sender(gateway, serving.zone), shared, serving.options)
         work = [hub.run(), _refusals(gateway, board), _draw(board, gateway, not serving.passkey)]
         if listed is not None:
             hub.serve(listed)
         else:
             work.append(follow(serving.bootstrap, folder / f"{name}.ble-devices.json", hub.serve))
-        await _until_told(work)
+        await _until_stopped(work)
     waiting = f"; {gateway.spooled} frames wait in the spool" if gateway.spooled else ""
     sys.stderr.write(f"stopped{waiting}\n")
 
 
-async def _until_told(work: Sequence[Any]) -> None:
+async def _until_stopped(work: Sequence[Any]) -> None:
     """Run all of ``work`` until one fails or the process receives SIGTERM."""
     tasks = [asyncio.ensure_future(one) for one in work]
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     with suppress(NotImplementedError):  # Windows has Ctrl-C only
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    end = asyncio.ensure_future(told.wait())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    end = asyncio.ensure_future(stopped.wait())
     try:
         done, _ = await asyncio.wait([*tasks, end], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -194,12 +194,12 @@ def status(folder: Path, gateway_id: str) -> None:
     path = folder / f"{gateway_id}.ble-status.json"
     try:
         text = path.read_bytes()
-        said = msgspec.json.decode(text, type=Status)
+        status = msgspec.json.decode(text, type=Status)
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"no gateway {gateway_id} has run here ({path})") from error
     if sys.stdout.isatty():
-        age = (datetime.now(UTC) - said.at).total_seconds()
-        Console().print(status_table(said, f"as it was {ago(age).replace('now', 'just now')}"))
+        age = (datetime.now(UTC) - status.at).total_seconds()
+        Console().print(status_table(status, f"as it was {ago(age).replace('now', 'just now')}"))
     else:
         sys.stdout.buffer.write(text + b"\n")
         sys.stdout.buffer.flush()

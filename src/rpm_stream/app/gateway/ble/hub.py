@@ -20,7 +20,7 @@ from rpm_stream.app.gateway.ble.board import Presence
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.outbox import Outbox, Send
 from rpm_stream.app.gateway.ble.radio import PairingFailed, Radio, RadioError, RadioOff, Sighting
-from rpm_stream.app.gateway.ble.session import Session, Shared
+from rpm_stream.app.gateway.ble.session import GatewayContext, Session
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ WRITE_EVERY = 6  # checks between two writes of the status file
 
 
 @dataclass
-class Place:
+class DeviceSlot:
     """The hub's state for one device."""
 
     outbox: Outbox
@@ -63,7 +63,9 @@ class Place:
 class Hub:
     """One adapter and the devices that it serves."""
 
-    def __init__(self, radio: Radio, send: Send, shared: Shared, options: HubOptions) -> None:
+    def __init__(
+        self, radio: Radio, send: Send, shared: GatewayContext, options: HubOptions
+    ) -> None:
         """Prepare the hub. ``send`` is ``Gateway.send``.
 
         Call ``serve`` with the devices before ``run``, and again when they change.
@@ -74,7 +76,7 @@ class Hub:
         self._options = options
         self._shared = shared
         self._board = shared.board
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, DeviceSlot] = {}
         self._seen_at = 0.0  # time of the last advertisement of any device
         self._waiting = False  # a known device was seen while all links were in use
         self._failed = 0  # failed connections in a row
@@ -172,15 +174,17 @@ class Hub:
         place.task = asyncio.create_task(self._attend(known, place, sighting.address))
         place.task.add_done_callback(_tell)
 
-    def _place(self, known: KnownDevice) -> Place:
+    def _place(self, known: KnownDevice) -> DeviceSlot:
         place = self._places.get(known.device)
         if place is None:
             outbox = Outbox(known.device, self._send, self._shared.options.clock)
-            place = self._places[known.device] = Place(outbox, asyncio.create_task(outbox.run()))
+            place = self._places[known.device] = DeviceSlot(
+                outbox, asyncio.create_task(outbox.run())
+            )
             place.sending.add_done_callback(lambda _: self._restart.set())
         return place
 
-    async def _attend(self, known: KnownDevice, place: Place, address: str) -> None:
+    async def _attend(self, known: KnownDevice, place: DeviceSlot, address: str) -> None:
         """Serve one connection from the first try to its end, however it ends."""
         device = known.device
         fault = None
@@ -207,7 +211,7 @@ class Hub:
         finally:
             self._left(place, device, fault)
 
-    def _left(self, place: Place, device: str, fault: RadioError | None) -> None:
+    def _left(self, place: DeviceSlot, device: str, fault: RadioError | None) -> None:
         useful = place.session is not None and place.session.values > 0
         place.task = place.session = None
         place.failures = 0 if useful else place.failures + 1
@@ -225,7 +229,7 @@ class Hub:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(self._options.look_every)
-            self._make_room()
+            self._end_idle_link()
             self._report()
             now = self._loop().time()
             if self._stuck(now - self._seen_at):
@@ -265,7 +269,7 @@ class Hub:
         after = self._options.reset_anyway_after if connected else self._options.reset_after
         return silent > min(after * (1 << min(self._in_vain, 16)), LONGEST_PATIENCE)
 
-    def _make_room(self) -> None:
+    def _end_idle_link(self) -> None:
         """If a device waits for a link, close the one that has been idle longest."""
         if not self._waiting:
             return

@@ -66,13 +66,13 @@ _EXAMPLE = Sighting(
 
 
 def _table(sighting: Sighting) -> str:
-    said = ", ".join(
+    listed = ", ".join(
         [*health(sighting), *([f"{sighting.rssi} dBm"] if sighting.rssi is not None else [])]
     )
     name = cleaned(sighting.name or "no name").strip()
     bond = bool(sighting.services.intersection(SERVICES) - _OPEN_TO_ALL)
     return f"""\
-# {name} ({said})
+# {name} ({listed})
 [[device]]
 device = ""
 address = {json.dumps(sighting.address, ensure_ascii=False)}

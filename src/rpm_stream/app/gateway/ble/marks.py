@@ -46,8 +46,8 @@ def marks_of(characteristic: str, payload: bytes) -> list[Mark]:
     return found
 
 
-def _mark(number: bytes, told_by: bytes) -> Mark:
-    return Mark(int.from_bytes(number, "little"), sha256(told_by).hexdigest()[:12])
+def _mark(number: bytes, content: bytes) -> Mark:
+    return Mark(int.from_bytes(number, "little"), sha256(content).hexdigest()[:12])
 
 
 class Marks:

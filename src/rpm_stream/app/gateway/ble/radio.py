@@ -72,7 +72,7 @@ class Sighting(NamedTuple):
     rssi: int | None
 
 
-class Characteristic(NamedTuple):
+class GattCharacteristic(NamedTuple):
     """One characteristic of a connected device.
 
     ``handle`` distinguishes two characteristics with one UUID. It is valid for this link only.
@@ -107,12 +107,12 @@ class Link(Protocol):
         """Set once the connection has ended, on either side."""
         ...
 
-    async def characteristics(self) -> Sequence[Characteristic]:
+    async def characteristics(self) -> Sequence[GattCharacteristic]:
         """Return all characteristics, ordered by handle. They are discovered at the first call."""
         ...
 
     async def subscribe(
-        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+        self, characteristic: GattCharacteristic, callback: Callable[[bytes], None]
     ) -> None:
         """Subscribe: to indications if they are offered, else to notifications.
 
@@ -122,11 +122,11 @@ class Link(Protocol):
         """
         ...
 
-    async def read(self, characteristic: Characteristic) -> bytes:
+    async def read(self, characteristic: GattCharacteristic) -> bytes:
         """Return the current value."""
         ...
 
-    async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
+    async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         """Write ``data``. With ``response``, return once the device has taken it."""
         ...
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from rpm_stream.app.gateway.ble.board import Board, Presence, Row, Status
+from rpm_stream.app.gateway.ble.board import Board, DeviceRow, Presence, Status
 from rpm_stream.app.gateway.ble.known_template import health
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.text import cleaned
@@ -62,8 +62,10 @@ def status_table(status: Status, caption: str) -> Table:
     if status.radio_fault is not None:
         caption = f"the radio is off: {status.radio_fault}; {caption}"
     if status.refused:
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(status.refused.items()))
-        caption = f"{caption}; refused by the service: {told}"
+        refusals = ", ".join(
+            f"{count} {reason}" for reason, count in sorted(status.refused.items())
+        )
+        caption = f"{caption}; refused by the service: {refusals}"
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     for title in ("DEVICE", "STATE", "LAST VALUE", "VALUES", "BATTERY", "SIGNAL", "FAULT"):
         table.add_column(
@@ -74,7 +76,7 @@ def status_table(status: Status, caption: str) -> Table:
     return table
 
 
-def _cells(row: Row, now: datetime) -> list[str]:
+def _cells(row: DeviceRow, now: datetime) -> list[str]:
     battery = "" if row.battery is None else f"{row.battery} %"
     signal = "" if row.rssi is None else f"{row.rssi} dBm"
     return [

@@ -22,7 +22,7 @@ from rpm_stream.app.gateway.ble.marks import Marks
 from rpm_stream.app.gateway.ble.outbox import Outbox
 from rpm_stream.app.gateway.ble.quiet import Quiet
 from rpm_stream.app.gateway.ble.radio import (
-    Characteristic,
+    GattCharacteristic,
     Link,
     LinkLost,
     NotPaired,
@@ -60,7 +60,7 @@ class SessionOptions:
 
 
 @dataclass(frozen=True)
-class Shared:
+class GatewayContext:
     """What all connections of a gateway share."""
 
     marks: Marks
@@ -74,7 +74,9 @@ _log = structlog.get_logger(__name__)
 class Session:
     """One connection from subscribing to its end."""
 
-    def __init__(self, link: Link, known: KnownDevice, outbox: Outbox, shared: Shared) -> None:
+    def __init__(
+        self, link: Link, known: KnownDevice, outbox: Outbox, shared: GatewayContext
+    ) -> None:
         self.values = 0  # number of values that came over this link
         self._link = link
         self._known = known
@@ -83,9 +85,9 @@ class Session:
         self._board = shared.board
         self._options = shared.options
         self._loop = asyncio.get_running_loop()
-        self._found: Sequence[Characteristic] = ()
+        self._found: Sequence[GattCharacteristic] = ()
         self._stores: dict[str, StoredRecords] = {}  # by service
-        self._streams: dict[Characteristic, Quiet] = {}
+        self._streams: dict[GattCharacteristic, Quiet] = {}
         self._unpaired: PairingFailed | None = None
         self.idle_since = self._loop.time()
 
@@ -143,7 +145,7 @@ class Session:
         if not taken and not any(one.uuid in DECODERS for one in self._found):
             raise Refused("the device has no value that this gateway can read")
 
-    async def _subscribe(self, one: Characteristic) -> bool:
+    async def _subscribe(self, one: GattCharacteristic) -> bool:
         """Subscribe and return whether the device accepted.
 
         A refusal does not affect the other characteristics. Raises ``LinkLost``.
@@ -166,7 +168,7 @@ class Session:
             return False
         return True
 
-    def _arrived(self, one: Characteristic, payload: bytes) -> None:
+    def _arrived(self, one: GattCharacteristic, payload: bytes) -> None:
         """Take a value at the moment when the stack delivers it."""
         self._outbox.put(one.uuid, payload, self._options.gather if one.uuid in TICKED else 0.0)
         self._board.heard(self._known.device)
@@ -252,7 +254,7 @@ class Session:
             if one.uuid == BATTERY and "read" in one.properties:
                 self._note_battery(await self._read_into_frame(one))
 
-    async def _read_into_frame(self, one: Characteristic) -> bytes:
+    async def _read_into_frame(self, one: GattCharacteristic) -> bytes:
         value = await self._link.read(one)
         self._outbox.put(one.uuid, value)
         return value

@@ -16,8 +16,8 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from rpm_stream.app.kafka.clients import consumer, producer
 from rpm_stream.app.kafka.lag import live_members, offsets_of
-from rpm_stream.app.kafka.moved import Origin, headers_of, origin_of
-from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, records
+from rpm_stream.app.kafka.moved import MovedFrom, headers_of, origin_of
+from rpm_stream.app.kafka.range_reader import KafkaClients, ReportProgress, Spans, records
 from rpm_stream.app.runtime.errors import UsageError
 
 SHOWN_SECONDS = 15.0
@@ -26,7 +26,7 @@ AT_ONCE = 500  # copies between two waits for the broker
 # Bytes of a message before it is compressed: above what a broker takes or a client packs.
 MOST_BYTES = 64 * 1024 * 1024
 # Bytes, more than Kafka adds to a record with this header: 61 for the batch, and some lengths.
-BATCH_OCTETS = 512
+BATCH_BYTES = 512
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
 
 
@@ -68,7 +68,7 @@ async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, in
         )
 
 
-async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
+async def add_partitions(broker: KafkaClients, wanted: Mapping[str, int]) -> None:
     """Give each topic as many partitions as wanted.
 
     Returns when both the broker and this process's consumer show them.
@@ -95,7 +95,7 @@ async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
 class Copier:
     """Writes copies of records into given partitions, with their time and their former place."""
 
-    def __init__(self, writer: AIOKafkaProducer, copied: set[Origin]) -> None:
+    def __init__(self, writer: AIOKafkaProducer, copied: set[MovedFrom]) -> None:
         """Use ``writer``. ``copied`` holds the places that an earlier run has copied already."""
         self._writer = writer
         self._copied = copied
@@ -138,7 +138,7 @@ class Copier:
 
 
 @asynccontextmanager
-async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
+async def copying(bootstrap: str, copied: set[MovedFrom]) -> AsyncIterator[Copier]:
     """Yield a copier. All of its records are durable when the block ends."""
     async with producer(
         bootstrap, max_request_size=MOST_BYTES, linger_ms=5, compression_type="gzip"
@@ -148,9 +148,11 @@ async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
         await copier.flush()
 
 
-async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[Origin]:
+async def copied_after(
+    broker: KafkaClients, tail: Spans, progress: ReportProgress
+) -> set[MovedFrom]:
     """Return the former places of the copies in ``tail``."""
-    found: set[Origin] = set()
+    found: set[MovedFrom] = set()
     async for batch in records(broker, tail, progress):
         found.update(origin for origin in map(origin_of, batch) if origin is not None)
     return found
@@ -168,14 +170,14 @@ def too_large(record: ConsumerRecord) -> UsageError:
 def fits(record: ConsumerRecord, most: int) -> bool:
     """Whether a topic with batches of at most ``most`` bytes takes a compressed copy of it."""
     value = record.value or b""
-    rest = BATCH_OCTETS + len(record.key or b"")
+    rest = BATCH_BYTES + len(record.key or b"")
     rest += sum(len(name) + len(content or b"") for name, content in record.headers)
     if rest + len(value) <= most:
         return True
     return len(value) <= MOST_BYTES - rest and rest + len(gzip_encode(value)) <= most
 
 
-async def most_octets(admin: AIOKafkaAdminClient, topic: str) -> int:
+async def largest_batch(admin: AIOKafkaAdminClient, topic: str) -> int:
     """Return the most bytes of a batch of ``topic``.
 
     Raises the broker's error, or ``UsageError`` if the broker does not report the setting.

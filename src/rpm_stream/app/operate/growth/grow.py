@@ -32,7 +32,7 @@ from rpm_stream.app.kafka.names import (
     REGISTRY,
     TOPICS,
 )
-from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
+from rpm_stream.app.kafka.range_reader import KafkaClients, ReportProgress, ends, reaching
 from rpm_stream.app.operate.growth.groups_and_copies import (
     add_partitions,
     commit,
@@ -58,7 +58,10 @@ from rpm_stream.app.operate.growth.queues import QUEUES, is_read, take, unread, 
 from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
-TOLD = (ALERTS, REGISTRY)  # compacted topics that other consumers may follow with their own group
+FOLLOWED_TOPICS = (
+    ALERTS,
+    REGISTRY,
+)  # compacted topics that other consumers may follow with their own group
 SESSION_SECONDS = 10.0  # session timeout of the stages
 # after this time a stage that was stopped or killed is no longer a member
 GIVEN_UP_SECONDS = SESSION_SECONDS + 4.0
@@ -68,7 +71,7 @@ JOIN_SECONDS = 4.0
 Tell = Callable[[str], None]
 
 
-class Asked(NamedTuple):
+class GrowthRequest(NamedTuple):
     """The request: which broker, how many partitions, and the replicas of the journal's topic."""
 
     bootstrap: str
@@ -76,26 +79,26 @@ class Asked(NamedTuple):
     replication: int
 
 
-class Run(NamedTuple):
+class GrowthRun(NamedTuple):
     """The objects that every step needs. ``tell`` gets a line for each thing done."""
 
-    asked: Asked
-    broker: Broker
+    asked: GrowthRequest
+    broker: KafkaClients
     tell: Tell
-    progress: Progress
+    progress: ReportProgress
 
-    def shown(self, what: str) -> Progress:
+    def shown(self, what: str) -> ReportProgress:
         """Return the progress of one pass over a topic."""
         return lambda topic, done, total: self.progress(f"{topic}: {what}", done, total)
 
 
-async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
+async def plan(asked: GrowthRequest, tell: Tell, progress: ReportProgress) -> bool:
     """Report what ``grow`` would do, and return whether there is anything to do.
 
     It changes nothing. Raises ``UsageError`` like ``grow``.
     """
     async with reaching(asked.bootstrap, TOPICS) as broker:
-        run = Run(asked, broker, tell, progress)
+        run = GrowthRun(asked, broker, tell, progress)
         growth = await journal.last_growth(asked.bootstrap)
         if growth is not None and not growth.done:
             tell(f"goes on with a growth to {growth.partitions} partitions that was interrupted")
@@ -103,7 +106,7 @@ async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
         return await _planned(run, await _counts(run))
 
 
-async def _planned(run: Run, counts: dict[str, int]) -> bool:
+async def _planned(run: GrowthRun, counts: dict[str, int]) -> bool:
     partitions = run.asked.partitions
     much = False
     for topic, count in counts.items():
@@ -132,7 +135,7 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
     return much
 
 
-async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
+async def grow(asked: GrowthRequest, tell: Tell, progress: ReportProgress) -> None:
     """Give every topic ``asked.partitions`` partitions and move each key's records to its new one.
 
     Raises ``UsageError`` for what a person must do first (stop the stages, let a reader reach its
@@ -140,7 +143,7 @@ async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
     a comparison fails, and then nothing was deleted.
     """
     async with reaching(asked.bootstrap, TOPICS) as broker:
-        run = Run(asked, broker, tell, progress)
+        run = GrowthRun(asked, broker, tell, progress)
         growth = await journal.last_growth(asked.bootstrap)
         if growth is None or growth.done:
             begun = await _begin(run)
@@ -166,13 +169,13 @@ async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
         )
 
 
-async def _noted(run: Run, growth: Growth, **changes: object) -> Growth:
+async def _noted(run: GrowthRun, growth: Growth, **changes: object) -> Growth:
     noted: Growth = msgspec.structs.replace(growth, **changes)
     await journal.write(run.asked.bootstrap, noted, run.asked.replication)
     return noted
 
 
-async def _counts(run: Run) -> dict[str, int]:
+async def _counts(run: GrowthRun) -> dict[str, int]:
     """Return the number of partitions of each topic.
 
     Raises ``UsageError`` for more partitions than asked for: Kafka cannot remove any.
@@ -186,7 +189,7 @@ async def _counts(run: Run) -> dict[str, int]:
     return counts
 
 
-async def _stopped(run: Run, groups: tuple[str, ...], seconds: float) -> None:
+async def _stopped(run: GrowthRun, groups: tuple[str, ...], seconds: float) -> None:
     if found := await living(run.broker.admin, groups, seconds):
         raise UsageError(
             "stop the stages first, and any other reader of what is moved: members are in"
@@ -195,13 +198,13 @@ async def _stopped(run: Run, groups: tuple[str, ...], seconds: float) -> None:
         )
 
 
-async def _begin(run: Run) -> Growth | None:
+async def _begin(run: GrowthRun) -> Growth | None:
     """Return the journal of a new growth, None when there is nothing to do."""
     counts = await _counts(run)
-    told = {topic: await groups_of(run.broker.admin, topic) for topic in TOLD}
-    groups = (*OURS, *(name for groups in told.values() for name in groups if name not in OURS))
+    followed = {topic: await groups_of(run.broker.admin, topic) for topic in FOLLOWED_TOPICS}
+    groups = (*OURS, *(name for groups in followed.values() for name in groups if name not in OURS))
     await _stopped(run, groups, GIVEN_UP_SECONDS)
-    for topic, found in told.items():
+    for topic, found in followed.items():
         end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
         for group, commits in found.items():
             if left := sum(max(0, end[number] - offset) for number, offset in commits.items()):
@@ -226,7 +229,7 @@ async def _begin(run: Run) -> Growth | None:
     return growth
 
 
-async def _cut(run: Run, growth: Growth) -> Growth:
+async def _cut(run: GrowthRun, growth: Growth) -> Growth:
     """Add partitions, then note the end of everything and the position of each reader."""
     wanted = {topic: growth.partitions for topic, count in growth.was.items() if count}
     now = await all_counts(run.broker.admin)
@@ -249,7 +252,7 @@ async def _cut(run: Run, growth: Growth) -> Growth:
     return await _noted(run, growth, cuts=cuts, commits=commits)
 
 
-async def _queues(run: Run, growth: Growth) -> Growth:
+async def _queues(run: GrowthRun, growth: Growth) -> Growth:
     for queue in QUEUES:
         if queue[0] not in growth.taken:
             run.tell(
@@ -259,7 +262,7 @@ async def _queues(run: Run, growth: Growth) -> Growth:
     return growth
 
 
-async def _keyed(run: Run, growth: Growth) -> Growth:
+async def _keyed(run: GrowthRun, growth: Growth) -> Growth:
     for topic in (each for each in KEYED if each in growth.cuts and each not in growth.proofs):
         done = await move(run.broker, run.asked.bootstrap, growth, topic, run.shown("moving"))
         if done.wrong:
@@ -272,11 +275,11 @@ async def _keyed(run: Run, growth: Growth) -> Growth:
     return growth
 
 
-async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
+async def _old_ones_cut_off(run: GrowthRun, growth: Growth) -> Growth:
     admin = run.broker.admin
     bootstrap = run.asked.bootstrap
     for topic in (each for each in growth.proofs if each not in growth.cut_off):
-        if topic in TOLD:
+        if topic in FOLLOWED_TOPICS:
             await _not_again(run, topic)
         if topic not in growth.settings:
             own = await own_settings(admin, topic)
@@ -302,7 +305,7 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
     return growth
 
 
-async def _not_again(run: Run, topic: str) -> None:
+async def _not_again(run: GrowthRun, topic: str) -> None:
     """Commit the ends for the groups that follow the topic.
 
     They had read all of it. So they do not get it again, and they miss nothing.

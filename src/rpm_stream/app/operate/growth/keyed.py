@@ -20,10 +20,10 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.growth_journal import Growth, Proof
 from rpm_stream.app.kafka.merged import Reader
-from rpm_stream.app.kafka.moved import Origin, origin_of
+from rpm_stream.app.kafka.moved import MovedFrom, origin_of
 from rpm_stream.app.kafka.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.kafka.partitions import home_of
-from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, records, starts
+from rpm_stream.app.kafka.range_reader import KafkaClients, ReportProgress, Spans, records, starts
 from rpm_stream.app.operate.growth.groups_and_copies import copied_after, copying
 from rpm_stream.app.operate.growth.queues import tail_of
 from rpm_stream.app.runtime.errors import UsageError
@@ -47,7 +47,7 @@ class _Whose(msgspec.Struct):
 _whose = msgspec.json.Decoder(_Whose).decode
 
 
-class Held(NamedTuple):
+class NewestRecord(NamedTuple):
     """The newest record of a key.
 
     ``partition`` and ``offset`` are its place. ``home`` is the partition to which the key belongs.
@@ -64,11 +64,11 @@ class Held(NamedTuple):
     mended: bool = False
 
 
-Index = dict[bytes, Held]
+Index = dict[bytes, NewestRecord]
 
 
 async def index(
-    bootstrap: str, broker: Broker, spans: Spans, partitions: int, progress: Progress
+    bootstrap: str, broker: KafkaClients, spans: Spans, partitions: int, progress: ReportProgress
 ) -> Index:
     """Return the newest record of each key in ``spans`` of one topic."""
     found: Index = {}
@@ -82,7 +82,11 @@ async def index(
 
 
 async def _stream(
-    bootstrap: str, broker: Broker, spans: Spans, stack: AsyncExitStack, progress: Progress
+    bootstrap: str,
+    broker: KafkaClients,
+    spans: Spans,
+    stack: AsyncExitStack,
+    progress: ReportProgress,
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield all records, those of one key in their order.
 
@@ -97,7 +101,9 @@ async def _stream(
                 yield record
 
 
-def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
+def held_with(
+    before: NewestRecord | None, record: ConsumerRecord, partitions: int
+) -> NewestRecord | None:
     """Return the key's entry after one more record.
 
     It is None for a record that is older than the entry and lies in another partition.
@@ -108,7 +114,7 @@ def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> H
         and record.timestamp < before.timestamp
     ):
         return None
-    return Held(
+    return NewestRecord(
         record.partition,
         record.offset,
         record.timestamp,
@@ -149,7 +155,7 @@ def check_whole(topic: str, held: Index) -> None:
         )
 
 
-def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:
+def belongs(record: ConsumerRecord, before: NewestRecord | None, partitions: int) -> int:
     """Return the partition of a key.
 
     An alert belongs to the partition of its patient. An unreadable alert stays where it is.
@@ -187,7 +193,7 @@ class Moved(NamedTuple):
     found: Proof
 
 
-async def before_cut(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
+async def before_cut(broker: KafkaClients, topic: str, cut: dict[int, int]) -> Spans:
     """Return the spans before ``cut``."""
     return {
         tp: (start, max(start, cut.get(tp.partition, start)))
@@ -196,7 +202,7 @@ async def before_cut(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
 
 
 async def move(
-    broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress
+    broker: KafkaClients, bootstrap: str, growth: Growth, topic: str, progress: ReportProgress
 ) -> Moved:
     """Write what counts of each key into its partition, and compare the newest record of each.
 
@@ -220,12 +226,12 @@ async def move(
 
 
 async def moved(
-    broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress
+    broker: KafkaClients, bootstrap: str, growth: Growth, topic: str, progress: ReportProgress
 ) -> Index:
     """Return the entries of the copies after the cut that lie in the partition of their key."""
     tail = await tail_of(broker, topic, growth.cuts[topic])
     found: Index = {}
-    seen: set[Origin] = set()
+    seen: set[MovedFrom] = set()
     async with AsyncExitStack() as stack:
         async for record in _stream(bootstrap, broker, tail, stack, progress):
             origin = origin_of(record)
@@ -240,7 +246,7 @@ async def moved(
 
 
 async def astray(
-    broker: Broker, bootstrap: str, partitions: int, topic: str, progress: Progress
+    broker: KafkaClients, bootstrap: str, partitions: int, topic: str, progress: ReportProgress
 ) -> int:
     """Return how many keys have a record outside of their partition."""
     spans = {tp: (0, end) for tp, (_, end) in (await tail_of(broker, topic, {})).items()}
@@ -252,7 +258,9 @@ async def astray(
         async for record in _stream(bootstrap, broker, spans, stack, progress):
             key = record.key or b""
             home = belongs(record, known.get(key), partitions)
-            known[key] = Held(record.partition, record.offset, record.timestamp, home, 0, True)
+            known[key] = NewestRecord(
+                record.partition, record.offset, record.timestamp, home, 0, True
+            )
             if home != record.partition:
                 wrong.add(key)
     return len(wrong)

@@ -23,7 +23,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.merged import Reader
-from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.moved import MovedFrom
 from rpm_stream.app.kafka.names import (
     ACTIONS,
     FRAMES,
@@ -34,13 +34,21 @@ from rpm_stream.app.kafka.names import (
     READINGS,
 )
 from rpm_stream.app.kafka.partitions import home_of
-from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, ends, records, starts, window
+from rpm_stream.app.kafka.range_reader import (
+    KafkaClients,
+    ReportProgress,
+    Spans,
+    ends,
+    records,
+    starts,
+    window,
+)
 from rpm_stream.app.operate.growth.groups_and_copies import (
     commit,
     copied_after,
     copying,
     fits,
-    most_octets,
+    largest_batch,
     too_large,
 )
 from rpm_stream.records import UNREADABLE
@@ -73,7 +81,7 @@ class _Place(msgspec.Struct):
 _place = msgspec.json.Decoder(_Place).decode
 
 
-class Waiting(NamedTuple):
+class UnreadRecords(NamedTuple):
     """The records that a group has not read, and how many do not lie where their key will be."""
 
     records: int
@@ -90,7 +98,9 @@ def home(record: ConsumerRecord, partitions: int) -> int:
     return record.partition if record.key is None else home_of(record.key, partitions)
 
 
-async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[int, int]) -> Spans:
+async def unread(
+    broker: KafkaClients, topic: str, commits: dict[int, int], cut: dict[int, int]
+) -> Spans:
     """Return the spans between a group's position and ``cut``."""
     found: Spans = {}
     for tp, start in (await starts(broker, topic)).items():
@@ -99,25 +109,31 @@ async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[
     return found
 
 
-async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
+async def waiting(
+    broker: KafkaClients, spans: Spans, partitions: int, progress: ReportProgress
+) -> UnreadRecords:
     """Count what waits in ``spans`` of one topic, and how much of it lies elsewhere.
 
     Raises ``UsageError`` if the records must be copied and Kafka takes no copy of one of them.
     """
     count = elsewhere = 0
     large: ConsumerRecord | None = None
-    most = await most_octets(broker.admin, next(iter(spans)).topic)
+    most = await largest_batch(broker.admin, next(iter(spans)).topic)
     async for batch in records(broker, spans, progress):
         count += len(batch)
         elsewhere += sum(home(record, partitions) != record.partition for record in batch)
         large = large or next((record for record in batch if not fits(record, most)), None)
     if elsewhere and large is not None:
         raise too_large(large)
-    return Waiting(count, elsewhere)
+    return UnreadRecords(count, elsewhere)
 
 
 async def take(
-    broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str, str], progress: Progress
+    broker: KafkaClients,
+    bootstrap: str,
+    growth: Growth,
+    queue: tuple[str, str],
+    progress: ReportProgress,
 ) -> str:
     """Move what waits in a queue to where its keys are now, and return a line about it."""
     topic, group = queue
@@ -145,13 +161,13 @@ async def take(
     )
 
 
-async def forwarded(broker: Broker, spans: Spans, progress: Progress) -> set[Origin]:
+async def forwarded(broker: KafkaClients, spans: Spans, progress: ReportProgress) -> set[MovedFrom]:
     """Return the places in ``spans`` of rpm.actions whose action is already in rpm.readings."""
     firsts: Spans = {tp: (first, first + 1) for tp, (first, end) in spans.items() if first < end}
     stamps = [
         received_at(record) async for batch in records(broker, firsts, progress) for record in batch
     ]
-    found: set[Origin] = set()
+    found: set[MovedFrom] = set()
     if stamps:
         async for batch in records(
             broker, await window(broker, READINGS, min(stamps) - APART, None), progress
@@ -173,7 +189,7 @@ def _place_of(record: ConsumerRecord) -> _Place | None:
         return None
 
 
-async def tail_of(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
+async def tail_of(broker: KafkaClients, topic: str, cut: dict[int, int]) -> Spans:
     """Return the spans after ``cut``."""
     found = await ends(broker, topic)
     return {tp: (cut.get(tp.partition, 0), end) for tp, end in found.items()}

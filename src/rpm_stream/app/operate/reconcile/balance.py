@@ -41,7 +41,7 @@ IN_ERROR = "entered-in-error"
 PUT_RIGHT = frozenset({"corrected", "amended", IN_ERROR})
 
 
-class Fault(Record, frozen=True, kw_only=True):
+class BalanceFault(Record, frozen=True, kw_only=True):
     """A thing that does not balance.
 
     ``parts`` are missing, or too many, and ``why`` explains it.
@@ -52,7 +52,7 @@ class Fault(Record, frozen=True, kw_only=True):
     why: str
 
 
-class WindowBooks(Record, frozen=True, kw_only=True):
+class WindowCounts(Record, frozen=True, kw_only=True):
     """One 15-minute window of one patient and vital, counted from the topics.
 
     The topics hold the following of it:
@@ -77,7 +77,7 @@ class WindowBooks(Record, frozen=True, kw_only=True):
     also_seen: int = 0
 
 
-class Due(Record, frozen=True, kw_only=True):
+class DuePublication(Record, frozen=True, kw_only=True):
     """How a reading must be published.
 
     For the policy "summary" it has the id of the summary and the start of its window.
@@ -88,7 +88,7 @@ class Due(Record, frozen=True, kw_only=True):
     start: datetime | None = None
 
 
-class Told(Record, frozen=True, kw_only=True):
+class ObservationFacts(Record, frozen=True, kw_only=True):
     """The content of an Observation, as far as the books need it.
 
     ``readings`` are the ids of the readings in it, none for a summary. ``n`` is the count of a
@@ -119,22 +119,22 @@ class _Observation(msgspec.Struct, frozen=True):
 _observation = msgspec.json.Decoder(_Observation)
 
 
-def due(reading: Reading, knowledge: Knowledge) -> Due:
+def due(reading: Reading, knowledge: Knowledge) -> DuePublication:
     """Return how the judge must publish a reading, by the policy with which it publishes."""
     policy = publishes(reading, knowledge)
     if policy != "summary":
-        return Due(policy=policy)
+        return DuePublication(policy=policy)
     return _summed(*place_of(reading))
 
 
 @lru_cache(maxsize=65536)
-def _summed(patient: str, vital: str, second: int) -> Due:
+def _summed(patient: str, vital: str, second: int) -> DuePublication:
     """Return the obligation that all readings of one window share."""
     start = datetime.fromtimestamp(second, UTC)
-    return Due(policy="summary", summary=summary_id(patient, vital, start), start=start)
+    return DuePublication(policy="summary", summary=summary_id(patient, vital, start), start=start)
 
 
-def told(body: bytes) -> Told:
+def observation_facts(body: bytes) -> ObservationFacts:
     """Read an Observation. Raises ``msgspec.DecodeError`` for a body that is none."""
     found = _observation.decode(body)
     n = next(
@@ -143,7 +143,7 @@ def told(body: bytes) -> Told:
     if n is not None and found.status == IN_ERROR:
         n = 0
     names = tuple(each.value.removeprefix(UUID_PREFIX) for each in found.identifier)
-    return Told(
+    return ObservationFacts(
         id=found.id,
         readings=() if n is not None else names,
         n=n,
@@ -151,52 +151,56 @@ def told(body: bytes) -> Told:
     )
 
 
-def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, int]) -> list[Fault]:
+def frame_faults(
+    account: Account | None, readings: int, rejects: Mapping[str, int]
+) -> list[BalanceFault]:
     """Compare a frame's account with the readings and rejects that name the frame's place.
 
     A frame without an account counts as one missing part, because only the account would have its
     number of parts.
     """
     if account is None:
-        return [Fault(kind="no_account", parts=1, why="the frame has no account")]
+        return [BalanceFault(kind="no_account", parts=1, why="the frame has no account")]
     found = []
     ended = account.readings + account.duplicates + sum(account.rejects.values())
     if account.parts != ended:
         why = f"the account has {account.parts} parts, of which {ended} ended somewhere"
-        found.append(Fault(kind="account_unbalanced", parts=abs(account.parts - ended), why=why))
+        found.append(
+            BalanceFault(kind="account_unbalanced", parts=abs(account.parts - ended), why=why)
+        )
     if account.readings != readings:
         kind: Imbalance = "readings_missing" if readings < account.readings else "readings_too_many"
         why = f"the account has {account.readings} readings, rpm.readings has {readings}"
-        found.append(Fault(kind=kind, parts=abs(account.readings - readings), why=why))
+        found.append(BalanceFault(kind=kind, parts=abs(account.readings - readings), why=why))
     for reason in sorted({*account.rejects, *rejects}):
-        said = account.rejects.get(reason, 0)
+        counted = account.rejects.get(reason, 0)
         there = rejects.get(reason, 0)
-        if said != there:
-            kind = "rejects_missing" if there < said else "rejects_too_many"
-            why = f"the account has {said} parts rejected as {reason}, rpm.rejects has {there}"
-            found.append(Fault(kind=kind, parts=abs(said - there), why=why))
+        if counted != there:
+            kind = "rejects_missing" if there < counted else "rejects_too_many"
+            why = f"the account has {counted} parts rejected as {reason}, rpm.rejects has {there}"
+            found.append(BalanceFault(kind=kind, parts=abs(counted - there), why=why))
     return found
 
 
-def window_fault(books: WindowBooks) -> Fault | None:
+def window_fault(counts: WindowCounts) -> BalanceFault | None:
     """Return what is wrong with one window that is due, None if nothing is.
 
     Each judged reading without an Observation of its own must be in the summary. Evidence may be in
     both.
     """
-    least = books.judged - books.single - books.taken_back - books.also_seen
-    n = books.n or 0
+    least = counts.judged - counts.single - counts.taken_back - counts.also_seen
+    n = counts.n or 0
     if n < least:
         why = f"{least} readings have no Observation of their own, and the summary counts {n}"
-        return Fault(
-            kind="summary_missing" if books.n is None else "summary_too_small",
+        return BalanceFault(
+            kind="summary_missing" if counts.n is None else "summary_too_small",
             parts=least - n,
             why=why,
         )
-    most = books.judged + books.waiting
-    if books.whole and n > most:
+    most = counts.judged + counts.waiting
+    if counts.whole and n > most:
         why = f"the summary counts {n}, and {most} readings came"
-        return Fault(kind="summary_too_large", parts=n - most, why=why)
+        return BalanceFault(kind="summary_too_large", parts=n - most, why=why)
     return None
 
 

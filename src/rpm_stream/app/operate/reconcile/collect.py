@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.kafka.frame_record import is_redriven
 from rpm_stream.app.kafka.moved import origin_of
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
-from rpm_stream.app.operate.reconcile.balance import due, told
+from rpm_stream.app.operate.reconcile.balance import due, observation_facts
 from rpm_stream.app.operate.reconcile.elsewhere import end_of_original
 from rpm_stream.app.operate.reconcile.glance import glance
 from rpm_stream.app.operate.reconcile.marks import marks
@@ -28,8 +28,8 @@ from rpm_stream.pipeline.order import read_message
 from rpm_stream.publish.feed.rows import patient_ref
 from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position, Reading, Readings
 
-Row: TypeAlias = tuple[Any, ...]
-Statements: TypeAlias = list[tuple[str, list[Row]]]
+SqlRow: TypeAlias = tuple[Any, ...]
+Statements: TypeAlias = list[tuple[str, list[SqlRow]]]
 Content = TypeVar("Content")
 
 NOT_READABLE: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)  # a reject also holds Base64
@@ -91,7 +91,7 @@ class Collector:
         self._ref_key = ref_key
         self._refs: dict[str, str] = {}
         # content of the current batch's earlier records, which are not in the file yet
-        self._unwritten: dict[tuple[str, Row], Any] = {}
+        self._unwritten: dict[tuple[str, SqlRow], Any] = {}
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
             FRAMES: self._frames,
             ACCOUNTS: self._accounts,
@@ -120,8 +120,8 @@ class Collector:
         ]
 
     def _accounts(self, records: list[ConsumerRecord]) -> Statements:
-        rows: list[Row] = []
-        faults: list[Row] = []
+        rows: list[SqlRow] = []
+        faults: list[SqlRow] = []
         for record, account in _read(records, _account.decode, "an account", faults):
             seen = digest(record.value)
             if self._differs(
@@ -139,12 +139,12 @@ class Collector:
 
         They are followed by people's decisions about readings.
         """
-        messages: list[Row] = []
-        readings: list[Row] = []
-        summaries: list[Row] = []
-        back: list[Row] = []
-        adopted: list[Row] = []
-        faults: list[Row] = []
+        messages: list[SqlRow] = []
+        readings: list[SqlRow] = []
+        summaries: list[SqlRow] = []
+        back: list[SqlRow] = []
+        adopted: list[SqlRow] = []
+        faults: list[SqlRow] = []
         for record, message in _read(records, read_message, "a message of readings", faults):
             if isinstance(message, Forwarded):
                 self._decided(message.action, record, back, adopted)
@@ -165,8 +165,12 @@ class Collector:
         return [*rows, (BACK, back), (ADOPTED, adopted), (FAULT, faults)]
 
     def _readings(
-        self, record: ConsumerRecord, message: Readings, ref: str, rows: tuple[list[Row], list[Row]]
-    ) -> Iterable[Row]:
+        self,
+        record: ConsumerRecord,
+        message: Readings,
+        ref: str,
+        rows: tuple[list[SqlRow], list[SqlRow]],
+    ) -> Iterable[SqlRow]:
         """Add the rows of one message, and return the faults of readings that have two frames."""
         readings, summaries = rows
         faults = []
@@ -198,9 +202,9 @@ class Collector:
 
     def _rejects(self, records: list[ConsumerRecord]) -> Statements:
         """Return rows for rejects of frames, and for the readings that the judge rejected."""
-        rows: list[Row] = []
-        back: list[Row] = []
-        faults: list[Row] = []
+        rows: list[SqlRow] = []
+        back: list[SqlRow] = []
+        faults: list[SqlRow] = []
         for record, reject in _read(records, _read_reject, "a reject", faults):
             if isinstance(reject, _Id):
                 back.append((key_of(reject.id),))
@@ -213,7 +217,7 @@ class Collector:
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
     def _decided(
-        self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]
+        self, action: Action, record: ConsumerRecord, back: list[SqlRow], adopted: list[SqlRow]
     ) -> None:
         """Add the readings that were taken back or given to another patient.
 
@@ -226,7 +230,7 @@ class Collector:
                 self._adopted(reading, action.patient, record) for reading in action.readings
             ]
 
-    def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
+    def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> SqlRow:
         """Return the row of a reading that was given to another patient.
 
         It names the window of that patient into which the reading may come, and has the marks by
@@ -239,10 +243,10 @@ class Collector:
 
     def _observations(self, records: list[ConsumerRecord]) -> Statements:
         """Return rows for the readings in an Observation, or for the count of a summary."""
-        rows: list[Row] = []
-        single: list[Row] = []
-        faults: list[Row] = []
-        for record, found in _read(records, told, "an Observation", faults):
+        rows: list[SqlRow] = []
+        single: list[SqlRow] = []
+        faults: list[SqlRow] = []
+        for record, found in _read(records, observation_facts, "an Observation", faults):
             name = key_of(found.id)
             seen = digest(record.value)
             again = found.n is None and not found.put_right
@@ -267,7 +271,7 @@ class Collector:
             self._refs[patient] = patient_ref(patient, self._ref_key)
         return self._refs[patient]
 
-    def _differs(self, table: str, where: str, values: Row, seen: bytes) -> bool:
+    def _differs(self, table: str, where: str, values: SqlRow, seen: bytes) -> bool:
         """Whether the books have the record with another content. The first content counts."""
         before = self._unwritten.setdefault((table, values), seen)
         found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
@@ -290,7 +294,7 @@ class Collector:
 
 
 def _read(
-    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[Row]
+    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[SqlRow]
 ) -> Iterator[tuple[ConsumerRecord, Content]]:
     """Yield each record with its content. Add an unreadable one to ``faults`` as "not ``name``"."""
     for record in records:
@@ -308,23 +312,24 @@ def _read_reject(value: bytes) -> _RejectNote | _Id:
     return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
-def _frame(record: ConsumerRecord) -> Row:
+def _frame(record: ConsumerRecord) -> SqlRow:
     """Return the row of a frame.
 
     A redriven frame has no sender here, because its number does not follow the order of its place.
     """
-    told = glance(record.value or b"")
-    seq = told.seq if type(told.seq) is int and 0 <= told.seq <= MOST_SEQ else None
-    frame, gateway, said = (
-        one if isinstance(one, str) else None for one in (told.frame, told.gateway, told.device)
+    header = glance(record.value or b"")
+    seq = header.seq if type(header.seq) is int and 0 <= header.seq <= MOST_SEQ else None
+    frame, gateway, named = (
+        one if isinstance(one, str) else None
+        for one in (header.frame, header.gateway, header.device)
     )
     device = (
-        said
-        if record.key is None and said is not None
+        named
+        if record.key is None and named is not None
         else (record.key or b"").decode(errors="replace")
     )
     gateway = NOBODY if is_redriven(record) else gateway or None
-    boot = str(told.boot) if isinstance(told.boot, str | int) else None
+    boot = str(header.boot) if isinstance(header.boot, str | int) else None
     hour = record.timestamp // HOUR_MS
     texts = (device, frame, gateway, boot)
     return (
@@ -333,7 +338,7 @@ def _frame(record: ConsumerRecord) -> Row:
         hour,
         *map(_plain, texts),
         seq,
-        _plain(device if said is None else said),
+        _plain(device if named is None else named),
     )
 
 
@@ -342,5 +347,5 @@ def _plain(text: str | None) -> str | None:
     return None if text is None else text[:128].encode(errors="replace").decode()
 
 
-def _fault(kind: str, record: ConsumerRecord, why: str) -> Row:
+def _fault(kind: str, record: ConsumerRecord, why: str) -> SqlRow:
     return kind, record.topic, record.partition, record.offset, record.timestamp // HOUR_MS, why

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.moved import MovedFrom
 from rpm_stream.app.operate.reconcile.store import digest
 from rpm_stream.records import Account
 
 _encode = msgspec.json.Encoder().encode
 
 
-def end_of_original(origin: Origin, copy: ConsumerRecord) -> tuple[int, int, bytes, bytes]:
+def end_of_original(origin: MovedFrom, copy: ConsumerRecord) -> tuple[int, int, bytes, bytes]:
     """Return the row of the table ``account`` for the frame's first place, with no parts."""
     account = Account(
         frame=None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus_client import Gauge
 
-from rpm_stream.app.operate.reconcile.lines import Total
+from rpm_stream.app.operate.reconcile.lines import ReconcileTotal
 
 MISSING = Gauge(
     "rpm_reconcile_missing_parts", "Parts that the topics owe and lack, or have too many of"
@@ -25,7 +25,7 @@ LAST_SUCCESS = Gauge(
 )
 
 
-def show(total: Total, seconds: float) -> None:
+def show(total: ReconcileTotal, seconds: float) -> None:
     """Set the gauges to the sum of a run that has ended."""
     MISSING.set(total.missing)
     GAPS.set(total.gaps)

@@ -87,7 +87,7 @@ class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
     missing: int = 0
 
 
-class Total(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
+class ReconcileTotal(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
     """The sum of all lines.
 
     ``open_windows`` are not due yet. ``balanced`` is whether nothing is missing, too many or lost
@@ -107,4 +107,4 @@ class Total(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
     gaps: int = 0
 
 
-Line: TypeAlias = Missing | Gap | Hour | Total
+ReconcileLine: TypeAlias = Missing | Gap | Hour | ReconcileTotal

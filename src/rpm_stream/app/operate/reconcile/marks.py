@@ -16,14 +16,14 @@ from rpm_stream.publish.fhir.observation import Policy
 from rpm_stream.records import Reading
 from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, measured
 
-Marks = tuple[bytes | None, int | None, int | None, int | None, int | None]
+ArrivalMarks = tuple[bytes | None, int | None, int | None, int | None, int | None]
 NEAR = f"""
   o.same = r.same AND o.told != r.told AND o.at > r.at - {MINUTE} AND o.at < r.at + {MINUTE}
   AND (o.at = r.at OR (o.device != r.device AND (o.loose OR r.loose)))
 """  # the condition of ``sameness.are_one`` on two rows r and o
 
 
-def marks(reading: Reading, policy: Policy, key: bytes) -> Marks:
+def marks(reading: Reading, policy: Policy, key: bytes) -> ArrivalMarks:
     """Return the marks of a reading, all None if no Observation is owed.
 
     - ``same``: patient, vital, number and unit, as a keyed hash.
@@ -35,6 +35,6 @@ def marks(reading: Reading, policy: Policy, key: bytes) -> Marks:
     if reading.value is None or policy == "none":
         return (None,) * 5
     one = measured(reading)
-    text = f"{reading.patient}\x1f{reading.vital}\x1f{one.said}".encode(errors="surrogatepass")
+    text = f"{reading.patient}\x1f{reading.vital}\x1f{one.value}".encode(errors="surrogatepass")
     same = blake2b(text, digest_size=8, key=key[:64]).digest()
     return same, one.at, one.device, one.entry, reading.vital in BY_TWO_WAYS or one.at % MINUTE == 0

@@ -16,14 +16,14 @@ from msgspec.structs import replace
 
 from rpm_stream.app.kafka.names import FRAMES, OBSERVATIONS, READINGS
 from rpm_stream.app.operate.reconcile.balance import (
-    Fault,
-    WindowBooks,
+    BalanceFault,
+    WindowCounts,
     frame_faults,
     gaps,
     window_due,
     window_fault,
 )
-from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Missing, ReconcileLine, ReconcileTotal
 from rpm_stream.app.operate.reconcile.queries import (
     BLIND,
     COUNTED,
@@ -69,9 +69,9 @@ class Report:
         from_the_start = not any(firsts.values())
         self._whole_from = 0 if from_the_start else (oldest or 0) * HOUR_SECONDS + AHEAD_SECONDS
         self._begins = 0 if from_the_start else (oldest or 0) * HOUR_SECONDS + HOUR_SECONDS
-        self.total = Total()
+        self.total = ReconcileTotal()
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[ReconcileLine]:
         """Yield the lines of the report.
 
         They are gaps, faults that were noted while reading, hours with the faults of their frames,
@@ -85,7 +85,7 @@ class Report:
         for kind, topic, part, place, why in self._db.execute(
             "SELECT kind, topic, part, place, why FROM fault"
         ):
-            yield self._missed(Fault(kind=kind, parts=1, why=why), Where(topic, part, place))
+            yield self._missed(BalanceFault(kind=kind, parts=1, why=why), Where(topic, part, place))
         yield from self._hours()
         yield from self._readings()
         yield from self._windows()
@@ -93,7 +93,7 @@ class Report:
         yield self.total
 
     def _missed(
-        self, fault: Fault, where: Where, device: str | None = None, frame: str | None = None
+        self, fault: BalanceFault, where: Where, device: str | None = None, frame: str | None = None
     ) -> Missing:
         """Return the line of a fault, after counting it in the total."""
         self.total.missing += fault.parts
@@ -108,7 +108,7 @@ class Report:
             offset=where.offset,
         )
 
-    def _gaps(self) -> Iterator[Line]:
+    def _gaps(self) -> Iterator[ReconcileLine]:
         db = self._db
         db.executescript(BLIND)
         for sender, rows in groupby(db.execute(COUNTED), key=lambda row: row[:3]):
@@ -141,7 +141,7 @@ class Report:
         between = (sender[1], before[0], before[1], after[1], last - first + 1)
         return self._db.execute(TAKE_BLIND, between).rowcount
 
-    def _hours(self) -> Iterator[Line]:
+    def _hours(self) -> Iterator[ReconcileLine]:
         for (device, hour), rows in groupby(self._db.execute(FRAMES_SQL), key=lambda row: row[:2]):
             line = Hour(device=device, hour=_time(hour * HOUR_SECONDS))
             for row in rows:
@@ -200,7 +200,7 @@ class Report:
     def _readings(self) -> Iterator[Missing]:
         """Yield readings that lack an Observation of their own, one line a message."""
         for device, frame, part, place, count, entry, value in self._db.execute(READINGS_SQL):
-            fault = Fault(
+            fault = BalanceFault(
                 kind="no_observation",
                 parts=count,
                 why="readings that are owed an Observation have none",
@@ -227,7 +227,7 @@ class Report:
                 *first,
             ) = row
             fault = window_fault(
-                WindowBooks(
+                WindowCounts(
                     judged=judged,
                     waiting=waiting,
                     single=single,

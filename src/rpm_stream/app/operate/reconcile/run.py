@@ -21,8 +21,8 @@ from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.lag import offsets_of
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.kafka.range_reader import (
-    Broker,
-    Progress,
+    KafkaClients,
+    ReportProgress,
     Spans,
     at_time,
     ends,
@@ -32,7 +32,7 @@ from rpm_stream.app.kafka.range_reader import (
 )
 from rpm_stream.app.operate.reconcile import gauges
 from rpm_stream.app.operate.reconcile.collect import HOUR_MS, Collector
-from rpm_stream.app.operate.reconcile.lines import Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import Missing, ReconcileLine, ReconcileTotal
 from rpm_stream.app.operate.reconcile.report import Report
 from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.operate.silent_gateways import Gateways, show
@@ -49,21 +49,21 @@ ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, READINGS, FRAMES)  # for the ends, in 
 # The broker stamps a frame, and a worker's clock stamps what is derived from it.
 CLOCKS_APART = timedelta(minutes=10)
 
-SAID = 20  # most lines in the log per run
+MOST_LOGGED = 20  # most lines in the log per run
 
 
-class Bounds(Record, frozen=True, kw_only=True):
+class ReconcileWindow(Record, frozen=True, kw_only=True):
     """The window of time, by the broker's receipt of the frames. None: no limit."""
 
     since: datetime | None = None
     until: datetime | None = None
 
 
-class Books:
+class Reconciliation:
     """One file of books. ``update`` reads new records, and ``report`` balances."""
 
     def __init__(
-        self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds
+        self, settings: Settings, knowledge: Knowledge, path: Path, bounds: ReconcileWindow
     ) -> None:
         self._settings = settings
         self._bounds = bounds
@@ -72,11 +72,11 @@ class Books:
         self._store = Store(path)
         token = settings.token.get_secret_value() if settings.token else None
         self._notes = Collector(self._store, knowledge, self._store.ref_key(token))
-        said = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
-        if said != f"{bounds.since} to {bounds.until}":
+        known = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
+        if known != f"{bounds.since} to {bounds.until}":
             self._store.close()
             raise UsageError(
-                f"{path} holds the books of {said}: ask for the same window, or name another file"
+                f"{path} holds the books of {known}: ask for the same window, or name another file"
             )
 
     @property
@@ -88,7 +88,7 @@ class Books:
         """Close the file."""
         self._store.close()
 
-    async def update(self, progress: Progress) -> None:
+    async def update(self, progress: ReportProgress) -> None:
         """Read every topic up to its current end.
 
         Raises ``UsageError`` when the broker is away or lacks a topic.
@@ -114,7 +114,7 @@ class Books:
         """Forget the frames that were received before a time, by whole hours."""
         self._store.prune(int(before.timestamp() * 1000) // HOUR_MS)
 
-    async def _span(self, broker: Broker, topic: str) -> Spans:
+    async def _span(self, broker: KafkaClients, topic: str) -> Spans:
         """Return the spans from the books' position to the current end (for frames ``until``)."""
         upto = await ends(broker, topic)
         since = self._bounds.since
@@ -132,36 +132,38 @@ class Books:
         }
 
 
-async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]) -> Total:
+async def balance(
+    reconciliation: Reconciliation, progress: ReportProgress, tell: Callable[[ReconcileLine], None]
+) -> ReconcileTotal:
     """Read new records, pass every line to ``tell`` and return the sum.
 
-    Raises ``UsageError`` like ``Books.update``.
+    Raises ``UsageError`` like ``Reconciliation.update``.
     """
-    await books.update(progress)
-    report = books.report()
+    await reconciliation.update(progress)
+    report = reconciliation.report()
     for line in report.lines():
         tell(line)
     return report.total
 
 
 async def balance_for_ever(
-    books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event
+    reconciliation: Reconciliation, every: timedelta, kept: timedelta, stop: asyncio.Event
 ) -> None:
     """Balance periodically until ``stop``, and set the gauges to the sums.
 
     An absent broker only causes a delay.
     """
-    gateways = Gateways(books.bootstrap)
+    gateways = Gateways(reconciliation.bootstrap)
     while not stop.is_set():
         began = monotonic()
         try:
-            total = await balance(books, _quiet, _Log())
+            total = await balance(reconciliation, _quiet, _Log())
         except UsageError as error:
             log.warning("reconcile.run_failed", fault=str(error))
         else:
-            books.prune(books.clock.real() - kept)
+            reconciliation.prune(reconciliation.clock.real() - kept)
             gauges.show(total, monotonic() - began)
-        await _look_for_silent(gateways, books.clock.real())
+        await _look_for_silent(gateways, reconciliation.clock.real())
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every.total_seconds())
 
@@ -184,11 +186,11 @@ class _Log:
     """Logs the first few faults of a run. The sums are in the gauges."""
 
     def __init__(self) -> None:
-        self._said = 0
+        self._shown = 0
 
-    def __call__(self, line: Line) -> None:
-        if isinstance(line, Missing) and self._said < SAID:
-            self._said += 1
+    def __call__(self, line: ReconcileLine) -> None:
+        if isinstance(line, Missing) and self._shown < MOST_LOGGED:
+            self._shown += 1
             log.error(
                 "reconcile.not_balanced",
                 kind=line.kind,

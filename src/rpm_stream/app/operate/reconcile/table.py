@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Missing, ReconcileLine, ReconcileTotal
 
 # The columns that may be folded, with their least width. Every other column keeps its width.
 FOLDED = {"device": 14, "gateway": 14, "boot": 8, "rejects": 26, "why": 30}
@@ -42,10 +42,10 @@ BECAME = ("device", "hour", "single", "summary", "not published", "also seen", "
 REFUSED = ("device", "hour", "reason", "parts")
 MISSING = ("device", "what", "parts", "frame", "place", "why")
 GAPS = ("gateway", "device", "seq", "boot")
-Row = Sequence[object]
+TableRow = Sequence[object]
 
 
-def show(lines: Sequence[Line], width: int | None = None) -> None:
+def show(lines: Sequence[ReconcileLine], width: int | None = None) -> None:
     """Print hours, what is missing, gaps and then the sum.
 
     ``width`` is in columns. None is the terminal's width, or 80.
@@ -72,7 +72,7 @@ def show(lines: Sequence[Line], width: int | None = None) -> None:
     _print(
         console, _grid("Never came", GAPS, (_gap(line) for line in lines if isinstance(line, Gap)))
     )
-    total = next(line for line in lines if isinstance(line, Total))
+    total = next(line for line in lines if isinstance(line, ReconcileTotal))
     console.print(
         f"{'Balanced' if total.balanced else 'NOT balanced'}: {total.frames} frames, {total.parts}"
         f" parts = {total.readings} readings + {total.duplicates} duplicates + {total.rejects}"
@@ -81,7 +81,7 @@ def show(lines: Sequence[Line], width: int | None = None) -> None:
     )
 
 
-def _grid(title: str, columns: Sequence[str], rows: Iterable[Row]) -> Table:
+def _grid(title: str, columns: Sequence[str], rows: Iterable[TableRow]) -> Table:
     grid = Table(
         title=title,
         title_justify="left",
@@ -124,7 +124,7 @@ def _print(console: Console, table: Table) -> None:
         console.print(table)
 
 
-def _hour(line: Hour) -> Row:
+def _hour(line: Hour) -> TableRow:
     rejects = ", ".join(f"{count} {reason}" for reason, count in sorted(line.rejects.items()))
     return (
         line.device,
@@ -144,15 +144,15 @@ def _hour(line: Hour) -> Row:
     )
 
 
-def _came(line: Hour) -> Row:
+def _came(line: Hour) -> TableRow:
     return line.device, _time(line), line.frames, line.lost, line.parts, line.missing
 
 
-def _ended(line: Hour) -> Row:
+def _ended(line: Hour) -> TableRow:
     return line.device, _time(line), line.readings, line.duplicates, sum(line.rejects.values())
 
 
-def _became(line: Hour) -> Row:
+def _became(line: Hour) -> TableRow:
     return (
         line.device,
         _time(line),
@@ -164,7 +164,7 @@ def _became(line: Hour) -> Row:
     )
 
 
-def _refused(line: Hour) -> Iterable[Row]:
+def _refused(line: Hour) -> Iterable[TableRow]:
     return (
         (line.device, _time(line), reason, count) for reason, count in sorted(line.rejects.items())
     )
@@ -178,11 +178,11 @@ def _in_flight(line: Hour) -> int:
     return line.in_flight.frames + line.in_flight.readings
 
 
-def _gap(line: Gap) -> Row:
+def _gap(line: Gap) -> TableRow:
     return line.gateway, line.device, f"{line.first} to {line.last}", line.boot
 
 
-def _missing(line: Missing) -> Row:
+def _missing(line: Missing) -> TableRow:
     return _whose(line), line.kind, line.parts, line.frame or "", _place(line), line.why
 
 

@@ -26,7 +26,7 @@ GATEWAY = "csv"
 WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """One row of the file.
 
     ``at`` is in UTC. ``line`` counts from 1 and includes the header. ``absent`` is true for a text
@@ -48,8 +48,8 @@ class SharedDevice(RpmStreamError, ValueError):
     """Two patients used one device at overlapping times, so no assignment fits the readings."""
 
 
-Said: TypeAlias = Mapping[str, Row]
-Write: TypeAlias = Callable[[Said, int], bytes]
+RowsOfVitals: TypeAlias = Mapping[str, FileRow]
+WriteRows: TypeAlias = Callable[[RowsOfVitals, int], bytes]
 """Writes the rows of one moment (by vital) with the device's sequence number as bytes.
 
 Raises ``ValueError`` if that is not possible exactly.
@@ -62,10 +62,10 @@ class Carrier(NamedTuple):
     characteristic: str
     needs: tuple[str, ...]
     takes: tuple[str, ...]
-    write: Write
+    write: WriteRows
 
 
-def _unit(rows: Iterable[Row], *allowed: str) -> Any:
+def _unit(rows: Iterable[FileRow], *allowed: str) -> Any:
     """Return the one unit of all ``rows``.
 
     Raises ``ValueError`` for two units, and for a unit that is not allowed.
@@ -76,23 +76,23 @@ def _unit(rows: Iterable[Row], *allowed: str) -> Any:
     return units.pop()
 
 
-def _whole(row: Row) -> int:
+def _whole(row: FileRow) -> int:
     if not WHOLE.fullmatch(row.value):
         raise ValueError(f"{row.value} is not a whole number")
     return int(row.value)
 
 
-def _heart_rate(said: Said, _: int) -> bytes:
-    row = said["heart_rate"]
+def _heart_rate(rows: RowsOfVitals, _: int) -> bytes:
+    row = rows["heart_rate"]
     _unit([row], "/min")
     if _whole(row) == 0:  # in a payload a rate of 0 means "no reading"
         raise ValueError("a payload cannot hold a heart rate of 0")
     return gatt.heart_rate(gatt.HeartRate(rate=_whole(row)))
 
 
-def _spot(said: Said, _: int) -> bytes:
-    saturation = said["oxygen_saturation"]
-    pulse = said.get("pulse_rate")
+def _spot(rows: RowsOfVitals, _: int) -> bytes:
+    saturation = rows["oxygen_saturation"]
+    pulse = rows.get("pulse_rate")
     _unit([saturation], "%")
     if pulse is None:
         return gatt.spot(gatt.Spot(oxygen_saturation=saturation.value))
@@ -100,38 +100,38 @@ def _spot(said: Said, _: int) -> bytes:
     return gatt.spot(gatt.Spot(oxygen_saturation=saturation.value, pulse_rate=pulse.value))
 
 
-def _blood_pressure(said: Said, _: int) -> bytes:
-    mean = said.get("mean_arterial")
+def _blood_pressure(rows: RowsOfVitals, _: int) -> bytes:
+    mean = rows.get("mean_arterial")
     return gatt.blood_pressure(
         gatt.BloodPressure(
-            systolic=said["systolic"].value,
-            diastolic=said["diastolic"].value,
+            systolic=rows["systolic"].value,
+            diastolic=rows["diastolic"].value,
             mean_arterial="NaN" if mean is None else mean.value,
-            unit=_unit(said.values(), "mm[Hg]", "kPa"),
+            unit=_unit(rows.values(), "mm[Hg]", "kPa"),
         )
     )
 
 
-def _temperature(said: Said, _: int) -> bytes:
-    row = said["body_temperature"]
+def _temperature(rows: RowsOfVitals, _: int) -> bytes:
+    row = rows["body_temperature"]
     return gatt.temperature(gatt.Temperature(value=row.value, unit=_unit([row], "Cel", "[degF]")))
 
 
-def _glucose(said: Said, number: int) -> bytes:
-    row = said["glucose"]
+def _glucose(rows: RowsOfVitals, number: int) -> bytes:
+    row = rows["glucose"]
     unit = cast(Literal["mg/dL", "mmol/L"], _unit([row], "mg/dL", "mmol/L"))
     # The base time is local to the device, and the frame has the offset +00:00.
     return gatt.glucose(gatt.Glucose(sequence=number, base_time=row.at, value=row.value, unit=unit))
 
 
-def _weight(said: Said, _: int) -> bytes:
-    row = said["weight"]
+def _weight(rows: RowsOfVitals, _: int) -> bytes:
+    row = rows["weight"]
     return gatt.weight(gatt.Weight(value=row.value, unit=_unit([row], "kg", "[lb_av]")))
 
 
-def _battery(said: Said, _: int) -> bytes:
-    _unit(said.values(), "%")
-    return gatt.battery(_whole(said["battery"]))
+def _battery(rows: RowsOfVitals, _: int) -> bytes:
+    _unit(rows.values(), "%")
+    return gatt.battery(_whole(rows["battery"]))
 
 
 # 2AA7 is not here: its time is an offset from a session start, which a file does not have.
@@ -171,7 +171,7 @@ class Encoder:
     def __init__(self) -> None:
         self._devices: dict[str, _Device] = {}
 
-    def frames(self, rows: Iterable[Row]) -> Iterator[Frame]:
+    def frames(self, rows: Iterable[FileRow]) -> Iterator[Frame]:
         """Yield the frames of ``rows``.
 
         Consecutive rows of one patient, device and time become a frame of GATT bytes, a frame of
@@ -201,20 +201,20 @@ class Encoder:
         ]
 
 
-def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[Measurement]]:
+def _entries(rows: list[FileRow], state: _Device) -> tuple[list[Notification], list[Measurement]]:
     """Return the entries for the rows of one moment, each row in exactly one entry."""
     left = list(rows)
     notifications = []
     for carrier in CARRIERS:
-        said = {
+        taken = {
             row.vital: row
             for row in reversed(left)
             if not row.absent and row.vital in carrier.needs + carrier.takes
         }
-        if not said.keys() >= set(carrier.needs):
+        if not taken.keys() >= set(carrier.needs):
             continue
         try:
-            payload = carrier.write(said, state.number)
+            payload = carrier.write(taken, state.number)
         except ValueError:
             continue  # not exactly representable: a measurement keeps the digits
         if carrier.characteristic == "2A18":
@@ -224,7 +224,7 @@ def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[
                 at=rows[0].at, characteristic=carrier.characteristic, payload=payload.hex()
             )
         )
-        left = [row for row in left if not any(row is carried for carried in said.values())]
+        left = [row for row in left if not any(row is carried for carried in taken.values())]
     return notifications, [
         Measurement(at=row.at, vital=row.vital, value=row.value, unit=row.unit) for row in left
     ]

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.app.simulator.encode.csv import Row
+from rpm_stream.app.simulator.encode.csv import FileRow
 from rpm_stream.ingest.csv import rows as csv_file
 from rpm_stream.ingest.csv.columns import ColumnMap
 from rpm_stream.ingest.csv.lines import lines_of
@@ -82,7 +82,7 @@ class Written(NamedTuple):
     clock: LocalClock = RFC_3339
 
 
-def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
+def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[FileRow]:
     """Yield the rows of a file in order.
 
     The columns are ``patient,measured_at,vital,value,unit[,device]``, or those of ``written``.
@@ -102,7 +102,7 @@ def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
             raise UsageError(f"{path}: {error.detail}") from error
 
 
-def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
+def _row(row: csv_file.CsvRow, path: str, codes: Codes) -> FileRow:
     """Return a row that fits into a frame, with the UCUM code of its unit.
 
     Raises ``UsageError`` for a row that the service would refuse as ``bad_schema``.
@@ -113,11 +113,13 @@ def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
         )
     fields = {"at": row.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit}
     try:
-        said = msgspec.convert(fields, Measurement)
-        (value,) = decode_measurement(said, codes).readings
-        at = said.at.astimezone(UTC)
+        measurement = msgspec.convert(fields, Measurement)
+        (value,) = decode_measurement(measurement, codes).readings
+        at = measurement.at.astimezone(UTC)
         absent = value.value is None
-        return Row(row.patient, at, row.vital, row.value, value.unit, row.device, row.line, absent)
+        return FileRow(
+            row.patient, at, row.vital, row.value, value.unit, row.device, row.line, absent
+        )
     except (msgspec.ValidationError, OverflowError) as error:
         raise UsageError(f"{path}, line {row.line}: {error}") from error
     except DecodeError as error:
@@ -133,5 +135,5 @@ def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
                     yield _frames.decode(line)
                 except UNREADABLE as error:
                     # the text of a UnicodeDecodeError holds the byte
-                    said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-                    raise UsageError(f"{path}, line {number}: not a frame: {said}") from error
+                    fault = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+                    raise UsageError(f"{path}, line {number}: not a frame: {fault}") from error

@@ -184,98 +184,114 @@ class Weight(Record, frozen=True, kw_only=True):
 # --- layouts --------------------------------------------------------------------------------------
 
 
-def heart_rate(said: HeartRate) -> bytes:
+def heart_rate(measured: HeartRate) -> bytes:
     """Return the payload of 2A37: an 8-bit rate up to 255 /min, a 16-bit rate above."""
-    wide = said.rate > 255
-    contact = {None: 0, False: 0b100, True: 0b110}[said.contact]
-    flags = wide | contact | (said.energy is not None) << 3 | bool(said.rr) << 4
-    body = unsigned(said.rate, 2 if wide else 1)
-    body += b"" if said.energy is None else unsigned(said.energy, 2)
-    return bytes([flags]) + body + b"".join(unsigned(ticks, 2) for ticks in said.rr)
+    wide = measured.rate > 255
+    contact = {None: 0, False: 0b100, True: 0b110}[measured.contact]
+    flags = wide | contact | (measured.energy is not None) << 3 | bool(measured.rr) << 4
+    body = unsigned(measured.rate, 2 if wide else 1)
+    body += b"" if measured.energy is None else unsigned(measured.energy, 2)
+    return bytes([flags]) + body + b"".join(unsigned(ticks, 2) for ticks in measured.rr)
 
 
-def spot(said: Spot) -> bytes:
+def spot(measured: Spot) -> bytes:
     """Return the payload of 2A5E."""
-    options = (optional_time(said.time), *_oximeter_options(said))
-    flags = present_bits(options) | said.clock_not_set << 4
+    options = (optional_time(measured.time), *_oximeter_options(measured))
+    flags = present_bits(options) | measured.clock_not_set << 4
     return (
         bytes([flags])
-        + sfloat(said.oxygen_saturation)
-        + sfloat(said.pulse_rate)
+        + sfloat(measured.oxygen_saturation)
+        + sfloat(measured.pulse_rate)
         + b"".join(options)
     )
 
 
-def continuous(said: Continuous) -> bytes:
+def continuous(measured: Continuous) -> bytes:
     """Return the payload of 2A5F."""
-    options = (_optional_pair(said.fast), _optional_pair(said.slow), *_oximeter_options(said))
-    return bytes([present_bits(options)]) + _optional_pair(said.normal) + b"".join(options)
+    options = (
+        _optional_pair(measured.fast),
+        _optional_pair(measured.slow),
+        *_oximeter_options(measured),
+    )
+    return bytes([present_bits(options)]) + _optional_pair(measured.normal) + b"".join(options)
 
 
-def _oximeter_options(said: Spot | Continuous) -> tuple[bytes, bytes, bytes]:
+def _oximeter_options(measured: Spot | Continuous) -> tuple[bytes, bytes, bytes]:
     """Return the optional fields at the end of both payloads of an oximeter."""
     return (
-        optional_unsigned(said.measurement_status, 2),
-        optional_unsigned(said.device_status, 3),
-        optional_sfloat(said.perfusion_index),
+        optional_unsigned(measured.measurement_status, 2),
+        optional_unsigned(measured.device_status, 3),
+        optional_sfloat(measured.perfusion_index),
     )
 
 
-def blood_pressure(said: BloodPressure) -> bytes:
+def blood_pressure(measured: BloodPressure) -> bytes:
     """Return the payload of 2A35."""
     options = (
-        optional_time(said.time),
-        optional_sfloat(said.pulse_rate),
-        optional_unsigned(said.user, 1),
-        optional_unsigned(said.status, 2),
+        optional_time(measured.time),
+        optional_sfloat(measured.pulse_rate),
+        optional_unsigned(measured.user, 1),
+        optional_unsigned(measured.status, 2),
     )
-    flags = (said.unit == "kPa") | present_bits(options) << 1
-    pressures = sfloat(said.systolic) + sfloat(said.diastolic) + sfloat(said.mean_arterial)
+    flags = (measured.unit == "kPa") | present_bits(options) << 1
+    pressures = (
+        sfloat(measured.systolic) + sfloat(measured.diastolic) + sfloat(measured.mean_arterial)
+    )
     return bytes([flags]) + pressures + b"".join(options)
 
 
-def temperature(said: Temperature) -> bytes:
+def temperature(measured: Temperature) -> bytes:
     """Return the payload of 2A1C."""
-    options = (optional_time(said.time), optional_unsigned(said.site, 1))
-    flags = (said.unit == "[degF]") | present_bits(options) << 1
-    return bytes([flags]) + float32(said.value) + b"".join(options)
+    options = (optional_time(measured.time), optional_unsigned(measured.site, 1))
+    flags = (measured.unit == "[degF]") | present_bits(options) << 1
+    return bytes([flags]) + float32(measured.value) + b"".join(options)
 
 
-def glucose(said: Glucose) -> bytes:
+def glucose(measured: Glucose) -> bytes:
     """Return the payload of 2A18: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
-    molar = said.unit == "mmol/L"
+    molar = measured.unit == "mmol/L"
     value = b""
-    if said.value is not None:
-        value = sfloat(said.value, -3 if molar else -5) + bytes([said.site << 4 | said.sample])
+    if measured.value is not None:
+        value = sfloat(measured.value, -3 if molar else -5) + bytes(
+            [measured.site << 4 | measured.sample]
+        )
     offset = (
         b""
-        if said.offset_minutes is None
-        else said.offset_minutes.to_bytes(2, "little", signed=True)
+        if measured.offset_minutes is None
+        else measured.offset_minutes.to_bytes(2, "little", signed=True)
     )
-    status = optional_unsigned(said.status, 2)
+    status = optional_unsigned(measured.status, 2)
     flags = (
-        bool(offset) | bool(value) << 1 | molar << 2 | bool(status) << 3 | said.context_follows << 4
+        bool(offset)
+        | bool(value) << 1
+        | molar << 2
+        | bool(status) << 3
+        | measured.context_follows << 4
     )
-    head = bytes([flags]) + unsigned(said.sequence, 2) + date_time(said.base_time) + offset
+    head = bytes([flags]) + unsigned(measured.sequence, 2) + date_time(measured.base_time) + offset
     return head + value + status
 
 
-def glucose_context(said: GlucoseContext) -> bytes:
+def glucose_context(measured: GlucoseContext) -> bytes:
     """Return the payload of 2A34: a gram is 1e-3 kg, a milligram 1e-6 kg, a millilitre 1e-3 L."""
-    litres = said.medication_unit == "mL"
-    carbohydrate = b"" if said.carbohydrate is None else _dose(*said.carbohydrate, -3)
-    person = b"" if said.person is None else bytes([said.person[1] << 4 | said.person[0]])
+    litres = measured.medication_unit == "mL"
+    carbohydrate = b"" if measured.carbohydrate is None else _dose(*measured.carbohydrate, -3)
+    person = (
+        b"" if measured.person is None else bytes([measured.person[1] << 4 | measured.person[0]])
+    )
     exercise = (
         b""
-        if said.exercise is None
-        else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
+        if measured.exercise is None
+        else unsigned(measured.exercise[0], 2) + unsigned(measured.exercise[1], 1)
     )
-    medication = b"" if said.medication is None else _dose(*said.medication, -3 if litres else -6)
-    options = (carbohydrate, optional_unsigned(said.meal, 1), person, exercise, medication)
-    hba1c = optional_sfloat(said.hba1c)
-    extended = optional_unsigned(said.extended, 1)
+    medication = (
+        b"" if measured.medication is None else _dose(*measured.medication, -3 if litres else -6)
+    )
+    options = (carbohydrate, optional_unsigned(measured.meal, 1), person, exercise, medication)
+    hba1c = optional_sfloat(measured.hba1c)
+    extended = optional_unsigned(measured.extended, 1)
     flags = present_bits(options) | litres << 5 | bool(hba1c) << 6 | bool(extended) << 7
-    return bytes([flags]) + unsigned(said.sequence, 2) + extended + b"".join(options) + hba1c
+    return bytes([flags]) + unsigned(measured.sequence, 2) + extended + b"".join(options) + hba1c
 
 
 def _dose(code: int, amount: str, shift: int) -> bytes:
@@ -287,40 +303,42 @@ def cgm(records: tuple[CgmRecord, ...]) -> bytes:
     return b"".join(_cgm_record(record) for record in records)
 
 
-def _cgm_record(said: CgmRecord) -> bytes:
-    trend = optional_sfloat(said.trend)
-    quality = optional_sfloat(said.quality)
-    annunciation = b"" if said.status is None else unsigned(said.status, 3)
+def _cgm_record(measured: CgmRecord) -> bytes:
+    trend = optional_sfloat(measured.trend)
+    quality = optional_sfloat(measured.quality)
+    annunciation = b"" if measured.status is None else unsigned(measured.status, 3)
     # a byte without any bit set is left out
     present = [bool(octet) for octet in annunciation] or [False] * 3
     flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7
     status = bytes(octet for octet in annunciation if octet)
-    body = sfloat(said.glucose) + unsigned(said.offset_minutes, 2) + status + trend + quality
-    size = 2 + len(body) + (2 if said.crc else 0)
+    body = (
+        sfloat(measured.glucose) + unsigned(measured.offset_minutes, 2) + status + trend + quality
+    )
+    size = 2 + len(body) + (2 if measured.crc else 0)
     record = bytes([size, flags]) + body
-    return record + (crc16(record) if said.crc else b"")
+    return record + (crc16(record) if measured.crc else b"")
 
 
-def session_start(said: SessionStart) -> bytes:
+def session_start(measured: SessionStart) -> bytes:
     """Return the payload of 2AAA."""
-    zone = said.zone_quarters.to_bytes(1, "little", signed=True)
-    body = date_time(said.time) + zone + unsigned(said.dst, 1)
-    return body + (crc16(body) if said.crc else b"")
+    zone = measured.zone_quarters.to_bytes(1, "little", signed=True)
+    body = date_time(measured.time) + zone + unsigned(measured.dst, 1)
+    return body + (crc16(body) if measured.crc else b"")
 
 
-def weight(said: Weight) -> bytes:
+def weight(measured: Weight) -> bytes:
     """Return the payload of 2A9D.
 
     Raises ``ValueError`` for a value off the grid (0.005 kg, 0.01 lb) or with other decimals.
     """
-    places, step = (-3, Decimal("0.005")) if said.unit == "kg" else (-2, Decimal("0.01"))
-    mantissa, exponent = decimal_parts(said.value)
+    places, step = (-3, Decimal("0.005")) if measured.unit == "kg" else (-2, Decimal("0.01"))
+    mantissa, exponent = decimal_parts(measured.value)
     steps = Decimal(mantissa).scaleb(exponent) / step
     if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF is "measurement unsuccessful"
-        raise ValueError(f"{said.value} {said.unit} is not on the scale's grid")
-    imperial = said.unit == "[lb_av]"
+        raise ValueError(f"{measured.value} {measured.unit} is not on the scale's grid")
+    imperial = measured.unit == "[lb_av]"
     return weight_steps(
-        WeightSteps(weight=int(steps), imperial=imperial, time=said.time, user=said.user)
+        WeightSteps(weight=int(steps), imperial=imperial, time=measured.time, user=measured.user)
     )
 
 

@@ -77,24 +77,33 @@ class Running(Record, frozen=True, kw_only=True):
     running: bool = False
 
 
-def weight_steps(said: WeightSteps) -> bytes:
+def weight_steps(measured: WeightSteps) -> bytes:
     """Return the payload of 2A9D."""
-    body = b"" if said.body is None else unsigned(said.body[0], 2) + unsigned(said.body[1], 2)
-    options = (optional_time(said.time), optional_unsigned(said.user, 1), body)
-    flags = said.imperial | present_bits(options) << 1
-    return bytes([flags]) + unsigned(said.weight, 2) + b"".join(options)
+    body = (
+        b""
+        if measured.body is None
+        else unsigned(measured.body[0], 2) + unsigned(measured.body[1], 2)
+    )
+    options = (optional_time(measured.time), optional_unsigned(measured.user, 1), body)
+    flags = measured.imperial | present_bits(options) << 1
+    return bytes([flags]) + unsigned(measured.weight, 2) + b"".join(options)
 
 
-def body_composition(said: BodyComposition) -> bytes:
+def body_composition(measured: BodyComposition) -> bytes:
     """Return the payload of 2A9C."""
-    steps = tuple(optional_unsigned(getattr(said, name), 2) for name in _STEPS)
-    options = (optional_time(said.time), optional_unsigned(said.user, 1), *steps)
-    flags = said.imperial | present_bits(options) << 1 | said.more << 12
-    return unsigned(flags, 2) + unsigned(said.fat, 2) + b"".join(options)
+    steps = tuple(optional_unsigned(getattr(measured, name), 2) for name in _STEPS)
+    options = (optional_time(measured.time), optional_unsigned(measured.user, 1), *steps)
+    flags = measured.imperial | present_bits(options) << 1 | measured.more << 12
+    return unsigned(flags, 2) + unsigned(measured.fat, 2) + b"".join(options)
 
 
-def running(said: Running) -> bytes:
+def running(measured: Running) -> bytes:
     """Return the payload of 2A53."""
-    options = (optional_unsigned(said.stride, 2), optional_unsigned(said.distance, 4))
-    flags = present_bits(options) | said.running << 2
-    return bytes([flags]) + unsigned(said.speed, 2) + unsigned(said.cadence, 1) + b"".join(options)
+    options = (optional_unsigned(measured.stride, 2), optional_unsigned(measured.distance, 4))
+    flags = present_bits(options) | measured.running << 2
+    return (
+        bytes([flags])
+        + unsigned(measured.speed, 2)
+        + unsigned(measured.cadence, 1)
+        + b"".join(options)
+    )

@@ -94,13 +94,13 @@ def decimal_parts(text: str) -> tuple[int, int]:
     return mantissa, -places
 
 
-def crc16(octets: bytes) -> bytes:
+def crc16(data: bytes) -> bytes:
     """Return the E2E-CRC, which is CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF).
 
     ASCII "123456789" gives 0x6F91.
     """
     crc = 0xFFFF
-    for octet in octets:
+    for octet in data:
         crc ^= octet
         for _ in range(8):
             crc = (crc >> 1) ^ 0x8408 if crc & 1 else crc >> 1

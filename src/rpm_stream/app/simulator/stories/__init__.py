@@ -38,7 +38,7 @@ StoryDeviceKind: TypeAlias = Literal[
 Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
-class Course(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VitalCourse(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The value of one vital over the time of a story.
 
     It follows straight lines between ``anchors`` (hour of the story, value). A daily wave and noise
@@ -77,7 +77,7 @@ class Story(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     utc_offset: Offset
     oxygen_scale: Literal[1, 2]
     expected_every: dict[str, Minutes]
-    courses: dict[str, Course]
+    courses: dict[str, VitalCourse]
     devices: tuple[StoryDevice, ...]
 
 

@@ -15,7 +15,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.alert.unkept import decided
 from rpm_stream.app.engine.application import Outgoing
 from rpm_stream.app.kafka.names import ALERTS
-from rpm_stream.pipeline.held import Held, alert_of, ended, opened, with_alert
+from rpm_stream.pipeline.held import HeldState, alert_of, ended, opened, with_alert
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import UNREADABLE, Alert, Forwarded
 
@@ -23,29 +23,29 @@ STAYS = "it ends by itself when what is remembered of the patient is mended"
 _encode = msgspec.json.Encoder().encode
 
 
-class NobodyTold:
+class NoNotices:
     """Reports nothing, for the state of a device."""
 
-    def begun(self, _key: bytes, _partition: int, held: Held) -> Held:
+    def begun(self, _key: bytes, _partition: int, held: HeldState) -> HeldState:
         """Return ``held`` unchanged."""
         return held
 
-    def said(self, _held: Held) -> list[Outgoing]:
+    def records(self, _held: HeldState) -> list[Outgoing]:
         """Return no outputs."""
         return []
 
     def passed_over(
-        self, _held: Held, _record: ConsumerRecord
-    ) -> tuple[Held, list[Outgoing]] | None:
+        self, _held: HeldState, _record: ConsumerRecord
+    ) -> tuple[HeldState, list[Outgoing]] | None:
         """Return None, because the device's frames wait."""
         return None
 
-    def ended(self, held: Held, _at: datetime, _is_whole: bool) -> Held:
+    def ended(self, held: HeldState, _at: datetime, _is_whole: bool) -> HeldState:
         """Return ``held`` unchanged."""
         return held
 
 
-class FeedTold:
+class FeedNotices:
     """Reports a held patient by an alert, which people can take on and comment while it lasts.
 
     ``home`` returns the partition of the patient's alerts.
@@ -54,16 +54,18 @@ class FeedTold:
     def __init__(self, home: Callable[[bytes], int]) -> None:
         self._home = home
 
-    def begun(self, key: bytes, partition: int, held: Held) -> Held:
+    def begun(self, key: bytes, partition: int, held: HeldState) -> HeldState:
         """Open the alert."""
         return with_alert(held, opened(key.decode(errors="replace"), partition, held))
 
-    def said(self, held: Held) -> list[Outgoing]:
+    def records(self, held: HeldState) -> list[Outgoing]:
         """Return the alert as it is."""
         alert = alert_of(held)
         return [] if alert is None else [self._record(alert)]
 
-    def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+    def passed_over(
+        self, held: HeldState, record: ConsumerRecord
+    ) -> tuple[HeldState, list[Outgoing]] | None:
         """Carry out people's decisions about this alert, as far as possible.
 
         All other messages wait.
@@ -80,7 +82,7 @@ class FeedTold:
         changed = decided(alert, message.action, message.received_at, STAYS)
         return None if changed is None else (with_alert(held, changed), [self._record(changed)])
 
-    def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
+    def ended(self, held: HeldState, at: datetime, is_whole: bool) -> HeldState:
         """Resolve the alert. One that was resolved before an interruption stays as it was."""
         alert = alert_of(held)
         return (

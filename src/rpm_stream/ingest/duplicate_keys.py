@@ -53,7 +53,7 @@ class Once:
         may be an escape.
         """
         kept = _fields.decode(value)
-        if len(value) == 1 + sum([len(name) + len(said) + 4 for name, said in kept.items()]):
+        if len(value) == 1 + sum([len(name) + len(key) + 4 for name, key in kept.items()]):
             return True
         return ESCAPE not in value and all(value.count(quoted) < 2 for quoted in self._quoted)
 

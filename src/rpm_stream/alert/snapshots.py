@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from rpm_stream.alert.episode import Episode, Moment
+from rpm_stream.alert.episode import Episode, Snapshot
 from rpm_stream.alert.episodes import is_worse
 from rpm_stream.alert.situation import Situation
 
@@ -18,7 +18,7 @@ MOST_OTHERS = 3  # moments without a record
 LEAST_LATER = timedelta(microseconds=1)  # records of an alert are distinguished by their times
 
 
-def stands_at(episode: Episode, now: datetime) -> datetime:
+def next_snapshot_at(episode: Episode, now: datetime) -> datetime:
     """The time from which the next moment holds.
 
     It is after the moment before, even if its message was received earlier. Ticks have no influence
@@ -28,7 +28,7 @@ def stands_at(episode: Episode, now: datetime) -> datetime:
     return max(now, moments[-1].at + LEAST_LATER) if moments else now
 
 
-def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
+def note_snapshot(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
     """Keep the values after a message, for a decision about it that is still on its way."""
     vitals = {member.vital for member in episode.members.values()}
     numbers = {
@@ -37,7 +37,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         if (number := situation.number(situation.latest[vital])) is not None
     }
     moments = episode.moments
-    at = stands_at(episode, at)
+    at = next_snapshot_at(episode, at)
     minimum = situation.total.minimum if situation.total is not None else None
     beyond = tuple(
         f"{member.vital}:{member.direction}"
@@ -45,7 +45,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         if member.direction is not None and situation.level(member) == "beyond"
     )
     moments.append(
-        Moment(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority)
+        Snapshot(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority)
     )
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
         places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
@@ -53,7 +53,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
             _drop(moments, places[0])
 
 
-def _drop(moments: list[Moment], place: int) -> None:
+def _drop(moments: list[Snapshot], place: int) -> None:
     """Drop a moment, and add what came after it to the moment before."""
     gone = moments.pop(place)
     if place:
@@ -64,14 +64,14 @@ def _drop(moments: list[Moment], place: int) -> None:
             moments[place - 1].priority = None
 
 
-def note_worst(moment: Moment, key: str, number: str) -> None:
+def note_worst(moment: Snapshot, key: str, number: str) -> None:
     """Keep a value that came after a moment, by vital and side, if it is the worst so far."""
     known = moment.worst.get(key)
     if known is None or is_worse("low" if key.endswith(":low") else "high", number, known):
         moment.worst[key] = number
 
 
-def note_worst_total(moment: Moment, total: int | None) -> None:
+def note_worst_total(moment: Snapshot, total: int | None) -> None:
     """Keep a NEWS2 total that came after a moment, if it is the highest so far."""
     if total is not None and total > (moment.worst_news2 or -1):
         moment.worst_news2 = total
