@@ -178,6 +178,28 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
             *[calm("heart_rate", news="higher"), calm("pulse_rate", news="lower")] * 6,
         ],
     ),
+    "a pulse that disagreed once": (
+        "plain",
+        [
+            calm("pulse_rate"),
+            calm("heart_rate", news="higher"),
+            calm("pulse_rate", moments=1, news="lower"),
+            calm("heart_rate"),
+            *[calm("pulse_rate")] * 2,
+        ],
+    ),
+    "a strap that lost contact for a while": (
+        "plain",
+        [
+            calm("heart_rate"),
+            *[calm("heart_rate", moments=1, news="no contact", at=0)] * 2,
+            *[calm("heart_rate")] * 2,
+        ],
+    ),
+    "a value that its device does not mean": (
+        "plain",
+        [calm("heart_rate"), *[calm("heart_rate", news="flag", at=15)] * 2],
+    ),
     "a value that is unusual for this person": (
         "plain",
         [calm("heart_rate"), *[calm("heart_rate", news="unusual")] * 2, calm("heart_rate")],

@@ -39,6 +39,7 @@ CHARACTERISTIC = {
 BESIDE = {"heart_rate": ("rr_interval",), "oxygen_saturation": ("pulse_rate",)}
 # what all values of a message are multiplied by
 MOVES = {"higher": 1.22, "lower": 0.745, "unusual": 0.715, "dip": 0.965}
+FLAGS = {"flag": ("demo",), "doubt": ("poor_signal",), "no contact": ("no_contact",)}
 NEWS = (
     "",
     "far",  # one value far from the usual
@@ -46,6 +47,7 @@ NEWS = (
     "flag",
     "doubt",
     "no value",
+    "no contact",
     "other device",
     "other unit",
     "late",
@@ -142,8 +144,8 @@ class Stream:
         unit = UNITS.get(vital, "s")
         if news == "other unit" and vital == "body_temperature":
             unit = "[degF]"
-        flags = {"flag": ("sensor_fault",), "doubt": ("signal_artifact",)}.get(news, ())
-        has_value = news != "no value"
+        flags = FLAGS.get(news, ())
+        has_value = news not in ("no value", "no contact")
         return Reading(
             id=f"{self.offset}-{place}",
             patient="p",
