@@ -182,8 +182,8 @@ def rights_of(role: Role, user: str) -> tuple[Right, ...]:
     A gateway with a user of its own commits only under its own consumer group. The user has the
     gateway's id.
 
-    >>> rights_of(Role.GATEWAY, "gw-17")[-1]
-    Right(kind=<Kind.GROUP: 'group'>, name='rpm-gateway-gw-17', operations=('Read',), prefix=False)
+    >>> rights_of(Role.GATEWAY, "gw-17")[-1].name
+    'rpm-gateway-gw-17'
     """
     if role is Role.GATEWAY and user != Role.GATEWAY:
         return (*RIGHTS[role][:-1], _group(f"{GATEWAY_GROUPS}{user}", "Read"))

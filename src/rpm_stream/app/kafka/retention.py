@@ -58,7 +58,7 @@ def left(observed: GroupLag, retention_seconds: float, now: datetime) -> float:
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 2, tzinfo=UTC)
     >>> begun = datetime(2026, 1, 1, tzinfo=UTC)
-    >>> waits = Observed(group="g", lag=3, members=1, first_waiting=begun)
+    >>> waits = GroupLag(group="g", lag=3, members=1, first_waiting=begun)
     >>> left(waits, 14 * 86_400, at) / 86_400
     13.0
     """

@@ -1,6 +1,7 @@
 """The table of learned detectors: the one place that lists them.
 
-A new detector is a file and a line here. The laws in ``tests/score/detectors/test_table.py`` and
+A new detector is a file and a line here. README's table "To add a …" names what else it needs.
+The laws in ``tests/score/detectors/test_table.py`` and
 the table of ``benchmarks/detectors.py`` run over it. A clinic adds River's own classes without a
 line of code, in shadow (``baseline/shadow.py``).
 """

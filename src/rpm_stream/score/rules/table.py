@@ -1,10 +1,11 @@
 """The table of rules over readings: the one place that lists them.
 
-A new rule is a file and a line here. The order is that in which the rules run, and that of their
-findings. The limits come first, because they enter the readings into the histories that the others
-read. Signal quality comes after the rules whose findings it comments on. Rules that look at a
-patient as a whole, by time or by the registry, have other inputs and are in
-``pipeline/patient_rules.py``.
+A new rule is a file and a line here. README's table "To add a …" names what else it needs.
+
+The order is that in which the rules run, and that of their findings. The limits come first, because
+they enter the readings into the histories that the others read. Signal quality comes after the
+rules whose findings it comments on. Rules that look at a patient as a whole, by time or by the
+registry, have other inputs and are in ``pipeline/patient_rules.py``.
 """
 
 from __future__ import annotations
