@@ -122,7 +122,7 @@ LARGE_CLASSES = for_reason(
 )
 LARGE_FUNCTIONS = for_reason(
     "to be split",
-    "in_force score",
+    "score",
 )
 
 # --- names ----------------------------------------------------------------------------------------
