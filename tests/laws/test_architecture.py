@@ -117,8 +117,8 @@ LARGE_CLASSES = for_reason(
     "to be split",
     "Alerting Bands BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink"
     " BumbleRadio Collector DecisionDialog DetailDialog DeviceRules Drift FeedPage FeedState"
-    " Gateway Holding Hub Judge LimitJudge LimitTable News2Chart Quality Replay Report Secure"
-    " Session SettingsRule Silence Spool Totals Trends",
+    " Gateway Holding Hub Judge LimitJudge LimitTable News2Chart Quality Replay Report Session"
+    " SettingsRule Silence Spool Totals Trends",
 )
 LARGE_FUNCTIONS: dict[str, str] = {}
 
