@@ -115,7 +115,7 @@ def for_reason(reason: str, words: str) -> dict[str, str]:
 
 LARGE_CLASSES = for_reason(
     "to be split",
-    "Alerting Bands BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink"
+    "Alerting BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink"
     " BumbleRadio Collector DecisionDialog DetailDialog DeviceRules FeedPage FeedState Gateway"
     " Holding Hub Judge LimitJudge LimitTable News2Chart Quality Replay Report Session"
     " SettingsRule Silence Spool Totals Trends",
