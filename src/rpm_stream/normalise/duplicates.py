@@ -103,6 +103,8 @@ def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> 
 
     It was then read under its time of receipt. ``alone`` is the value without its session.
     """
+    if not value.frame.is_known or value.decoded is alone:
+        return False
     seen_as = identify_by_at(value.entry, alone).mark
     return check(memory.seen, seen_as, value.is_dense, True) == "duplicate"
 

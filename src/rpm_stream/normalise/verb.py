@@ -136,12 +136,7 @@ def _provenance(
     verdict: EntryVerdict = "new"
     if fault is None:
         verdict, identity = find(memory, value, identity)
-    if (
-        frame.is_known
-        and decoded is not alone
-        and verdict == "new"
-        and was_read_alone(memory, value, alone)
-    ):
+    if verdict == "new" and was_read_alone(memory, value, alone):
         verdict = "duplicate"
     too_old = OLDER if verdict == "too_old" else None
     off_by = None

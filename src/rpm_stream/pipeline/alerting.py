@@ -23,7 +23,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient_state import Patient
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
-from rpm_stream.pipeline.silence import Silence
+from rpm_stream.pipeline.silence import Staleness
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
@@ -37,10 +37,10 @@ VITAL_SIGNS = "vital_signs"
 class Alerting:
     """Changes the alerts of a patient, bound to the knowledge tables."""
 
-    def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence) -> None:
+    def __init__(self, knowledge: Knowledge, scoring: Scoring, staleness: Staleness) -> None:
         self._knowledge = knowledge
         self._scoring = scoring
-        self._silence = silence
+        self._staleness = staleness
 
     def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
         """Return the work of one step."""
@@ -261,7 +261,7 @@ class Alerting:
     def _freshen(self, work: Work, episode: Episode) -> bool:
         """Clear the mark "stale" if newer data came, and return whether it was cleared."""
         alert = episode.alert
-        if alert.stale and not self._silence.is_stale(
+        if alert.stale and not self._staleness.is_stale(
             work.state.score, work.entry, episode, work.now
         ):
             episode.alert = msgspec.structs.replace(

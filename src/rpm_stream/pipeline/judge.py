@@ -42,7 +42,7 @@ from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
 from rpm_stream.pipeline.settings import SettingsRule
 from rpm_stream.pipeline.silence import GROUP as SILENCE
-from rpm_stream.pipeline.silence import Silence
+from rpm_stream.pipeline.silence import Staleness
 from rpm_stream.pipeline.state_budget import StateBudget
 from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.fhir import observation as fhir
@@ -82,9 +82,9 @@ class Judge:
             [rule for rule in rules if rule.when == when] for when in ("tick", "step")
         )
         self._endings: tuple[Ends, ...] = (*rules, DeviceAlerts(registry))
-        self._silence = next(rule for rule in rules if isinstance(rule, Silence))
         self._settings = next(rule for rule in rules if isinstance(rule, SettingsRule))
-        self._alerting = Alerting(knowledge, self._scoring, self._silence)
+        self._staleness = Staleness(knowledge)
+        self._alerting = Alerting(knowledge, self._scoring, self._staleness)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
         """Apply one message of readings, and return None if it was applied before."""
@@ -234,7 +234,7 @@ class Judge:
         if state.episodes:
             self._alerting.wait(work)
             for group, moment in list(
-                self._silence.stale(state.score, work.entry, state.episodes, work.now)
+                self._staleness.stale(state.score, work.entry, state.episodes, work.now)
             ):
                 if mark_stale(state.episodes, group, moment):
                     self._alerting.put_unchanged(work, state.episodes[group])

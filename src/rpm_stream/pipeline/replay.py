@@ -59,6 +59,52 @@ class _Glance(msgspec.Struct, frozen=True):
 _glance = msgspec.json.Decoder(_Glance)
 
 
+class FileInput:
+    """Numbers the messages of the input. ``clock`` is the time of those that name none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.clock = UNKNOWN_TIME
+
+    def message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
+        """Return the next message of the input.
+
+        Time and device are read from the value if possible, also for a frame that will be refused.
+        """
+        self.count += 1
+        at = None
+        if key is None:
+            key, at = _key_and_time(value)
+        position = Position(topic="file", partition=FILE, offset=self.count)
+        return FrameMessage(
+            key=key, value=value, position=position, received_at=at or self.clock, lines=lines
+        )
+
+
+class ReplayLines:
+    """Makes the lines of the wanted kinds."""
+
+    def __init__(self, wanted: frozenset[LineType]) -> None:
+        self._wanted = wanted
+
+    def of(self, judged: Judged) -> Iterator[ReplayLine]:
+        """Yield the lines of what the judge returned."""
+        for reject in judged.rejects:
+            yield from self.record("reject", reject)
+        for score in judged.scores:
+            yield from self.record("score", score)
+        for alert in judged.alerts:
+            yield from self.record("alert", alert)
+        if "observation" in self._wanted:
+            for observation in judged.observations:
+                yield ReplayLine("observation", msgspec.Raw(observation.body))
+
+    def record(self, kind: LineType, record: msgspec.Struct) -> Iterator[ReplayLine]:
+        """Yield the line of a record."""
+        if kind in self._wanted:
+            yield ReplayLine(kind, msgspec.Raw(_encoder.encode(record)))
+
+
 class Replay:
     """The state of one replay.
 
@@ -78,14 +124,13 @@ class Replay:
         self._registry = registry
         self._devices: dict[str, DeviceState] = {}
         self._patients: dict[str, Patient] = {}
-        self._emit = frozenset(emit)
-        self._count = 0
-        self._clock = UNKNOWN_TIME
+        self._lines = ReplayLines(frozenset(emit))
+        self._input = FileInput()
 
     @property
     def messages(self) -> int:
         """The number of frames, messages and bad rows so far."""
-        return self._count
+        return self._input.count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[ReplayLine]:
         """Process a line of JSON.
@@ -102,10 +147,10 @@ class Replay:
             why = Refusal(
                 reason="bad_schema" if is_schema else "bad_json", detail=plain_fault(error)
             )
-            yield from self._refused(self._message(None, value, (line,)), why)
+            yield from self._refused(self._input.message(None, value, (line,)), why)
             return
         if message is None:
-            yield from self.frame(self._message(None, value, (line,)))
+            yield from self.frame(self._input.message(None, value, (line,)))
         else:
             yield from self.applied(message)
 
@@ -138,10 +183,10 @@ class Replay:
     def csv(self, found: CsvFrame | BadRow) -> Iterator[ReplayLine]:
         """Process a frame of a CSV file, or a row that is no record."""
         if isinstance(found, CsvFrame):
-            message = self._message(found.device, found.value, found.lines)
+            message = self._input.message(found.device, found.value, found.lines)
             yield from self.frame(msgspec.structs.replace(message, patient=found.patient))
             return
-        message = self._message(found.device, found.original, (found.line,))
+        message = self._input.message(found.device, found.original, (found.line,))
         if found.at is not None:
             message = msgspec.structs.replace(message, received_at=found.at.astimezone(UTC))
         yield from self._refused(message, Refusal(reason=found.reason, detail=found.detail))
@@ -158,13 +203,13 @@ class Replay:
         done = self._ingest.step(
             self._devices.setdefault(message.key or "", DeviceState()), message
         )
-        self._clock = done.account.received_at
+        self._input.clock = done.account.received_at
         return done
 
     def refused(self, done: Ingested) -> Iterator[ReplayLine]:
         """Yield the rejects of a frame."""
         for reject in done.rejects:
-            yield from self._lines("reject", reject)
+            yield from self._lines.record("reject", reject)
 
     def read(self, message: Readings) -> Iterator[ReplayLine]:
         """Process readings that were made of a frame here.
@@ -172,17 +217,16 @@ class Replay:
         Yields a line for each, then the lines of the judge.
         """
         for reading in message.readings:
-            yield from self._lines("reading", reading)
+            yield from self._lines.record("reading", reading)
         yield from self._judged(message)
 
     def finish(self, until: datetime | None) -> Iterator[ReplayLine]:
         """Process the end of the input."""
-        for name in (
-            list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ()
-        ):
-            yield from self._output(self._judge.tick(self._patient(name), until or UNKNOWN_TIME))
+        if until is not None:
+            for name in dict.fromkeys([*self._patients, *self._registry.expecting]):
+                yield from self._lines.of(self._judge.tick(self._patient(name), until))
         for patient in self._patients.values():
-            yield from self._output(self._judge.close(patient))
+            yield from self._lines.of(self._judge.close(patient))
 
     def state_of(self, patient: str) -> bytes:
         """Return the sealed state of a patient as the service would keep it.
@@ -191,60 +235,31 @@ class Replay:
         """
         return pack_patient(self._patient(patient))
 
-    def _message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
-        """Return the next message of the input.
-
-        Time and device are read from the value if possible, also for a frame that will be refused.
-        """
-        self._count += 1
-        at = None
-        if key is None:
-            key, at = _key_and_time(value)
-        position = Position(topic="file", partition=FILE, offset=self._count)
-        return FrameMessage(
-            key=key, value=value, position=position, received_at=at or self._clock, lines=lines
-        )
-
     def _judged(self, message: Readings) -> Iterator[ReplayLine]:
         patient = self._patient(message.patient)
-        yield from self._output(self._judge.tick(patient, message.received_at))
+        yield from self._lines.of(self._judge.tick(patient, message.received_at))
         if judged := self._judge.step(patient, message):
-            yield from self._output(judged)
+            yield from self._lines.of(judged)
 
     def _forwarded(self, message: Forwarded) -> Iterator[ReplayLine]:
         patient = self._patient(message.patient)
-        yield from self._output(self._judge.tick(patient, message.received_at))
+        yield from self._lines.of(self._judge.tick(patient, message.received_at))
         if judged := act_once(self._judge, patient, message):
-            yield from self._output(judged)
+            yield from self._lines.of(judged)
 
     def _acted(self, action: Action) -> Iterator[ReplayLine]:
         patient = self._patient(action.patient)
-        yield from self._output(self._judge.tick(patient, action.at))
-        yield from self._output(self._judge.act(patient, action))
+        yield from self._lines.of(self._judge.tick(patient, action.at))
+        yield from self._lines.of(self._judge.act(patient, action))
 
     def _patient(self, name: str) -> Patient:
         if name not in self._patients:
             self._patients[name] = unpack_patient(None, name)
         return self._patients[name]
 
-    def _output(self, judged: Judged) -> Iterator[ReplayLine]:
-        for reject in judged.rejects:
-            yield from self._lines("reject", reject)
-        for score in judged.scores:
-            yield from self._lines("score", score)
-        for alert in judged.alerts:
-            yield from self._lines("alert", alert)
-        if "observation" in self._emit:
-            for observation in judged.observations:
-                yield ReplayLine("observation", msgspec.Raw(observation.body))
-
-    def _lines(self, kind: LineType, record: msgspec.Struct) -> Iterator[ReplayLine]:
-        if kind in self._emit:
-            yield ReplayLine(kind, msgspec.Raw(_encoder.encode(record)))
-
     def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[ReplayLine]:
         rejected = Rejected(original=message.value, why=why, stage="ingest")
-        yield from self._lines("reject", make_reject(message, message.received_at, rejected))
+        yield from self._lines.record("reject", make_reject(message, message.received_at, rejected))
 
 
 def _message_of(value: bytes) -> Readings | Forwarded | Action | None:

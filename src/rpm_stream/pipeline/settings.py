@@ -62,66 +62,19 @@ class Problem(Record, frozen=True, kw_only=True):
     what: str
 
 
-class SettingsRule(PatientRule):
-    """Finds problems of settings, bound to the tables.
+class EntryProblems:
+    """Finds the problems that entries have by themselves, whatever was measured.
 
     Results are reused while the registry stays the same.
     """
 
-    kind = "setting"
-    source = ("priorities.toml",)
-    words = "A setting of this patient that somebody has to mend"
-    keeps = "a setting is no reading; what is asked of a reading is asked again at each step"
-    when = "step"
-
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self._registry = registry
-        self._chart = News2Chart(knowledge)
-        self._bands = Bands(knowledge)
-        self._own = OwnLimits(registry, knowledge)
         self._known: dict[str, tuple[Levels, tuple[Problem, ...]]] = {}
-        self._of_news2 = [
-            vital for row in knowledge.news2.parameters().values() for vital in row.vitals
-        ]
 
-    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
-        """Return problems that were not reported yet, the gravest first.
-
-        Notes them as reported.
-        """
-        score = state.score
-        if entry.patient not in self._registry.patients and not score.told_settings:
-            return []
-        found = self.problems(score, entry, now)
-        score.told_settings = [
-            name for name in score.told_settings if any(name == each.member for each in found)
-        ]
-        new = [each for each in found if each.member not in score.told_settings]
-        score.told_settings += [each.member for each in new]
-        return [TimedFinding(each, now) for each in new]
-
-    def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
-        """Return all problems at ``at``, the gravest first."""
-        found = [
-            *self._without_limits(score, entry, at),
-            *self._birth(entry, at),
-            *self._of_entry(entry),
-        ]
-        found += self._oxygen(score, entry, at)
-        return [self._finding(each, at) for each in found]
-
-    def mended(
-        self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime
-    ) -> str:
-        """Return the reason why no reported problem is left: corrected, or answered by a person."""
-        if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
-            return MENDED
-        return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
-
-    # --- problems of the entries alone ------------------------------------------------------------
-
-    def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:
+    def of(self, entry: PatientEntry) -> tuple[Problem, ...]:
+        """Return the problems of a patient's entry and of its panel and programme."""
         panel = self._registry.panels.get(entry.panel or "")
         programme = self._registry.programmes.get(entry.programme or "")
         levels: Levels = (entry, panel, programme)
@@ -147,16 +100,6 @@ class SettingsRule(PatientRule):
         )
         self._known[entry.patient] = (levels, found)
         return found
-
-    def _birth(self, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
-        if has_unreadable_birth(entry, at):
-            yield _problem(
-                "born",
-                "Date of birth cannot be read",
-                "the date of birth cannot be read, or lies ahead, so nobody knows whether this is a"
-                " child: NEWS2 does not apply; write it as YYYY-MM-DD, YYYY-MM or YYYY",
-                ("born",),
-            )
 
     def _pregnant(self, entry: PatientEntry) -> Iterator[Problem]:
         if CHARTED in self._registry.left_out.get(f"patient/{entry.patient}", ()):
@@ -244,7 +187,60 @@ class SettingsRule(PatientRule):
             f"limit:{deterministic_id(content)[:8]}",
         )
 
-    # --- problems of the entries together with measured values ------------------------------------
+
+class SettingsRule(PatientRule):
+    """Finds problems of settings, bound to the tables."""
+
+    kind = "setting"
+    source = ("priorities.toml",)
+    words = "A setting of this patient that somebody has to mend"
+    keeps = "a setting is no reading; what is asked of a reading is asked again at each step"
+    when = "step"
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        self._knowledge = knowledge
+        self._registry = registry
+        self._chart = News2Chart(knowledge)
+        self._bands = Bands(knowledge)
+        self._own = OwnLimits(registry, knowledge)
+        self._entries = EntryProblems(knowledge, registry)
+        self._of_news2 = [
+            vital for row in knowledge.news2.parameters().values() for vital in row.vitals
+        ]
+
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
+        """Return problems that were not reported yet, the gravest first.
+
+        Notes them as reported.
+        """
+        score = state.score
+        if entry.patient not in self._registry.patients and not score.told_settings:
+            return []
+        found = self.problems(score, entry, now)
+        score.told_settings = [
+            name for name in score.told_settings if any(name == each.member for each in found)
+        ]
+        new = [each for each in found if each.member not in score.told_settings]
+        score.told_settings += [each.member for each in new]
+        return [TimedFinding(each, now) for each in new]
+
+    def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
+        """Return all problems at ``at``, the gravest first."""
+        found = [
+            *self._without_limits(score, entry, at),
+            *_birth(entry, at),
+            *self._entries.of(entry),
+        ]
+        found += self._oxygen(score, entry, at)
+        return [self._finding(each, at) for each in found]
+
+    def mended(
+        self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime
+    ) -> str:
+        """Return the reason why no reported problem is left: corrected, or answered by a person."""
+        if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
+            return MENDED
+        return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
     def _without_limits(
         self, score: ScoreState, entry: PatientEntry, at: datetime
@@ -307,6 +303,17 @@ class SettingsRule(PatientRule):
             vital="",
             measured_at=at,
             opened_by=problem.opened_by,
+        )
+
+
+def _birth(entry: PatientEntry, at: datetime) -> Iterator[Problem]:
+    if has_unreadable_birth(entry, at):
+        yield _problem(
+            "born",
+            "Date of birth cannot be read",
+            "the date of birth cannot be read, or lies ahead, so nobody knows whether this is a"
+            " child: NEWS2 does not apply; write it as YYYY-MM-DD, YYYY-MM or YYYY",
+            ("born",),
         )
 
 

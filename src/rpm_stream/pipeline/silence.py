@@ -77,43 +77,23 @@ class _Run(Record, frozen=True, kw_only=True):
         return self.last.id if self.last else deterministic_id(*self.opened_by)
 
 
-class Silence(PatientRule):
-    """Finds silence and staleness, bound to the tables."""
+def may_measure(knowledge: Knowledge, device: DeviceEntry, vital: str) -> bool:
+    """Return whether a device may measure a vital.
 
-    kind = "silence"
-    source = ("limits.toml", "vitals.toml")
-    words = "A measurement that is expected of this patient and has not come"
-    keeps = "the newest reading that is left decides, at each tick"
-    when = "tick"
+    A device of an unknown model may measure every vital.
+    """
+    row = knowledge.devices.get(device.model or "")
+    return row is None or vital not in row.not_measured
+
+
+class SilentRuns:
+    """Finds when a vital was silent, by its last reading and the devices of the patient."""
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self._registry = registry
 
-    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
-        """Return a finding for each expected vital that is overdue, in order of time.
-
-        Each comes with the moment since when the vital is overdue. A silence is reported once. If a
-        person has ended it, it does not come again before the vital was heard.
-        """
-        if not entry.expected_every:
-            return []
-        found: list[TimedFinding] = []
-        last = state.score.told_silent
-        for vital, minutes in sorted(expected_of(entry, self._knowledge).items()):
-            runs = self._runs(state, vital, timedelta(minutes=minutes), now)
-            known = [run.key for run in runs]
-            for run in runs[known.index(last[vital]) + 1 if last.get(vital) in known else 0 :]:
-                last[vital] = run.key
-                found.append(
-                    TimedFinding(
-                        self._finding(vital, run, minutes),
-                        later(run.start, timedelta(minutes=minutes)),
-                    )
-                )
-        return sorted(found, key=lambda each: each.at)
-
-    def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
+    def of(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
         """Return the silences of a vital up to now, one after the other.
 
         Each was overdue while its device was assigned.
@@ -141,7 +121,7 @@ class Silence(PatientRule):
         if last is not None:
             yield from self._from_last(last, every)
         for device in self._registry.worn_by(state.patient):
-            for each in device.assignments if self._carries(device, vital) else ():
+            for each in device.assignments if may_measure(self._knowledge, device, vital) else ():
                 begin = each.from_ or state.first_at
                 if each.patient == state.patient and begin is not None:
                     start = (begin if heard is None else max(begin, heard)).astimezone(UTC)
@@ -168,13 +148,43 @@ class Silence(PatientRule):
             if each.patient == last.patient:
                 yield _Run(start=last.measured_at, until=each.until, last=last, device=last.device)
 
-    def _carries(self, device: DeviceEntry, vital: str) -> bool:
-        """Return whether a device may measure a vital.
 
-        A device of an unknown model may measure every vital.
+class Silence(PatientRule):
+    """Finds silence, bound to the tables."""
+
+    kind = "silence"
+    source = ("limits.toml", "vitals.toml")
+    words = "A measurement that is expected of this patient and has not come"
+    keeps = "the newest reading that is left decides, at each tick"
+    when = "tick"
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        self._knowledge = knowledge
+        self._registry = registry
+        self._runs = SilentRuns(knowledge, registry)
+
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[TimedFinding]:
+        """Return a finding for each expected vital that is overdue, in order of time.
+
+        Each comes with the moment since when the vital is overdue. A silence is reported once. If a
+        person has ended it, it does not come again before the vital was heard.
         """
-        row = self._knowledge.devices.get(device.model or "")
-        return row is None or vital not in row.not_measured
+        if not entry.expected_every:
+            return []
+        found: list[TimedFinding] = []
+        last = state.score.told_silent
+        for vital, minutes in sorted(expected_of(entry, self._knowledge).items()):
+            runs = self._runs.of(state, vital, timedelta(minutes=minutes), now)
+            known = [run.key for run in runs]
+            for run in runs[known.index(last[vital]) + 1 if last.get(vital) in known else 0 :]:
+                last[vital] = run.key
+                found.append(
+                    TimedFinding(
+                        self._finding(vital, run, minutes),
+                        later(run.start, timedelta(minutes=minutes)),
+                    )
+                )
+        return sorted(found, key=lambda each: each.at)
 
     def _finding(self, vital: str, run: _Run, minutes: int) -> Finding:
         row = self._knowledge.vitals[vital]
@@ -256,12 +266,18 @@ class Silence(PatientRule):
         return [
             each
             for device in worn
-            if self._carries(device, vital) or (last is not None and last.device == device.device)
+            if may_measure(self._knowledge, device, vital)
+            or (last is not None and last.device == device.device)
             for each in device.assignments
             if each.patient == patient
         ]
 
-    # --- stale: nothing new for three times the usual distance ------------------------------------
+
+class Staleness:
+    """Finds what has nothing new for three times the usual distance, bound to the tables."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
 
     def stale(
         self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime

@@ -97,17 +97,10 @@ def _correct_member(work: Work, name: str, member: Member, known: Withdrawal) ->
     newest = member.newest
     if newest is not None and not set(newest.evidence).isdisjoint(wrong):
         member.newest = newest = found_of(right[-1]) if right else None
-    if set(member.evidence).isdisjoint(wrong) and member.evidence:
+    if member.evidence and wrong.isdisjoint(member.evidence):
         return True
     if right:
-        best = max(right, key=lambda finding: (RANK[finding.priority], finding.measured_at))
-        member.why = best.why
-        member.title = best.title
-        member.evidence = evidence_of(best)
-        member.rule = best.rule
-        member.priority = best.priority
-        member.measured_at = right[-1].measured_at
-        member.told = "" if best.number is None else str(best.number)
+        _name_worst(member, right)
         return True
     if newest is not None:
         member.why = newest.why
@@ -116,8 +109,25 @@ def _correct_member(work: Work, name: str, member: Member, known: Withdrawal) ->
         member.priority = newest.priority
         member.told = newest.number
         return True
+    return _holds_unfound(work, member, known)
+
+
+def _name_worst(member: Member, right: Sequence[Finding]) -> None:
+    """Let a member name the worst of its findings, of equals the newest."""
+    best = max(right, key=lambda finding: (RANK[finding.priority], finding.measured_at))
+    member.why = best.why
+    member.title = best.title
+    member.evidence = evidence_of(best)
+    member.rule = best.rule
+    member.priority = best.priority
+    member.measured_at = right[-1].measured_at
+    member.told = "" if best.number is None else str(best.number)
+
+
+def _holds_unfound(work: Work, member: Member, known: Withdrawal) -> bool:
+    """Return whether a member without a finding may still hold. It names what is left of it."""
     member.told = ""
-    left = [each for each in member.evidence if each not in wrong]
+    left = [each for each in member.evidence if each not in known.wrong]
     # a member of an older release: in doubt it is kept
     if not member.evidence and member.kind != "limit":
         total = work.situation.total

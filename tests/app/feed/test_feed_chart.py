@@ -134,7 +134,7 @@ def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:
         found = reading(
             vital, value, unit, id=key, patient="p", measured_at=at, received_at=at, absent=absent
         )
-        state.put_readings(
+        state.readings.put(
             Readings(
                 patient="p",
                 frame="f",

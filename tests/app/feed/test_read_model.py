@@ -102,9 +102,9 @@ def test_a_series_never_grows_beyond_its_bound_and_keeps_its_lowest_value() -> N
     state = FeedState()
     for i in range(3 * feed_state.SERIES_POINTS):
         value = "61" if i == 10 else "96"
-        state.put_readings(message(reading(str(i), NOW + timedelta(seconds=i), value)))
-    kept = state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=1))
-    assert len(kept) == state.points <= feed_state.SERIES_POINTS
+        state.readings.put(message(reading(str(i), NOW + timedelta(seconds=i), value)))
+    kept = state.readings.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=1))
+    assert len(kept) == state.readings.points <= feed_state.SERIES_POINTS
     assert min(point.value or 0 for point in kept) == 61
     assert kept[-1].id == str(3 * feed_state.SERIES_POINTS - 1)
 
@@ -115,39 +115,43 @@ def test_the_whole_window_is_bounded() -> None:
     patients = feed_state.TOTAL_POINTS // each + 5
     for number in range(patients):
         many = [reading(f"{number}-{i}", NOW + timedelta(seconds=i)) for i in range(each)]
-        state.put_readings(message(*many, patient=f"p{number}"))
-    assert state.points == feed_state.TOTAL_POINTS
-    assert state.vitals("p0") == [] and state.vitals(f"p{patients - 1}") == ["oxygen_saturation"]
+        state.readings.put(message(*many, patient=f"p{number}"))
+    assert state.readings.points == feed_state.TOTAL_POINTS
+    assert state.readings.vitals("p0") == [] and state.readings.vitals(f"p{patients - 1}") == [
+        "oxygen_saturation"
+    ]
 
 
 def test_a_repeated_message_changes_nothing() -> None:
     state = FeedState()
     for _ in range(3):
-        state.put_readings(message(reading("r1", NOW), reading("r2", NOW + timedelta(minutes=1))))
-    assert state.points == 2
+        state.readings.put(message(reading("r1", NOW), reading("r2", NOW + timedelta(minutes=1))))
+    assert state.readings.points == 2
 
 
 def test_evidence_is_found_whichever_comes_first() -> None:
     first, second = FeedState(), FeedState()
-    first.put_readings(message(reading("r1", NOW)))
+    first.readings.put(message(reading("r1", NOW)))
     first.put_alert(alert(evidence=("r1", "unknown")))
     second.put_alert(alert(evidence=("r1", "unknown")))
-    second.put_readings(message(reading("r1", NOW)))
-    assert list(first.evidence(alert(evidence=("r1", "unknown")))) == ["r1"]
-    assert first.evidence(first.alerts["a"]) == second.evidence(second.alerts["a"])
+    second.readings.put(message(reading("r1", NOW)))
+    assert list(first.readings.evidence(alert(evidence=("r1", "unknown")))) == ["r1"]
+    assert first.readings.evidence(first.alerts["a"]) == second.readings.evidence(
+        second.alerts["a"]
+    )
 
 
 def test_evidence_outlives_the_window() -> None:
     state = FeedState()
     state.put_alert(alert(evidence=("old",)))
-    state.put_readings(message(reading("old", NOW), reading("other", NOW)))
-    state.put_readings(message(reading("new", NOW + feed_state.WINDOW + timedelta(hours=1))))
+    state.readings.put(message(reading("old", NOW), reading("other", NOW)))
+    state.readings.put(message(reading("new", NOW + feed_state.WINDOW + timedelta(hours=1))))
     state.prune(NOW)
-    assert list(state.evidence(state.alerts["a"])) == ["old"]
-    assert [p.id for p in state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=9))] == [
-        "new"
-    ]
-    assert state.points == 1
+    assert list(state.readings.evidence(state.alerts["a"])) == ["old"]
+    assert [
+        p.id for p in state.readings.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=9))
+    ] == ["new"]
+    assert state.readings.points == 1
 
 
 def test_law_3_pruning_forgets_only_what_was_resolved_over_a_day_ago() -> None:
@@ -331,7 +335,7 @@ def corrected(
 
 def drawn(state: FeedState, patient: str) -> list[tuple[str, float | None]]:
     """What the chart of a patient's oxygen saturation shows."""
-    points = state.series(
+    points = state.readings.series(
         patient, "oxygen_saturation", NOW - timedelta(days=1), NOW + timedelta(days=1)
     )
     return [(point.id, point.value) for point in points]
@@ -347,9 +351,9 @@ def test_readings_of_somebody_else_leave_the_chart_and_stand_in_their_wearers() 
     corrected(state, "void", "p", wrong)
     state.put_alert(alert("b", evidence=(new,), patient="q"))
     assert (drawn(state, "p"), drawn(state, "q")) == ([("r2", 96)], [(new, 85)])
-    assert list(state.evidence(state.alerts["a"])) == ["r2"]
-    assert list(state.evidence(state.alerts["b"])) == [new]
-    assert state.points == 2
+    assert list(state.readings.evidence(state.alerts["a"])) == ["r2"]
+    assert list(state.readings.evidence(state.alerts["b"])) == [new]
+    assert state.readings.points == 2
 
 
 def test_what_was_taken_back_does_not_come_again_with_its_alert() -> None:
@@ -358,8 +362,8 @@ def test_what_was_taken_back_does_not_come_again_with_its_alert() -> None:
     sent(state, msgspec.json.encode(message(reading("r1", NOW))))
     corrected(state, "void", "p", reading("r1", NOW), reading("never read", NOW))
     state.put_alert(resolved(alert("a", evidence=("r1",)), NOW))
-    assert state.evidence(state.alerts["a"]) == {}
-    assert (state.vitals("p"), state.points) == ([], 0)
+    assert state.readings.evidence(state.alerts["a"]) == {}
+    assert (state.readings.vitals("p"), state.readings.points) == ([], 0)
 
 
 def test_a_decision_among_the_readings_draws_nothing() -> None:
@@ -374,4 +378,4 @@ def test_a_decision_among_the_readings_draws_nothing() -> None:
             NOW,
         ),
     )
-    assert (state.vitals("p"), state.points) == ([], 0)
+    assert (state.readings.vitals("p"), state.readings.points) == ([], 0)

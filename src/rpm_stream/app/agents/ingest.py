@@ -41,6 +41,14 @@ from rpm_stream.pipeline.state_envelope import check_device, pack_device, unpack
 
 STAGE = "ingest"
 SLICE_BYTES = 256 * 1024  # 3,300 notifications
+# The judge decides by the place of a frame or an action whether it has applied it before. So those
+# of a partition must not overtake each other on their way to a patient, and a device may be worn by
+# another patient tomorrow. Therefore partitions take turns, not keys. Each topic has its own turns,
+# so that a decision does not wait behind a backlog of frames.
+PARTITIONS_IN_TURN = TurnPolicy(
+    STAGE, lambda record: (record.topic, record.partition), SLICE_BYTES, SLICE_BYTES
+)
+DEVICE_FORM = Form(lambda blob, _: unpack_device(blob), pack_device, check_device)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,26 +60,15 @@ def ingest_app(
     app = new_app(GROUP_INGEST, partitions, settings)
     app.clock = clock or Clock.of(settings)
     table = state_table(app, FRAMES, partitions)
-    states = KeyedStates(
-        table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device)
-    )
-    # The judge decides by the place of a frame or an action whether it has applied it before. So
-    # those of a partition must not overtake each other on their way to a patient, and a device may
-    # be worn by another patient tomorrow. Therefore partitions take turns, not keys. Each topic has
-    # its own turns, so that a decision does not wait behind a backlog of frames.
-    by_partition = TurnPolicy(
-        STAGE, lambda record: (record.topic, record.partition), SLICE_BYTES, SLICE_BYTES
-    )
+    states = KeyedStates(table, DEVICE_FORM)
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
     clocks = None if recorded_time else GatewayClocks()
     step = IngestStep(Ingest(knowledge, reader.registry, recorded_time), clocks)
     forwarding = Forwarding(recorded_time)
     holding = Holding(STAGE, app, NoNotices(), step.late, settings)
-    work = BatchWork(app, table, states, by_partition, holding)
-    work.too_large = lambda record: (
-        step.refused(record) if len(record.value or b"") > MOST_BYTES else None
-    )
+    work = BatchWork(app, table, states, PARTITIONS_IN_TURN, holding)
+    work.too_large = step.refused_if_large
     if layout.grown:
         work.elsewhere = Strays(partitions, table, step.refused).passed_on
 
@@ -112,6 +109,10 @@ class IngestStep:
     def refused(self, record: ConsumerRecord) -> list[Outgoing] | None:
         """Return the outputs for a frame that is refused whatever is known of its device."""
         return self.apply(DeviceState(), record)
+
+    def refused_if_large(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """Return the outputs for a frame that is too large, or None for any other frame."""
+        return self.refused(record) if len(record.value or b"") > MOST_BYTES else None
 
     async def late(
         self, broker: KafkaClients, key: bytes, partition: int, held: HeldState

@@ -29,6 +29,27 @@ LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
+class AddedUsers:
+    """The file ``users.json``: the users that were added to those of the roles."""
+
+    path: Path
+
+    def read(self) -> dict[str, Role]:
+        """Return the roles of the users. Raises UsageError where the file is unreadable."""
+        if not self.path.exists():
+            return {}
+        try:
+            return {name: Role(role) for name, role in json.loads(self.path.read_bytes()).items()}
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"{self.path} cannot be read: put it back") from error
+
+    def write(self, users: Mapping[str, Role]) -> None:
+        """Replace the file. Raises OSError."""
+        roles = {name: role.value for name, role in users.items()}
+        replace_private(self.path, json.dumps(roles).encode())
+
+
+@dataclass(frozen=True)
 class Secure:
     """The secure side of one broker.
 
@@ -57,7 +78,7 @@ class Secure:
 
     def users(self) -> dict[str, Role]:
         """Return the role of every user. Raises UsageError where ``users.json`` is unreadable."""
-        return {role.value: role for role in Role} | self._added()
+        return {role.value: role for role in Role} | self._added.read()
 
     async def apply(self, bootstrap: str) -> None:
         """Set users and rights on the broker. ``bootstrap`` accepts certificates.
@@ -75,12 +96,12 @@ class Secure:
 
         Raises UsageError, BrokerAway.
         """
-        added = self._added()
+        added = self._added.read()
         if name not in added:
             raise UsageError(f"{name!r} is not among the users that were added")
         await broker_access.remove(bootstrap, self.folder, name)
         del added[name]
-        self._note(added)
+        self._added.write(added)
         for path in self.folder.user(name).glob("*"):
             path.unlink()
         self.folder.user(name).rmdir()
@@ -93,7 +114,7 @@ class Secure:
                 f"{name!r} cannot be a user: small letters, digits, '.', '_' and '-', and none of "
                 f"{', '.join((BROKER, *Role))}"
             )
-        self._note({**self._added(), name: role})
+        self._added.write({**self._added.read(), name: role})
         broker_keys.password_of(self.folder, name)
         if certificate:
             broker_keys.client_certificate(self.folder, name)
@@ -167,23 +188,10 @@ class Secure:
                 " start"
             )
 
-    def _note(self, added: Mapping[str, Role]) -> None:
-        replace_private(
-            self._list, json.dumps({name: role.value for name, role in added.items()}).encode()
-        )
-
     @property
     def _bootstrap(self) -> Path:
         return self.root / "bootstrap"
 
     @property
-    def _list(self) -> Path:
-        return self.root / "users.json"
-
-    def _added(self) -> dict[str, Role]:
-        if not self._list.exists():
-            return {}
-        try:
-            return {name: Role(role) for name, role in json.loads(self._list.read_bytes()).items()}
-        except (ValueError, AttributeError) as error:
-            raise UsageError(f"{self._list} cannot be read: put it back") from error
+    def _added(self) -> AddedUsers:
+        return AddedUsers(self.root / "users.json")

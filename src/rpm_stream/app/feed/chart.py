@@ -75,12 +75,13 @@ def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) 
     There are at most ``MOST_CHARTS``. They end at ``now`` at the latest, to the minute, because a
     chart that moves every second cannot be read.
     """
-    evidence = state.evidence(alert)
+    readings = state.readings
+    evidence = readings.evidence(alert)
     vitals = list(dict.fromkeys(vital for vital, _ in evidence.values()))
     if not vitals:
         vitals = [
             v
-            for v in state.vitals(alert.patient)
+            for v in readings.vitals(alert.patient)
             if v in knowledge.vitals and _in_group(v, alert, knowledge)
         ]
     end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
@@ -94,13 +95,15 @@ def _in_group(vital: str, alert: Alert, knowledge: Knowledge) -> bool:
 def _chart(
     state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], knowledge: Knowledge
 ) -> FeedChart:
+    readings = state.readings
     vital, end = vital_and_end
-    proof = {point.id: point for name, point in state.evidence(alert).values() if name == vital}
+    proof = {point.id: point for name, point in readings.evidence(alert).values() if name == vital}
     first = min([alert.opened_at, alert.measured_at, *(point.at for point in proof.values())])
     last = max([alert.updated_at, alert.measured_at, *(point.at for point in proof.values())])
     since = first - AROUND
     until = max(min(last + AROUND, end), last)
-    points = {point.id: point for point in state.series(alert.patient, vital, since, until)} | proof
+    seen = readings.series(alert.patient, vital, since, until)
+    points = {point.id: point for point in seen} | proof
     ordered = sorted(points.values(), key=lambda point: (point.at, point.id))
     known = knowledge.vitals.get(vital)
     unit = ordered[-1].unit if ordered else (known.unit if known else "")

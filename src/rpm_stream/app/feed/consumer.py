@@ -102,11 +102,11 @@ def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> No
         _log_unreadable(record)
         return
     if isinstance(message, Readings):
-        state.put_readings(message)
+        state.readings.put(message)
     elif message is not None and message.action.action == "adopt":
-        state.put_readings(as_message(message.action, message.patient, message.received_at))
+        state.readings.put(as_message(message.action, message.patient, message.received_at))
     elif message is not None and message.action.action == "void":
-        state.take_back(message.patient, message.action.readings)
+        state.readings.take_back(message.patient, message.action.readings)
 
 
 def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:

@@ -126,6 +126,110 @@ def _value(point: ChartReading) -> float:
     return point.value if point.value is not None else 0.0
 
 
+class ChartReadings:
+    """The readings that the charts show, and those that an alert names as evidence."""
+
+    def __init__(self) -> None:
+        # patient -> vital, least recent first
+        self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()
+        self._points = 0
+        # patient -> reading ids that an alert names as evidence
+        self._wanted: dict[str, set[str]] = {}
+        # patient -> reading id -> vital, point
+        self._evidence: dict[str, dict[str, tuple[str, ChartReading]]] = {}
+
+    def put(self, message: Readings) -> None:
+        """Keep the readings that a chart may show, and all that an alert names as evidence."""
+        vitals = self._vitals.setdefault(message.patient, {})
+        self._vitals.move_to_end(message.patient)
+        wanted = self._wanted.get(message.patient, set())
+        for reading in message.readings:
+            point = _point(reading)
+            if reading.id in wanted:
+                self._evidence.setdefault(message.patient, {})[reading.id] = (reading.vital, point)
+            series = vitals.setdefault(reading.vital, {})
+            self._points += reading.id not in series
+            series[reading.id] = point
+            if len(series) > SERIES_POINTS:
+                vitals[reading.vital] = self._shrunk(series)
+        while self._points > TOTAL_POINTS and len(self._vitals) > 1:
+            _, oldest = self._vitals.popitem(last=False)
+            self._points -= sum(len(series) for series in oldest.values())
+
+    def want(self, alert: Alert) -> None:
+        """Keep from now on what an alert names as evidence."""
+        wanted = self._wanted.setdefault(alert.patient, set())
+        wanted.update(alert.evidence)
+        for vital, series in self._vitals.get(alert.patient, {}).items():
+            for key in wanted & series.keys():
+                self._evidence.setdefault(alert.patient, {})[key] = (vital, series[key])
+
+    def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
+        """Forget readings that were wrong or of another person, also as evidence."""
+        vitals = self._vitals.get(patient, {})
+        evidence = self._evidence.get(patient, {})
+        for reading in readings:
+            evidence.pop(reading.id, None)
+            if vitals.get(reading.vital, {}).pop(reading.id, None) is not None:
+                self._points -= 1
+
+    def prune(self, alerts: Iterable[Alert]) -> None:
+        """Forget readings outside the window, and evidence that none of ``alerts`` names."""
+        self._wanted = {}
+        for alert in alerts:
+            self._wanted.setdefault(alert.patient, set()).update(alert.evidence)
+        self._evidence = {
+            patient: {key: found for key, found in kept.items() if key in self._wanted[patient]}
+            for patient, kept in self._evidence.items()
+            if patient in self._wanted
+        }
+        for patient in list(self._vitals):
+            self._prune_patient(patient)
+
+    def _prune_patient(self, patient: str) -> None:
+        vitals = self._vitals[patient]
+        newest = max(
+            (point.at for series in vitals.values() for point in series.values()), default=None
+        )
+        if newest is None:
+            del self._vitals[patient]
+            return
+        for vital, series in list(vitals.items()):
+            kept = {key: point for key, point in series.items() if newest - point.at <= WINDOW}
+            self._points -= len(series) - len(kept)
+            vitals[vital] = kept
+
+    def _shrunk(self, series: Series) -> Series:
+        ordered = sorted(series.values(), key=lambda point: point.at)
+        half = len(ordered) // 2
+        kept = {point.id: point for point in [*thinned(ordered[:half]), *ordered[half:]]}
+        self._points -= len(series) - len(kept)
+        return kept
+
+    def evidence(self, alert: Alert) -> dict[str, tuple[str, ChartReading]]:
+        """Return the known evidence, from reading id to vital and point."""
+        known = self._evidence.get(alert.patient, {})
+        return {key: known[key] for key in alert.evidence if key in known}
+
+    def series(
+        self, patient: str, vital: str, since: datetime, until: datetime
+    ) -> list[ChartReading]:
+        """Return the readings of one vital in [since, until], in order of measured time."""
+        points = self._vitals.get(patient, {}).get(vital, {}).values()
+        return sorted(
+            (p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id)
+        )
+
+    def vitals(self, patient: str) -> list[str]:
+        """Return the names of the vitals with readings in the window."""
+        return sorted(vital for vital, series in self._vitals.get(patient, {}).items() if series)
+
+    @property
+    def points(self) -> int:
+        """How many readings are held."""
+        return self._points
+
+
 class FeedState:
     """The state of one process, used from one event loop.
 
@@ -135,6 +239,7 @@ class FeedState:
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
         self.registry = Registry()
+        self.readings = ChartReadings()
         self.pending: dict[str, Pending] = {}
         self.unkept: set[str] = set()  # alerts of which the judge was found to have no state
         self.ready = False  # the alerts that were there at the start have been read
@@ -144,13 +249,6 @@ class FeedState:
         self.list_version = 0  # the last version that changed more than the progress
         self.removed_at = 0  # the last version at which an alert was removed
         self._changed_at: dict[str, int] = {}
-        # patient -> vital, least recent first
-        self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()
-        self._points = 0
-        # patient -> reading ids that an alert names as evidence
-        self._wanted: dict[str, set[str]] = {}
-        # patient -> reading id -> vital, point
-        self._evidence: dict[str, dict[str, tuple[str, ChartReading]]] = {}
         self._change = asyncio.Event()
 
     # --- changes ----------------------------------------------------------------------------------
@@ -190,11 +288,7 @@ class FeedState:
         pending = self.pending.get(alert.id)
         if pending is not None and pending.is_confirmed_by(alert):
             del self.pending[alert.id]
-        wanted = self._wanted.setdefault(alert.patient, set())
-        wanted.update(alert.evidence)
-        for vital, series in self._vitals.get(alert.patient, {}).items():
-            for key in wanted & series.keys():
-                self._evidence.setdefault(alert.patient, {})[key] = (vital, series[key])
+        self.readings.want(alert)
         self.touch(alert.id)
 
     def remove_alert(self, key: str) -> None:
@@ -215,33 +309,6 @@ class FeedState:
             ]:
                 self.touch(alert.id)
 
-    def put_readings(self, message: Readings) -> None:
-        """Keep the readings that a chart may show, and all that an alert names as evidence."""
-        vitals = self._vitals.setdefault(message.patient, {})
-        self._vitals.move_to_end(message.patient)
-        wanted = self._wanted.get(message.patient, set())
-        for reading in message.readings:
-            point = _point(reading)
-            if reading.id in wanted:
-                self._evidence.setdefault(message.patient, {})[reading.id] = (reading.vital, point)
-            series = vitals.setdefault(reading.vital, {})
-            self._points += reading.id not in series
-            series[reading.id] = point
-            if len(series) > SERIES_POINTS:
-                vitals[reading.vital] = self._shrunk(series)
-        while self._points > TOTAL_POINTS and len(self._vitals) > 1:
-            _, oldest = self._vitals.popitem(last=False)
-            self._points -= sum(len(series) for series in oldest.values())
-
-    def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
-        """Forget readings that were wrong or of another person, also as evidence."""
-        vitals = self._vitals.get(patient, {})
-        evidence = self._evidence.get(patient, {})
-        for reading in readings:
-            evidence.pop(reading.id, None)
-            if vitals.get(reading.vital, {}).pop(reading.id, None) is not None:
-                self._points -= 1
-
     def prune(self, now: datetime) -> None:
         """Forget alerts that were resolved over 24 hours ago, and readings outside the window.
 
@@ -256,36 +323,7 @@ class FeedState:
         if gone:
             self.touch()
             self.removed_at = self.version
-        self._wanted = {}
-        for alert in self.alerts.values():
-            self._wanted.setdefault(alert.patient, set()).update(alert.evidence)
-        self._evidence = {
-            patient: {key: found for key, found in kept.items() if key in self._wanted[patient]}
-            for patient, kept in self._evidence.items()
-            if patient in self._wanted
-        }
-        for patient in list(self._vitals):
-            self._prune_patient(patient)
-
-    def _prune_patient(self, patient: str) -> None:
-        vitals = self._vitals[patient]
-        newest = max(
-            (point.at for series in vitals.values() for point in series.values()), default=None
-        )
-        if newest is None:
-            del self._vitals[patient]
-            return
-        for vital, series in list(vitals.items()):
-            kept = {key: point for key, point in series.items() if newest - point.at <= WINDOW}
-            self._points -= len(series) - len(kept)
-            vitals[vital] = kept
-
-    def _shrunk(self, series: Series) -> Series:
-        ordered = sorted(series.values(), key=lambda point: point.at)
-        half = len(ordered) // 2
-        kept = {point.id: point for point in [*thinned(ordered[:half]), *ordered[half:]]}
-        self._points -= len(series) - len(kept)
-        return kept
+        self.readings.prune(self.alerts.values())
 
     # --- questions --------------------------------------------------------------------------------
 
@@ -297,29 +335,6 @@ class FeedState:
         """Return the alerts that were resolved in the last 24 hours, the latest first."""
         found = [alert for alert in self.alerts.values() if feed.recently_resolved(alert, now)]
         return sorted(found, key=lambda alert: (alert.updated_at, alert.id), reverse=True)
-
-    def evidence(self, alert: Alert) -> dict[str, tuple[str, ChartReading]]:
-        """Return the known evidence, from reading id to vital and point."""
-        known = self._evidence.get(alert.patient, {})
-        return {key: known[key] for key in alert.evidence if key in known}
-
-    def series(
-        self, patient: str, vital: str, since: datetime, until: datetime
-    ) -> list[ChartReading]:
-        """Return the readings of one vital in [since, until], in order of measured time."""
-        points = self._vitals.get(patient, {}).get(vital, {}).values()
-        return sorted(
-            (p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id)
-        )
-
-    def vitals(self, patient: str) -> list[str]:
-        """Return the names of the vitals with readings in the window."""
-        return sorted(vital for vital, series in self._vitals.get(patient, {}).items() if series)
-
-    @property
-    def points(self) -> int:
-        """How many readings are held."""
-        return self._points
 
 
 def _point(reading: Reading) -> ChartReading:

@@ -190,7 +190,7 @@ class Service:
             steps=life.steps(alert.history, words=life.words_of(alert.group)),
             can_snooze=self.can_snooze(alert.priority),
             evidence_total=len(alert.evidence),
-            evidence_known=len(self.state.evidence(alert)),
+            evidence_known=len(self.state.readings.evidence(alert)),
             charts=tuple(charts(self.state, alert, self.knowledge, self.now())),
         )
 

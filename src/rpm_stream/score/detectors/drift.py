@@ -224,7 +224,7 @@ class Drift(ADWIN, Detector):
         rows = list(self.window().rows)
         oldest = max(row for row, buckets in enumerate(rows) if buckets)
         rows[oldest] = rows[oldest][1:]
-        self._put(AdwinWindow.of(tuple(rows)))
+        self._helper.__setstate__(_river_state(AdwinWindow.of(tuple(rows))))
 
     def expected(self) -> dict[str, tuple[float, float]]:
         """Return mean and spread of the window, in the vital's unit.
@@ -238,48 +238,7 @@ class Drift(ADWIN, Detector):
 
     def window(self) -> AdwinWindow:
         """Return the contents of River's window."""
-        data = self._helper.__getstate__()
-        head = _RIVER_HEAD.unpack_from(data)
-        rows = []
-        for row in range(head[-1]):
-            kept = _RIVER_ROW.unpack_from(data, _RIVER_HEAD.size + row * _RIVER_ROW.size)
-            totals = kept[3 : 4 + EACH]
-            squares = kept[5 + EACH :]
-            rows.append(
-                tuple(
-                    Bucket(total=totals[place], squares=squares[place]) for place in range(kept[1])
-                )
-            )
-        return AdwinWindow(total=head[5], squares=head[6], rows=tuple(rows))
-
-    def _put(self, window: AdwinWindow) -> None:
-        """Make River's window hold this one.
-
-        The numbers are checked before, because River would end the process on bad ones.
-        """
-        most = max((row + 1 for row, buckets in enumerate(window.rows) if buckets), default=1)
-        head = _RIVER_HEAD.pack(
-            DELTA,
-            1,
-            EACH,
-            SHORTEST,
-            GRACE,
-            window.total,
-            window.squares,
-            window.width,
-            0.0,
-            0,
-            0,
-            0,
-            0,
-            most,
-        )
-        rows = [
-            _river_row(window.rows[row] if row < len(window.rows) else ()) for row in range(most)
-        ]
-        self._helper.__setstate__(
-            head + b"".join(rows) + _RIVER_TAIL.pack(DELTA, 1, EACH, SHORTEST, GRACE)
-        )
+        return _window_of(self._helper.__getstate__())
 
     def to_state(self) -> bytes:
         """Return the count, the sums, the number of buckets in each row and the buckets, sealed."""
@@ -315,8 +274,48 @@ class Drift(ADWIN, Detector):
             raise StateError("buckets do not fit the count")
         detector = cls(feature)
         detector._count = fields[0]
-        detector._put(window)
+        detector._helper.__setstate__(_river_state(window))
         return detector
+
+
+def _window_of(data: bytes) -> AdwinWindow:
+    """Return the contents of a window that River has serialized."""
+    head = _RIVER_HEAD.unpack_from(data)
+    rows = []
+    for row in range(head[-1]):
+        kept = _RIVER_ROW.unpack_from(data, _RIVER_HEAD.size + row * _RIVER_ROW.size)
+        totals = kept[3 : 4 + EACH]
+        squares = kept[5 + EACH :]
+        rows.append(
+            tuple(Bucket(total=totals[place], squares=squares[place]) for place in range(kept[1]))
+        )
+    return AdwinWindow(total=head[5], squares=head[6], rows=tuple(rows))
+
+
+def _river_state(window: AdwinWindow) -> bytes:
+    """Return River's serialization of a window.
+
+    Its numbers were checked before, because River would end the process on bad ones.
+    """
+    most = max((row + 1 for row, buckets in enumerate(window.rows) if buckets), default=1)
+    head = _RIVER_HEAD.pack(
+        DELTA,
+        1,
+        EACH,
+        SHORTEST,
+        GRACE,
+        window.total,
+        window.squares,
+        window.width,
+        0.0,
+        0,
+        0,
+        0,
+        0,
+        most,
+    )
+    rows = [_river_row(window.rows[row] if row < len(window.rows) else ()) for row in range(most)]
+    return head + b"".join(rows) + _RIVER_TAIL.pack(DELTA, 1, EACH, SHORTEST, GRACE)
 
 
 def _river_row(buckets: tuple[Bucket, ...]) -> bytes:

@@ -115,7 +115,7 @@ class Bands:
             table, line = found
             for place, (_, band) in enumerate(line.rows):
                 if band != "normal":
-                    yield self._in_band(table, line, place, "")
+                    yield _in_band(self._knowledge, table, line, place, "")
 
     def knows(self, vital: str) -> bool:
         """Whether any chart has bands of the vital."""
@@ -165,37 +165,9 @@ class Bands:
         )
         if line.rows[place][1] == "normal":
             return None
-        return self._in_band(
-            table,
-            line,
-            place,
-            self._words(table, person, reading.vital, (line.rows[place][1], line.side(place))),
-        )
-
-    def _in_band(self, table: str, line: BandLine, place: int, words: str) -> InBand:
-        band = line.rows[place][1]
-        side = line.side(place)
-        version, priority = self._priority(table, band)
-        is_severe = band == "red" and side == "high"
-        advice = f"; {line.advice}" if is_severe and line.advice else ""
-        recover = line.recover.low if side == "low" else line.recover.high
-        bound = (
-            Decimal(line.rows[place][0])
-            if side == "low"
-            else Decimal(line.rows[place - 1][0]) + line.step
-        )
-        return InBand(
-            side=side,
-            band=band,
-            bound=bound,
-            recover=bound if recover is None else recover,
-            unit=line.unit,
-            rule=f"{table}_{band}",
-            version=version,
-            priority=priority,
-            words=f"{words} (shipped){advice}",
-            partner=(line.together_with, band) if is_severe and line.together_with else None,
-        )
+        row = (line.rows[place][1], line.side(place))
+        words = self._words(table, person, reading.vital, row)
+        return _in_band(self._knowledge, table, line, place, words)
 
     def _words(
         self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]
@@ -211,12 +183,6 @@ class Bands:
         if person.chart != ADULT:
             return f"{words}{named}, as for adults"
         return f"{words} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
-
-    def _priority(self, table: str, band: BandName) -> tuple[str, Band]:
-        found: Limits | Maternity | Child = self._knowledge.limits
-        if table != "news2":
-            found = self._knowledge.maternity if table == "maternity" else self._knowledge.child
-        return found.version, found.red if band == "red" else found.amber
 
     def not_back(self, person: Person, reading: Reading) -> Iterator[Direction]:
         """The sides on which a value that lay in a band would not have recovered yet."""
@@ -235,3 +201,37 @@ class Bands:
         return self._knowledge.convert(value, reading.unit, line.unit).quantize(
             line.step, ROUND_HALF_UP
         )
+
+
+def _in_band(knowledge: Knowledge, table: str, line: BandLine, place: int, words: str) -> InBand:
+    """The band of a line at a place."""
+    band = line.rows[place][1]
+    side = line.side(place)
+    version, priority = _priority(knowledge, table, band)
+    is_severe = band == "red" and side == "high"
+    advice = f"; {line.advice}" if is_severe and line.advice else ""
+    recover = line.recover.low if side == "low" else line.recover.high
+    bound = (
+        Decimal(line.rows[place][0])
+        if side == "low"
+        else Decimal(line.rows[place - 1][0]) + line.step
+    )
+    return InBand(
+        side=side,
+        band=band,
+        bound=bound,
+        recover=bound if recover is None else recover,
+        unit=line.unit,
+        rule=f"{table}_{band}",
+        version=version,
+        priority=priority,
+        words=f"{words} (shipped){advice}",
+        partner=(line.together_with, band) if is_severe and line.together_with else None,
+    )
+
+
+def _priority(knowledge: Knowledge, table: str, band: BandName) -> tuple[str, Band]:
+    found: Limits | Maternity | Child = knowledge.limits
+    if table != "news2":
+        found = knowledge.maternity if table == "maternity" else knowledge.child
+    return found.version, found.red if band == "red" else found.amber

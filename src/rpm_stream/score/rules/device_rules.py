@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from rpm_stream.knowledge.alerting import Stuck
+from rpm_stream.knowledge.alerting import Battery, ClockFault, Fault, Stuck
 from rpm_stream.records import PatientEntry, Reading
 from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, ScoreState
@@ -118,49 +118,23 @@ class DeviceRules(MomentRule):
         flagged = bool(reading.flags) and not self._tells.isdisjoint(reading.flags)
         # at 1 Hz most readings report nothing about their device
         if flagged or (state.faults and any_going_on(state.faults)):
-            yield from self._clock(state, reading)
+            yield from _clock(self._rules.clock, state, reading)
             yield from self._refused(state, reading)
             if REFUSED in reading.flags:
                 return
             yield from self._contact(state, reading)
-            yield from self._faults(state, reading)
-            yield from self._battery_flag(state, reading)
+            yield from _faults(self._rules.fault, state, reading)
+            yield from _battery_flag(state, reading)
         if reading.vital == BATTERY:
-            yield from self._battery(state, reading)
+            yield from _battery(self._rules.battery, state, reading)
         if reading.vital in self._stuck and self._counts(reading):
-            yield from self._same(state, reading, self._stuck[reading.vital])
+            yield from _same(self._stuck[reading.vital], state, reading)
 
     def _counts(self, reading: Reading) -> bool:
         """Whether the value is about the wearer. The value of a demonstration may well repeat."""
         return reading.value is not None and self._knowledge.signal.never_judged.isdisjoint(
             reading.flags
         )
-
-    def _battery(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
-        if reading.value is None:
-            return
-        percent = Decimal(reading.value)
-        rules = self._rules.battery
-        member = member_of("battery", ANY, reading.device)
-        known = state.faults.get(member)
-        was_low = known is not None and known.count > 0
-        is_low = percent < rules.below or (was_low and percent < rules.recover)
-        run = count(state.faults, member, reading.measured_at, is_low)
-        if lasts(run, 1, 0) and is_news(run):
-            why = f"{plain_value(reading)}: below {rules.below} %, charge or renew it (shipped)"
-            yield DeviceReport(
-                kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,)
-            )
-
-    def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
-        """A meter without a battery service reports a low battery beside a value (2A18, 2AA7)."""
-        member = member_of("battery", reading.vital, reading.device)
-        run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
-        if lasts(run, 1, 0) and is_news(run):
-            why = "the device says that its battery is low: charge or renew it (shipped)"
-            yield DeviceReport(
-                kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,)
-            )
 
     def _contact(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         rules = self._rules.contact
@@ -184,53 +158,6 @@ class DeviceRules(MomentRule):
                 why=why,
                 evidence=(reading,),
             )
-
-    def _clock(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
-        """Count wrong clocks by frames, in the order of receipt.
-
-        A clock that runs ahead makes its values look newest. A kind of message that comes again
-        without the flag is well. Another kind may carry no device time at all.
-        """
-        rules = self._rules.clock
-        sent_as = reading.attributes.get("characteristic", "")
-        for flag in rules.flags:
-            of = f"{flag}.{sent_as}"
-            run = count(
-                state.faults,
-                member_of("clock", of, reading.device),
-                reading.received_at,
-                flag in reading.flags,
-            )
-            if lasts(run, rules.count, 0) and is_news(run):
-                why = (
-                    f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone"
-                    " (shipped)"
-                )
-                yield DeviceReport(
-                    kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,)
-                )
-
-    def _faults(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
-        """Faults that the device reports.
-
-        A kind of value that comes again without the flag is well.
-        """
-        for row in self._rules.fault:
-            flags = row.flags.intersection(reading.flags)
-            of = f"{row.name}.{reading.vital}"
-            run = count(
-                state.faults,
-                member_of(row.kind, of, reading.device),
-                reading.measured_at,
-                bool(flags),
-            )
-            if lasts(run, row.count, row.minutes) and is_news(run):
-                why = (
-                    f"{plain_value(reading)}, {plain_flags(sorted(flags))}: {row.advice} (shipped)"
-                )
-                yield DeviceReport(
-                    kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,)
-                )
 
     def _refused(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """Values that no body can have.
@@ -262,31 +189,103 @@ class DeviceRules(MomentRule):
                 evidence=(reading,),
             )
 
-    def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[DeviceReport]:
-        member = _stuck(reading)
-        at = reading.measured_at
-        value = _written(reading)
-        run = state.repeats.get(member)
-        if run is not None and at < run.until:
-            return
-        if run is None or run.value != value:
-            keep(state.repeats, member, DeviceRun(at, at, 1, value))
-            return
-        run.until = at
-        run.count = run.count + 1
-        lasted = at - run.since
-        if run.count > rules.count and lasted >= timedelta(minutes=rules.minutes) and is_news(run):
+
+def _battery(rules: Battery, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
+    if reading.value is None:
+        return
+    percent = Decimal(reading.value)
+    member = member_of("battery", ANY, reading.device)
+    known = state.faults.get(member)
+    was_low = known is not None and known.count > 0
+    is_low = percent < rules.below or (was_low and percent < rules.recover)
+    run = count(state.faults, member, reading.measured_at, is_low)
+    if lasts(run, 1, 0) and is_news(run):
+        why = f"{plain_value(reading)}: below {rules.below} %, charge or renew it (shipped)"
+        yield DeviceReport(
+            kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,)
+        )
+
+
+def _battery_flag(state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
+    """A meter without a battery service reports a low battery beside a value (2A18, 2AA7)."""
+    member = member_of("battery", reading.vital, reading.device)
+    run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
+    if lasts(run, 1, 0) and is_news(run):
+        why = "the device says that its battery is low: charge or renew it (shipped)"
+        yield DeviceReport(
+            kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,)
+        )
+
+
+def _clock(rules: ClockFault, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
+    """Count wrong clocks by frames, in the order of receipt.
+
+    A clock that runs ahead makes its values look newest. A kind of message that comes again
+    without the flag is well. Another kind may carry no device time at all.
+    """
+    sent_as = reading.attributes.get("characteristic", "")
+    for flag in rules.flags:
+        of = f"{flag}.{sent_as}"
+        run = count(
+            state.faults,
+            member_of("clock", of, reading.device),
+            reading.received_at,
+            flag in reading.flags,
+        )
+        if lasts(run, rules.count, 0) and is_news(run):
             why = (
-                f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor"
-                " stuck? (shipped)"
+                f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone"
+                " (shipped)"
             )
             yield DeviceReport(
-                kind="stuck",
-                of=reading.vital,
-                title="Value does not move",
-                why=why,
-                evidence=(reading,),
+                kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,)
             )
+
+
+def _faults(rows: tuple[Fault, ...], state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
+    """Faults that the device reports.
+
+    A kind of value that comes again without the flag is well.
+    """
+    for row in rows:
+        flags = row.flags.intersection(reading.flags)
+        of = f"{row.name}.{reading.vital}"
+        run = count(
+            state.faults,
+            member_of(row.kind, of, reading.device),
+            reading.measured_at,
+            bool(flags),
+        )
+        if lasts(run, row.count, row.minutes) and is_news(run):
+            why = f"{plain_value(reading)}, {plain_flags(sorted(flags))}: {row.advice} (shipped)"
+            yield DeviceReport(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
+
+
+def _same(rules: Stuck, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
+    member = _stuck(reading)
+    at = reading.measured_at
+    value = _written(reading)
+    run = state.repeats.get(member)
+    if run is not None and at < run.until:
+        return
+    if run is None or run.value != value:
+        keep(state.repeats, member, DeviceRun(at, at, 1, value))
+        return
+    run.until = at
+    run.count = run.count + 1
+    lasted = at - run.since
+    if run.count > rules.count and lasted >= timedelta(minutes=rules.minutes) and is_news(run):
+        why = (
+            f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor"
+            " stuck? (shipped)"
+        )
+        yield DeviceReport(
+            kind="stuck",
+            of=reading.vital,
+            title="Value does not move",
+            why=why,
+            evidence=(reading,),
+        )
 
 
 def _stuck(reading: Reading) -> str:

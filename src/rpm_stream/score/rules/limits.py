@@ -10,7 +10,7 @@ silenced (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TypedDict
@@ -32,6 +32,131 @@ __all__ = ["Breach", "LimitTable", "Side", "Verdict"]
 REMEMBERED = 50_000
 
 
+class Breaches:
+    """Makes the breaches of a reading: of query bounds, bands, shipped limits and set ones."""
+
+    def __init__(
+        self, knowledge: Knowledge, bands: Bands, rows: Mapping[str, Sequence[ShippedLimit]]
+    ) -> None:
+        self._knowledge = knowledge
+        self._bands = bands
+        self._rows = rows
+        self._words = LimitWords(knowledge)
+
+    def beyond_query(self, reading: Reading, person: Person) -> Iterator[Breach]:
+        """Yield the breach of a value that is rarely real."""
+        row = self._knowledge.vitals[reading.vital]
+        limits = self._knowledge.limits
+        vital = reading.vital
+        number = self._knowledge.convert(Decimal(reading.value or 0), reading.unit, row.unit)
+        if vital not in limits.beyond_query.vitals or not self._bands.has_query(person, vital):
+            return
+        if not row.query.excludes(number):
+            return
+        side: Side = "high" if row.query.above is not None and number > row.query.above else "low"
+        bound = row.query.above if side == "high" else row.query.below
+        assert bound is not None
+        yield Breach(
+            limit="red",
+            **_place(Key(vital=vital, side=side)),
+            side=side,
+            bound=bound,
+            unit=row.unit,
+            beyond_query=True,
+            first=limits.beyond_query.first,
+            repeated=limits.beyond_query.repeated,
+            rule=f"limit.query.{vital}.{WORD[side]}_{bound}@{limits.version}",
+            title=self._words.title(reading, side, "very "),
+            why=(
+                f"{self._words.value(reading)}: {WORD[side]}"
+                f" {self._words.limit(reading, bound, row.unit)}, rarely real: look and repeat now"
+                " (shipped)"
+            ),
+        )
+
+    def band(self, reading: Reading, person: Person) -> Iterator[Breach]:
+        """Yield the breach of a value that lies in a band of the patient's chart."""
+        found = self._bands.of(person, reading)
+        if found is None:
+            return
+        yield Breach(
+            limit=found.band,
+            **_place(Key(vital=reading.vital, side=found.side)),
+            side=found.side,
+            bound=found.bound,
+            unit=found.unit,
+            first=found.priority.first,
+            repeated=found.priority.repeated,
+            partner=found.partner,
+            rule=f"limit.{found.rule}.{reading.vital}@{found.version}",
+            title=self._words.title(reading, found.side),
+            why=f"{self._words.value(reading)}: {found.words}",
+        )
+
+    def shipped(self, row: ShippedLimit, reading: Reading) -> Breach:
+        """Return the breach of a shipped limit."""
+        side = _side(row)
+        bound = _bound(row)
+        limit = _name(row)
+        return Breach(
+            limit=limit,
+            **_place(Key(vital=row.vital, side=side)),
+            side=side,
+            bound=bound,
+            unit=row.unit,
+            first=row.first,
+            repeated=row.repeated,
+            partner=self._partner(row),
+            rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
+            title=self._words.title(reading, side),
+            why=(
+                f"{self._words.value(reading)}: {WORD[side]}"
+                f" {self._words.limit(reading, bound, row.unit)}"
+                f" (shipped){f'; {row.advice}' if row.advice else ''}"
+            ),
+        )
+
+    def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
+        """The limit of the other pressure of a cuff.
+
+        A breach of each in one measurement counts as one pressure twice.
+        """
+        if row.together_with is None:
+            return None
+        rows = self._rows.get(row.together_with, ())
+        return next(
+            ((other.vital, _name(other)) for other in rows if _side(other) == _side(row)), None
+        )
+
+    def own(self, sides: Sequence[OwnSide], reading: Reading, value: Decimal) -> Iterator[Breach]:
+        """Yield the breaches of limits that a person has set."""
+        for own in sides:
+            limit = own.source
+            number = self._knowledge.convert(value, reading.unit, limit.unit)
+            if not (number < own.bound if own.side == "low" else number > own.bound):
+                continue
+            written = limit.low if own.side == "low" else limit.high
+            name = f"{WORD[own.side]}_{written}_{limit.unit}"
+            group = f"{own.group}." if own.group else ""
+            yield Breach(
+                limit=name,
+                **_place(Key(vital=limit.vital, side=own.side, what=name)),
+                side=own.side,
+                bound=own.bound,
+                unit=limit.unit,
+                first=limit.priority,
+                minutes=limit.for_,
+                of=limit.of,
+                rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
+                title=self._words.title(reading, own.side),
+                why=(
+                    f"{self._words.value(reading)}: {WORD[own.side]}"
+                    f" {self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)}"
+                    f" ({own.words()})"
+                ),
+            )
+
+
 class LimitTable:
     """The limits of all patients.
 
@@ -41,12 +166,12 @@ class LimitTable:
     def __init__(self, knowledge: Knowledge, chart: News2Chart, registry: Registry) -> None:
         self._knowledge = knowledge
         self._chart = chart
-        self._words = LimitWords(knowledge)
         self._own_limits = OwnLimits(registry, knowledge)
         self._bands = Bands(knowledge)
         self._rows: dict[str, list[ShippedLimit]] = {}
         for row in knowledge.limits.limit:
             self._rows.setdefault(row.vital, []).append(row)
+        self._breaches = Breaches(knowledge, self._bands, self._rows)
         self._known: dict[tuple[object, ...], Verdict | None] = {}
 
     def judge(self, reading: Reading, patient: PatientEntry, scale: OxygenScale) -> Verdict | None:
@@ -94,10 +219,14 @@ class LimitTable:
         rows = [row for row in self._rows.get(vital, ()) if _side(row) not in replaced]
         points = None if person.exempt else self._chart.points(vital, value, unit, person.scale)
         breaches = [
-            *self._beyond_query(reading, person),
-            *self._own(own, reading, value),
-            *(self._shipped(row, reading) for row in rows if self._beyond(row, unit, value)),
-            *(breach for breach in self._band(reading, person) if breach.side in bands),
+            *self._breaches.beyond_query(reading, person),
+            *self._breaches.own(own, reading, value),
+            *(
+                self._breaches.shipped(row, reading)
+                for row in rows
+                if self._beyond(row, unit, value)
+            ),
+            *(breach for breach in self._breaches.band(reading, person) if breach.side in bands),
         ]
         off = [
             *(breach.side for breach in breaches),
@@ -127,54 +256,6 @@ class LimitTable:
         named = vital in self._rows or vital in self._knowledge.limits.beyond_query.vitals
         return named or self._chart.knows(vital) or self._bands.knows(vital)
 
-    def _beyond_query(self, reading: Reading, person: Person) -> Iterator[Breach]:
-        row = self._knowledge.vitals[reading.vital]
-        limits = self._knowledge.limits
-        vital = reading.vital
-        number = self._knowledge.convert(Decimal(reading.value or 0), reading.unit, row.unit)
-        if vital not in limits.beyond_query.vitals or not self._bands.has_query(person, vital):
-            return
-        if not row.query.excludes(number):
-            return
-        side: Side = "high" if row.query.above is not None and number > row.query.above else "low"
-        bound = row.query.above if side == "high" else row.query.below
-        assert bound is not None
-        yield Breach(
-            limit="red",
-            **_place(Key(vital=vital, side=side)),
-            side=side,
-            bound=bound,
-            unit=row.unit,
-            beyond_query=True,
-            first=limits.beyond_query.first,
-            repeated=limits.beyond_query.repeated,
-            rule=f"limit.query.{vital}.{WORD[side]}_{bound}@{limits.version}",
-            title=self._words.title(reading, side, "very "),
-            why=(
-                f"{self._words.value(reading)}: {WORD[side]}"
-                f" {self._words.limit(reading, bound, row.unit)}, rarely real: look and repeat now"
-                " (shipped)"
-            ),
-        )
-
-    def _band(self, reading: Reading, person: Person) -> Iterator[Breach]:
-        found = self._bands.of(person, reading)
-        if found is None:
-            return
-        yield Breach(
-            limit=found.band,
-            **_place(Key(vital=reading.vital, side=found.side)),
-            side=found.side,
-            bound=found.bound,
-            unit=found.unit,
-            first=found.priority.first,
-            repeated=found.priority.repeated,
-            partner=found.partner,
-            rule=f"limit.{found.rule}.{reading.vital}@{found.version}",
-            title=self._words.title(reading, found.side),
-            why=f"{self._words.value(reading)}: {found.words}",
-        )
-
     def _beyond(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
         return (
@@ -186,28 +267,6 @@ class LimitTable:
     def _back(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
         return number >= row.recover if row.below is not None else number <= row.recover
-
-    def _shipped(self, row: ShippedLimit, reading: Reading) -> Breach:
-        side = _side(row)
-        bound = _bound(row)
-        limit = _name(row)
-        return Breach(
-            limit=limit,
-            **_place(Key(vital=row.vital, side=side)),
-            side=side,
-            bound=bound,
-            unit=row.unit,
-            first=row.first,
-            repeated=row.repeated,
-            partner=self._partner(row),
-            rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
-            title=self._words.title(reading, side),
-            why=(
-                f"{self._words.value(reading)}: {WORD[side]}"
-                f" {self._words.limit(reading, bound, row.unit)}"
-                f" (shipped){f'; {row.advice}' if row.advice else ''}"
-            ),
-        )
 
     def _meter(self, reading: Reading) -> Verdict | None:
         """The verdict on a meter that shows HI or LO, which is a finding without a number."""
@@ -223,7 +282,7 @@ class LimitTable:
         ]
         if not rows:
             return None
-        breach = self._shipped(rows[0], reading)
+        breach = self._breaches.shipped(rows[0], reading)
         return Verdict(
             level="beyond",
             side=breach.side,
@@ -231,45 +290,6 @@ class LimitTable:
             breaches=(breach,),
             broken=(breach.limit,),
         )
-
-    def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
-        """The limit of the other pressure of a cuff.
-
-        A breach of each in one measurement counts as one pressure twice.
-        """
-        if row.together_with is None:
-            return None
-        rows = self._rows.get(row.together_with, ())
-        return next(
-            ((other.vital, _name(other)) for other in rows if _side(other) == _side(row)), None
-        )
-
-    def _own(self, sides: Sequence[OwnSide], reading: Reading, value: Decimal) -> Iterator[Breach]:
-        for own in sides:
-            limit = own.source
-            number = self._knowledge.convert(value, reading.unit, limit.unit)
-            if not (number < own.bound if own.side == "low" else number > own.bound):
-                continue
-            written = limit.low if own.side == "low" else limit.high
-            name = f"{WORD[own.side]}_{written}_{limit.unit}"
-            group = f"{own.group}." if own.group else ""
-            yield Breach(
-                limit=name,
-                **_place(Key(vital=limit.vital, side=own.side, what=name)),
-                side=own.side,
-                bound=own.bound,
-                unit=limit.unit,
-                first=limit.priority,
-                minutes=limit.for_,
-                of=limit.of,
-                rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
-                title=self._words.title(reading, own.side),
-                why=(
-                    f"{self._words.value(reading)}: {WORD[own.side]}"
-                    f" {self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)}"
-                    f" ({own.words()})"
-                ),
-            )
 
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, own.source.unit)

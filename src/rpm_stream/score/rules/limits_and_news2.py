@@ -272,24 +272,17 @@ class LimitJudge:
         self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen
     ) -> Finding | None:
         at = reading.measured_at
-        # the segment may not name a limit that was set after it was entered
-        index = seen.placing.index
-        segments = seen.history.segments
-        found = (
-            row_of(seen.history, index, breach.limit, breach.side if seen.is_sided else None)
-            or segments[index : index + 1]
-        )
-        row = within(found, seen.reach, breach.side)
+        before = seen.placing.before
+        row = _row_with(seen, breach)
         why = breach.why
         if breach.minutes and not self._by_count(reading, breach):
             if row.end - row.start < timedelta(minutes=breach.minutes):
                 return None
-            if _is_gap(seen.placing.before, row, at, breach.minutes):
+            if _is_gap(before, row, at, breach.minutes):
                 why = f"{why}; {UNKNOWN_BETWEEN}"
         is_row = (row.count >= 2 and row.end - row.start >= self._row) or self._partnered(
             state, reading, breach
         )
-        before = seen.placing.before
         return Finding(
             kind="limit",
             key=breach.key,
@@ -353,6 +346,17 @@ def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing
 
 def _alone(reading: Reading, verdict: Verdict) -> Segment:
     return segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side)
+
+
+def _row_with(seen: _Seen, breach: Breach) -> Run:
+    """The row beyond the limit of a breach that the reading belongs to."""
+    index = seen.placing.index
+    side = breach.side if seen.is_sided else None
+    # the segment may not name a limit that was set after it was entered
+    segments = (
+        row_of(seen.history, index, breach.limit, side) or seen.history.segments[index : index + 1]
+    )
+    return within(segments, seen.reach, breach.side)
 
 
 def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:

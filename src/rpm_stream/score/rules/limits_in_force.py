@@ -11,9 +11,10 @@ from datetime import datetime
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
+from rpm_stream.knowledge.scoring import ShippedLimit
 from rpm_stream.records import Direction, LimitValue, Of, PatientEntry, Priority, Record, Time
-from rpm_stream.score.rules.bands import PREGNANT, Bands
-from rpm_stream.score.rules.individual_limits import OwnLimits
+from rpm_stream.score.rules.bands import PREGNANT, Bands, InBand
+from rpm_stream.score.rules.individual_limits import OwnLimits, OwnSide
 
 
 class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
@@ -48,49 +49,61 @@ def in_force(
     person = bands.person(patient, at)
     for vital in knowledge.vitals:
         sides = own.at(patient, vital, at).sides
-        for side in sides:
-            limit = side.source
-            yield InForce(
-                vital=vital,
-                side=side.side,
-                bound=str(side.bound),
-                recover=str(side.recover),
-                unit=limit.unit,
-                priority=limit.priority,
-                level=side.level,
-                group=side.group,
-                owner=limit.owner,
-                since=limit.valid_from,
-                for_=limit.for_,
-                of=limit.of,
-            )
+        yield from (_set_limit(vital, side) for side in sides)
         covered = {side.side for side in sides}
         banded = [band for band in bands.all(person, vital) if band.side not in covered]
-        for band in banded:
-            yield InForce(
-                vital=vital,
-                side=band.side,
-                bound=str(band.bound),
-                recover=str(band.recover),
-                unit=band.unit,
-                priority=band.priority.first,
-                level="shipped",
-                group=band.rule,
-                owner="shipped",
-                including=True,
-            )
+        yield from (_band_limit(vital, band) for band in banded)
         if person.chart == PREGNANT:
             covered |= {band.side for band in banded}
-        for row in knowledge.limits.limit:
-            where: Direction = "low" if row.below is not None else "high"
-            if row.vital == vital and where not in covered:
-                yield InForce(
-                    vital=vital,
-                    side=where,
-                    bound=str(row.below if row.below is not None else row.above),
-                    recover=str(row.recover),
-                    unit=row.unit,
-                    priority=row.first,
-                    level="shipped",
-                    owner="shipped",
-                )
+        shipped = (_shipped_limit(row) for row in knowledge.limits.limit if row.vital == vital)
+        yield from (limit for limit in shipped if limit.side not in covered)
+
+
+def _set_limit(vital: str, side: OwnSide) -> InForce:
+    """Return a limit that a person has set."""
+    limit = side.source
+    return InForce(
+        vital=vital,
+        side=side.side,
+        bound=str(side.bound),
+        recover=str(side.recover),
+        unit=limit.unit,
+        priority=limit.priority,
+        level=side.level,
+        group=side.group,
+        owner=limit.owner,
+        since=limit.valid_from,
+        for_=limit.for_,
+        of=limit.of,
+    )
+
+
+def _band_limit(vital: str, band: InBand) -> InForce:
+    """Return a band of the patient's chart."""
+    return InForce(
+        vital=vital,
+        side=band.side,
+        bound=str(band.bound),
+        recover=str(band.recover),
+        unit=band.unit,
+        priority=band.priority.first,
+        level="shipped",
+        group=band.rule,
+        owner="shipped",
+        including=True,
+    )
+
+
+def _shipped_limit(row: ShippedLimit) -> InForce:
+    """Return a limit of the shipped table."""
+    is_low = row.below is not None
+    return InForce(
+        vital=row.vital,
+        side="low" if is_low else "high",
+        bound=str(row.below if is_low else row.above),
+        recover=str(row.recover),
+        unit=row.unit,
+        priority=row.first,
+        level="shipped",
+        owner="shipped",
+    )

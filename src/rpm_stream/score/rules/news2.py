@@ -231,14 +231,10 @@ class News2Chart:
         """The score as of ``at``, or None where it does not apply or nothing is known."""
         if self.exempt(patient, at):
             return None
-        known: dict[str, tuple[int, Segment]] = {}
-        add = 0
-        for name, parameter in self._parameters.items():
-            segment = self._newest(histories.vitals, parameter.vitals, at)
-            if segment is not None and segment.points is not None:
-                known[name] = (segment.points, segment)
+        known = self._measured(histories.vitals, at)
         if not known:
             return None
+        add = 0
         if has_scale_2(patient) and SATURATION in known:
             least, most = self._on_scale_2(known[SATURATION][1], at, histories, patient)
             known[SATURATION] = (least, known[SATURATION][1])
@@ -271,6 +267,17 @@ class News2Chart:
             scale=scale,
             is_scale_past=scale != self.scale(patient, histories.vitals, at),
         )
+
+    def _measured(
+        self, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> dict[str, tuple[int, Segment]]:
+        """The points of each part that is known at ``at``, and where they come from."""
+        known: dict[str, tuple[int, Segment]] = {}
+        for name, parameter in self._parameters.items():
+            segment = self._newest(histories, parameter.vitals, at)
+            if segment is not None and segment.points is not None:
+                known[name] = (segment.points, segment)
+        return known
 
     def _on_scale_2(
         self, segment: Segment, at: datetime, histories: Histories, patient: PatientEntry

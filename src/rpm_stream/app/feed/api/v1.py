@@ -206,27 +206,7 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
         request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]
     ) -> Response:
         """Set the cookie that the page, its websocket and the stream send from then on."""
-        shown = token_field.strip()
-        client = client_of(request.scope)
-        verdict = doors.guesses.look(client, shown, "login", lambda: same(shown, doors.token))
-        if verdict.wait:
-            return too_many(verdict.wait, html=True)
-        if not verdict.right:
-            return HTMLResponse(
-                login_html("That token is not right."), status_code=401, headers=NO_STORE
-            )
-        doors.guesses.admit(client, cookie_value(doors.token), "cookie")
-        answer = RedirectResponse("/", status_code=303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(
-            COOKIE,
-            cookie_value(doors.token),
-            httponly=True,
-            samesite="strict",
-            secure=secure,
-            path="/",
-        )
-        return answer
+        return _log_in(request, token_field.strip(), doors)
 
     @router.post("/logout")
     async def logout() -> Response:
@@ -237,6 +217,29 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
         return answer
 
     return router
+
+
+def _log_in(request: Request, shown: str, doors: Doors) -> Response:
+    """Return the page with the cookie if the token that was shown is right."""
+    client = client_of(request.scope)
+    verdict = doors.guesses.look(client, shown, "login", lambda: same(shown, doors.token))
+    if verdict.wait:
+        return too_many(verdict.wait, html=True)
+    if not verdict.right:
+        return HTMLResponse(
+            login_html("That token is not right."), status_code=401, headers=NO_STORE
+        )
+    doors.guesses.admit(client, cookie_value(doors.token), "cookie")
+    answer = RedirectResponse("/", status_code=303)
+    answer.set_cookie(
+        COOKIE,
+        cookie_value(doors.token),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
+    return answer
 
 
 async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerSentEvent]:

@@ -59,29 +59,8 @@ class RadioMeters:
     def __init__(
         self, registry: CollectorRegistry, rows: Callable[[], Iterable[DeviceRow]]
     ) -> None:
-        def lowest(values: Iterable[int | None], without: float) -> float:
-            return float(min((value for value in values if value is not None), default=without))
-
-        def connected() -> list[DeviceRow]:
-            return [row for row in rows() if row.presence is Presence.connected]
-
+        _add_gauges(registry, rows)
         of = registry
-        Gauge(
-            "rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of
-        ).set_function(lambda: float(len(list(rows()))))
-        Gauge(
-            "rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of
-        ).set_function(lambda: float(len(connected())))
-        Gauge(
-            "rpm_gateway_ble_lowest_battery_percent",
-            "Of all devices that tell; 100 where none does",
-            registry=of,
-        ).set_function(lambda: lowest((row.battery for row in rows()), 100.0))
-        Gauge(
-            "rpm_gateway_ble_weakest_signal_dbm",
-            "Of the connected devices; 0 where none tells",
-            registry=of,
-        ).set_function(lambda: lowest((row.rssi for row in connected()), 0.0))
         self.values = Counter(
             "rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of
         )
@@ -104,6 +83,35 @@ class RadioMeters:
             "Values that found no room while the disk was full",
             registry=of,
         )
+
+
+def _add_gauges(registry: CollectorRegistry, rows: Callable[[], Iterable[DeviceRow]]) -> None:
+    """Register what Prometheus reads from the rows at each scrape."""
+
+    def connected() -> list[DeviceRow]:
+        return [row for row in rows() if row.presence is Presence.connected]
+
+    of = registry
+    Gauge(
+        "rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of
+    ).set_function(lambda: float(len(list(rows()))))
+    Gauge(
+        "rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of
+    ).set_function(lambda: float(len(connected())))
+    Gauge(
+        "rpm_gateway_ble_lowest_battery_percent",
+        "Of all devices that tell; 100 where none does",
+        registry=of,
+    ).set_function(lambda: _lowest((row.battery for row in rows()), 100.0))
+    Gauge(
+        "rpm_gateway_ble_weakest_signal_dbm",
+        "Of the connected devices; 0 where none tells",
+        registry=of,
+    ).set_function(lambda: _lowest((row.rssi for row in connected()), 0.0))
+
+
+def _lowest(values: Iterable[int | None], without: float) -> float:
+    return float(min((value for value in values if value is not None), default=without))
 
 
 class Board:

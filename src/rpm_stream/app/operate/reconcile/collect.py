@@ -82,18 +82,50 @@ _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
 
 
+class Books:
+    """What the books have of a record already, with those of the current batch."""
+
+    def __init__(self, store: Store) -> None:
+        self._db = store.db
+        # content of the current batch's earlier records, which are not in the file yet
+        self._unwritten: dict[tuple[str, SqlRow], Any] = {}
+
+    def begin_batch(self) -> None:
+        """Forget the batch before, which is in the file by now."""
+        self._unwritten.clear()
+
+    def differs(self, table: str, where: str, values: SqlRow, seen: bytes) -> bool:
+        """Whether the books have the record with another content. The first content counts."""
+        before = self._unwritten.setdefault((table, values), seen)
+        found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
+        return before != seen or (found is not None and found[0] != seen)
+
+    def has_elsewhere(self, name: bytes, place: tuple[int, int]) -> bool:
+        """Whether the books have the reading for another frame."""
+        before = self._unwritten.setdefault(("reading", (name,)), place)
+        found = self._db.execute("SELECT part, place FROM reading WHERE id = ?", (name,)).fetchone()
+        return before != place or found not in (None, place)
+
+    def is_ours(self, part: int, place: int) -> bool:
+        """Whether a frame is in the books, or after what was read of rpm.frames so far."""
+        found = self._db.execute(
+            "SELECT 1 FROM frame WHERE part = ? AND place = ? UNION ALL "
+            "SELECT 1 FROM place WHERE topic = ? AND part = ? AND next <= ?",
+            (part, place, FRAMES, part, place),
+        ).fetchone()
+        return found is not None
+
+
 class Collector:
     """Turns records into rows. It has the tables and the key that the functions need."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
-        self._db = store.db
+        self._books = Books(store)
         self._knowledge = knowledge
         self._ref_key = ref_key
         self._refs: dict[str, str] = {}
-        # content of the current batch's earlier records, which are not in the file yet
-        self._unwritten: dict[tuple[str, SqlRow], Any] = {}
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
-            FRAMES: self._frames,
+            FRAMES: _frames,
             ACCOUNTS: self._accounts,
             READINGS: self._messages,
             REJECTS: self._rejects,
@@ -102,35 +134,21 @@ class Collector:
 
     def rows(self, topic: str, records: list[ConsumerRecord]) -> Statements:
         """Return the rows of a batch. Write them before asking for the next batch."""
-        self._unwritten.clear()
+        self._books.begin_batch()
         return self._of[topic](records)
-
-    def _frames(self, records: list[ConsumerRecord]) -> Statements:
-        """Return a row for each frame: its place, hour and sender, if the sender is readable.
-
-        If a frame was copied into another partition, the copy has the account. The original gets an
-        empty account.
-        """
-        moved = [
-            (origin, record) for record in records if (origin := origin_of(record)) is not None
-        ]
-        return [
-            (FRAME, [_frame(record) for record in records]),
-            (ACCOUNT, [end_of_original(*each) for each in moved]),
-        ]
 
     def _accounts(self, records: list[ConsumerRecord]) -> Statements:
         rows: list[SqlRow] = []
         faults: list[SqlRow] = []
         for record, account in _read(records, _account.decode, "an account", faults):
             seen = digest(record.value)
-            if self._differs(
+            if self._books.differs(
                 "account", "part = ? AND place = ?", (account.partition, account.offset), seen
             ):
                 faults.append(
                     _fault("two_contents", record, "a frame has two accounts that differ")
                 )
-            if self._is_ours(account.partition, account.offset):
+            if self._books.is_ours(account.partition, account.offset):
                 rows.append((account.partition, account.offset, seen, record.value))
         return [(ACCOUNT, rows), (FAULT, faults)]
 
@@ -153,11 +171,11 @@ class Collector:
             place = (message.partition, message.offset, ref, message.chunk)
             seen = digest(record.value)
             where = "part = ? AND place = ? AND patient = ? AND chunk = ?"
-            if self._differs("message", where, place, seen):
+            if self._books.differs("message", where, place, seen):
                 faults.append(
                     _fault("two_contents", record, "a chunk of a frame's readings has two contents")
                 )
-            if not self._is_ours(message.partition, message.offset):
+            if not self._books.is_ours(message.partition, message.offset):
                 continue
             messages.append((*place, seen, len(message.readings)))
             faults += self._readings(record, message, ref, (readings, summaries))
@@ -182,7 +200,7 @@ class Collector:
                 start = int(owed.start.timestamp())
                 newest = int(reading.measured_at.timestamp() * 1000)
                 summaries.append((key, ref, reading.vital, start, newest, record.timestamp))
-            if self._elsewhere(name, (message.partition, message.offset)):
+            if self._books.has_elsewhere(name, (message.partition, message.offset)):
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
             readings.append(
                 (
@@ -211,7 +229,7 @@ class Collector:
                 continue
             place = (reject.position.partition, reject.position.offset, key_of(reject.id))
             seen = digest(record.value)
-            if self._differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
+            if self._books.differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
                 faults.append(_fault("two_contents", record, "a reject has two contents"))
             rows.append((*place, reject.reason, seen, len(reject.parts) or 1))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
@@ -250,7 +268,7 @@ class Collector:
             name = key_of(found.id)
             seen = digest(record.value)
             again = found.n is None and not found.put_right
-            if again and self._differs("observation", "id = ?", (name,), seen):
+            if again and self._books.differs("observation", "id = ?", (name,), seen):
                 faults.append(_fault("two_contents", record, "an Observation has two contents"))
             if not found.put_right or found.n is not None:
                 rows.append(
@@ -271,27 +289,6 @@ class Collector:
             self._refs[patient] = patient_ref(patient, self._ref_key)
         return self._refs[patient]
 
-    def _differs(self, table: str, where: str, values: SqlRow, seen: bytes) -> bool:
-        """Whether the books have the record with another content. The first content counts."""
-        before = self._unwritten.setdefault((table, values), seen)
-        found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
-        return before != seen or (found is not None and found[0] != seen)
-
-    def _elsewhere(self, name: bytes, place: tuple[int, int]) -> bool:
-        """Whether the books have the reading for another frame."""
-        before = self._unwritten.setdefault(("reading", (name,)), place)
-        found = self._db.execute("SELECT part, place FROM reading WHERE id = ?", (name,)).fetchone()
-        return before != place or found not in (None, place)
-
-    def _is_ours(self, part: int, place: int) -> bool:
-        """Whether a frame is in the books, or after what was read of rpm.frames so far."""
-        found = self._db.execute(
-            "SELECT 1 FROM frame WHERE part = ? AND place = ? UNION ALL "
-            "SELECT 1 FROM place WHERE topic = ? AND part = ? AND next <= ?",
-            (part, place, FRAMES, part, place),
-        ).fetchone()
-        return found is not None
-
 
 def _read(
     records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[SqlRow]
@@ -310,6 +307,19 @@ def _read_reject(value: bytes) -> _RejectNote | _Id:
     """Return a reject of a frame, or the id of the reading that the judge rejected."""
     reject = _reject.decode(value)
     return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
+
+
+def _frames(records: list[ConsumerRecord]) -> Statements:
+    """Return a row for each frame: its place, hour and sender, if the sender is readable.
+
+    If a frame was copied into another partition, the copy has the account. The original gets an
+    empty account.
+    """
+    moved = [(origin, record) for record in records if (origin := origin_of(record)) is not None]
+    return [
+        (FRAME, [_frame(record) for record in records]),
+        (ACCOUNT, [end_of_original(*each) for each in moved]),
+    ]
 
 
 def _frame(record: ConsumerRecord) -> SqlRow:
