@@ -26,6 +26,7 @@ USUAL = {
     "glucose_interstitial": 105.0,
     "rr_interval": 0.83,
     "perfusion_index": 2.1,
+    "mean_arterial": 88.0,
     "cadence": 0.0,
     "battery": 80.0,
 }
@@ -57,6 +58,8 @@ NEWS = (
     "still",  # values that do not move
     "in steps",
     "wanders",
+    "voided",  # its first reading, after it was judged
+    "restart",  # of the worker, after it was judged
     "higher",  # all values, and still inside
     "lower",
     "dip",  # of a saturation

@@ -289,23 +289,26 @@ class Judge:
         return self._alerting.work(patient, self.registry.patient(state.patient), now)
 
     def _moments(self, work: Work, moments: Sequence[Sequence[Reading]]) -> None:
-        """Moments without news at once, each other one by itself.
+        """Take moments without news at once, and look at each other one.
 
-        Where a moment is none without news, the next ones seldom are: after a try in vain so many
-        moments are looked at as tries have failed.
+        A try that gains little costs as much as it would have saved. So after each such try twice
+        as many moments are looked at before the next one, which is the shorter for it.
         """
-        place = tries = wait = 0
+        place = 0
+        next_try = 0
+        pause = 1
+        size = MOST_MOMENTS
         while place < len(moments):
             passed = 0
             is_calm = not work.state.episodes and len(moments) - place >= LEAST_CALM
-            if is_calm and place >= wait:
-                stretch = stretch_of(
-                    work.entry, work.patient.detectors, moments[place : place + MOST_MOMENTS]
-                )
+            if is_calm and place >= next_try:
+                ahead = moments[place : place + size]
+                stretch = stretch_of(work.entry, work.patient.detectors, ahead)
                 if stretch is not None:
                     passed = self._scoring.pass_calm(work.patient, stretch)
-                tries = 0 if passed else tries + 1
-                wait = place + passed + tries
+                pause = 1 if passed >= LEAST_CALM else 2 * pause
+                next_try = place + passed + (0 if pause == 1 else pause)
+                size = min(MOST_MOMENTS, max(2 * LEAST_CALM, 2 * passed))
             if not passed:
                 self._instant(work, moments[place])
             place += passed or 1

@@ -78,7 +78,7 @@ class Scoring:
         """
         state = patient.state.score
         until = FOREVER
-        for rule in self._passing:
+        for rule in reversed(self._passing):  # the last ones answer soonest
             until = min(until, rule.calm_until(state, stretch))
             if until <= stretch.begin:
                 return 0

@@ -97,7 +97,7 @@ def short_form(characteristic: str) -> str | None:
     return (match[1] or match[2]).upper() if match else None
 
 
-SHORT = 20  # bytes that a notification holds where no larger MTU was agreed (ATT: 23 less 3)
+SHORT = 8  # bytes: a pulse with two RR intervals, or a pulse and a saturation
 
 
 def decode(characteristic: str, payload: bytes) -> Payload:
@@ -107,7 +107,7 @@ def decode(characteristic: str, payload: bytes) -> Payload:
     shared, and nothing may change them.
     """
     if len(payload) <= SHORT:
-        return _decode_short(characteristic, payload)
+        return _decode_short(characteristic, bytes(payload))
     return decode_by(DECODERS, characteristic, payload)
 
 

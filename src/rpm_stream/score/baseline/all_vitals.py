@@ -81,6 +81,7 @@ class Combined:
 
         The moments at which it looked are appended to ``times.complete``.
         """
+        times.complete.clear()
         until = FOREVER
         scores: dict[tuple[float, ...], float] = {}
         for at, readings in self._runner.completed(state, columns, times.moments):

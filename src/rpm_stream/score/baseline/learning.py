@@ -117,6 +117,8 @@ def calm_by_time(
     emitted = state.emitted.get(score)
     if detector is None or not detector.warm or learned is None or name in state.runs:
         return begin
+    if f"detector:{name}" not in state.calm:
+        return begin
     if emitted is None or emitted.content or begin < emitted.at:
         return begin
     return min(learned + LEARN_EVERY, emitted.at + EMIT_EVERY)

@@ -104,8 +104,11 @@ class LimitRule(MomentRule):
             if is_answer or (vital == SATURATION and has_scale_2(entry)):
                 return stretch.begin
             newest = state.latest.get(vital)
-            is_first = newest is None and self._is_kept(state, entry, vital)
-            if is_first or (newest is not None and column.begin < newest.measured_at):
+            is_kept = self._is_kept(state, entry, vital)
+            # The first readings of a vital make its keys, in an order that is part of the state.
+            if is_kept and (newest is None or vital not in state.distances):
+                return stretch.begin
+            if newest is not None and column.begin < newest.measured_at:
                 return stretch.begin
             until = min(until, self._judge.calm_until(state, entry, column))
         return until

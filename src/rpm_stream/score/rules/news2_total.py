@@ -62,7 +62,7 @@ class Totals(MomentRule):
         emitted = state.emitted.get(NEWS2)
         if emitted is not None:
             return emitted.at + SCORE_EVERY
-        is_noted = state.total is None and not state.breach_parts
+        is_noted = state.total is None and not state.breach_parts and NEWS2 in state.calm
         return FOREVER if is_noted and self._is_exempt(stretch) else stretch.begin
 
     def pass_by(self, state: ScoreState, stretch: Stretch) -> None:

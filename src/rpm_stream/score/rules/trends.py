@@ -145,6 +145,8 @@ class Trends(MomentRule):
         usual = kept.usual[2]
         if usual is None:
             return FOREVER
+        if _member(column.vital) not in state.calm:
+            return column.begin
         history = state.drops.get(row.vital)
         tail = None if history is None else goes_on(history, column.begin, column.end)
         if tail is None or tail.level != "inside" or tail.points is not None or tail.side:
