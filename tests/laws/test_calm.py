@@ -226,14 +226,10 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
     "a reading that was wrong": (
         "plain",
         [
-            calm("heart_rate"),
-            calm("respiratory_rate", moments=1, news="voided"),
-            *[calm("heart_rate"), calm("oxygen_saturation")] * 2,
+            *[calm("heart_rate")] * 3,
+            calm("perfusion_index", moments=1, news="voided"),
+            *[calm("heart_rate")] * 2,
         ],
-    ),
-    "two vitals without limits": (
-        "expected",
-        [calm("perfusion_index", "mean_arterial", "heart_rate", step=0.75)] * 3,
     ),
     "a limit that counts": ("counted", [calm("heart_rate")] * 4),
     "two hours without a value": (
@@ -267,6 +263,28 @@ def test_what_a_calm_stretch_must_not_hide(trap: str, seed: int) -> None:
     patient, messages = TRAPS[trap]
     compare(patient, known(patient), messages, seed)
     compare(patient, None, messages, seed)
+
+
+def test_two_vitals_that_begin_in_one_message_keep_their_order() -> None:
+    """What is under a second apart makes no key of ``ScoreState.distances``."""
+    registry = registry_of([{"v": 1, "patient": "p", **PATIENTS["expected"]}])
+    stream = Stream(seed=1)
+    first = stream.message(calm("heart_rate", moments=1))
+    whole = stream.message(calm("mean_arterial", "perfusion_index", moments=10, step=0.5))
+    places = {"mean_arterial": {0, 1, 5, 9}, "perfusion_index": {0, 3, 7}}
+    kept = tuple(
+        reading
+        for place, reading in enumerate(whole.readings)
+        if place // 2 in places[reading.vital]
+    )
+    uneven = msgspec.structs.replace(whole, readings=kept)
+    packed = []
+    for judge in (Judge(shipped(), registry), OneByOne(shipped(), registry)):
+        person = unpack_patient(None, "p")
+        for message in (first, uneven):
+            judge.step(person, message)
+        packed.append(pack_patient(person))
+    assert packed[0] == packed[1]
 
 
 @pytest.mark.parametrize("vitals", [("heart_rate",), ("oxygen_saturation",), ("respiratory_rate",)])
