@@ -275,7 +275,7 @@ def test_nothing_that_an_operator_sees_names_anybody(crowd: World) -> None:
         for place, text in seen.items()
     }
     assert {place: lines for place, lines in found.items() if lines} == {}
-    assert "_not_an_action" in seen["log"] or "unreadable" in seen["log"], (
+    assert "ingest.not_an_action" in seen["log"] or "unreadable" in seen["log"], (
         "the bad messages were not even mentioned"
     )
 
