@@ -59,7 +59,7 @@ class Loop:
         else:
             self._step = judge.JudgeStep(
                 Judge(shipped(), registry.registry), Clock.of(settings), PARTITIONS
-            ).readings
+            ).apply
 
     def _state(self, key: bytes) -> Any:
         if key not in self._states:
