@@ -26,7 +26,7 @@ from aiokafka.structs import ConsumerRecord
 from support.faults.stand import TOKEN
 from support.faults.states import damage, topics_without
 from support.feed.running import alert as listed_alert
-from support.kafka.against_replay import is_summary, without_time_driven
+from support.kafka.against_replay import is_summary, replay_command, without_time_driven
 from support.kafka.service import Service, committed_notes, drained, read, running, send, until
 from support.replaying import frame, measurement
 
@@ -185,17 +185,7 @@ def check_as_replayed(service: Service, folder: Path) -> None:
         b"\n".join(record.value for record in asyncio.run(read(service.bootstrap, names.REGISTRY)))
     )
     ran = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "rpm_stream",
-            "replay",
-            str(file),
-            "--registry",
-            str(registry),
-            "--emit",
-            "all",
-        ],
+        replay_command(file, registry),
         capture_output=True,
         check=True,
     )

@@ -24,23 +24,18 @@ POISON = "poison"  # the device of messages beside the load
 Wanted: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 
 
+def replay_command(file: Path, registry: Path) -> list[str]:
+    """Return the command that replays a file and emits all that comes of it."""
+    replay = [sys.executable, "-m", "rpm_stream", "replay", str(file)]
+    return [*replay, "--registry", str(registry), "--emit", "all"]
+
+
 def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
     """Return the last record of each id, by type, as ``rpm-stream replay`` gives them."""
     file = folder / "frames.jsonl"
     file.write_bytes(b"\n".join(frames))
-    command = [
-        sys.executable,
-        "-m",
-        "rpm_stream",
-        "replay",
-        str(file),
-        "--registry",
-        str(registry),
-        "--emit",
-        "all",
-    ]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(replay_command(file, registry), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
             body = msgspec.json.decode(line)

@@ -129,15 +129,9 @@ class Runner:
         """
         if not any(reading.vital in self._watched for reading in instant):
             return None
-        at = instant[0].measured_at
-        latest = state.latest
-        found: dict[str, Reading] = {}
-        for feature, vitals in self._sources.items():
-            known = [latest[vital] for vital in vitals if vital in latest]
-            newest = max(known, key=measured_at, default=None)
-            if newest is None or newest.value is None or not self._is_fresh(newest, at):
-                return None
-            found[feature] = newest
+        found = self._fresh_ones(state.latest, instant[0].measured_at)
+        if found is None:
+            return None
         here = {reading.id for reading in instant}
         return found if any(reading.id in here for reading in found.values()) else None
 
@@ -156,19 +150,21 @@ class Runner:
         for at, group in groupby(coming, key=measured_at):
             here = {reading.vital: reading for reading in group}
             newest.update(here)
-            found: dict[str, Reading] = {}
-            for feature, vitals in self._sources.items():
-                known = (newest[vital] for vital in vitals if vital in newest)
-                last = max(known, key=measured_at, default=None)
-                if last is None or last.value is None or not self._is_fresh(last, at):
-                    break
-                found[feature] = last
-            else:
-                if any(here.get(reading.vital) is reading for reading in found.values()):
-                    yield at, found
+            found = self._fresh_ones(newest, at)
+            if found is not None and any(here.get(each.vital) is each for each in found.values()):
+                yield at, found
 
-    def _is_fresh(self, reading: Reading, at: datetime) -> bool:
-        return NO_TIME <= at - reading.measured_at <= self._fresh
+    def _fresh_ones(self, latest: Mapping[str, Reading], at: datetime) -> dict[str, Reading] | None:
+        """Return the newest reading of each feature, or None unless all are fresh at ``at``."""
+        found: dict[str, Reading] = {}
+        for feature, vitals in self._sources.items():
+            newest = _newest(latest, vitals)
+            if newest is None or newest.value is None:
+                return None
+            if not NO_TIME <= at - newest.measured_at <= self._fresh:
+                return None
+            found[feature] = newest
+        return found
 
     def _is_never_complete(
         self, state: ScoreState, columns: Collection[str], begin: datetime
@@ -178,13 +174,17 @@ class Runner:
             return True
         for vitals in self._sources.values():
             if not any(vital in columns for vital in vitals):
-                known = [state.latest[vital] for vital in vitals if vital in state.latest]
-                newest = max(known, key=measured_at, default=None)
+                newest = _newest(state.latest, vitals)
                 if newest is None or newest.value is None:
                     return True
                 if begin - newest.measured_at > self._fresh:
                     return True
         return False
+
+
+def _newest(latest: Mapping[str, Reading], vitals: Sequence[str]) -> Reading | None:
+    known = [latest[vital] for vital in vitals if vital in latest]
+    return max(known, key=measured_at, default=None)
 
 
 def vector_of(numbers: Numbers, readings: dict[str, Reading]) -> Vector:
