@@ -18,6 +18,7 @@ import pytest
 from support.source import MODULES, name_of, tree, unit_of
 
 from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
+from rpm_stream.ingest.gatt.notes import numbered
 from rpm_stream.knowledge import KnowledgeError, load, shipped
 
 PARTS = ("ahead", "ingest", "normalise", "pipeline")  # who may give a reading a flag
@@ -84,6 +85,19 @@ def is_flags(node: ast.expr) -> bool:
     )
 
 
+def in_table(node: ast.expr) -> Iterator[str]:
+    """Names in a table of bits: a dict, text for ``numbered``, or any other expression."""
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "numbered"
+    ):
+        yield from numbered(ast.literal_eval(node.args[0])).values()
+        return
+    values = node.values if isinstance(node, ast.Dict) else [node]
+    yield from (word for value in values for word in words(value))
+
+
 def given(path: Path) -> Iterator[str]:
     """Flags that a module gives: rows of its tables of bits, and what it adds to ``flags``."""
     for node in ast.walk(tree(path)):
@@ -93,8 +107,7 @@ def given(path: Path) -> Iterator[str]:
             annotation = getattr(node, "annotation", None)
             is_bits = isinstance(annotation, ast.Name) and annotation.id == "Bits"
             if (is_bits and name not in NO_FLAGS) or name in NAMES_OF_FLAGS:
-                values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
-                yield from (word for value in values for word in words(value))
+                yield from in_table(node.value)
             elif is_flags(target) and isinstance(node.value, ast.Tuple | ast.IfExp | ast.BinOp):
                 yield from words(node.value)
         elif isinstance(node, ast.Call):

@@ -18,7 +18,7 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.crc import checked_crc
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.medfloat import sfloat, sfloat_text
-from rpm_stream.ingest.gatt.notes import Bits, Notes, value
+from rpm_stream.ingest.gatt.notes import Bits, Notes, numbered, value
 from rpm_stream.records import Decoded, Payload
 
 _TREND = 0x01
@@ -34,29 +34,31 @@ _OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": 
 Order: TypeAlias = tuple[str, str, str]
 SPECIFIED: Order = ("status", "calibration", "warning")
 
-ANNUNCIATION: Bits = {
-    0: "session_stopped",
-    1: "battery_low",
-    2: "sensor_type_incorrect",
-    3: "sensor_malfunction",
-    4: "device_alert",
-    5: "device_fault",
-    8: "time_sync_required",
-    9: "calibration_not_allowed",
-    10: "calibration_recommended",
-    11: "calibration_required",
-    12: "temp_too_high",
-    13: "temp_too_low",
-    14: "calibration_pending",
-    16: "below_patient_low",
-    17: "above_patient_high",
-    18: "below_hypo",
-    19: "above_hyper",
-    20: "rate_decrease_exceeded",
-    21: "rate_increase_exceeded",
-    22: "result_too_low",
-    23: "result_too_high",
-}
+ANNUNCIATION: Bits = numbered(
+    """
+    0 session_stopped
+    1 battery_low
+    2 sensor_type_incorrect
+    3 sensor_malfunction
+    4 device_alert
+    5 device_fault
+    8 time_sync_required
+    9 calibration_not_allowed
+    10 calibration_recommended
+    11 calibration_required
+    12 temp_too_high
+    13 temp_too_low
+    14 calibration_pending
+    16 below_patient_low
+    17 above_patient_high
+    18 below_hypo
+    19 above_hyper
+    20 rate_decrease_exceeded
+    21 rate_increase_exceeded
+    22 result_too_low
+    23 result_too_high
+    """
+)
 
 
 def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:

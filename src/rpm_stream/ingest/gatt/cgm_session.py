@@ -16,40 +16,44 @@ from rpm_stream.ingest.gatt.crc import checked_crc, trailing_crc
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.date_time import read_fields
 from rpm_stream.ingest.gatt.glucose import TYPES
-from rpm_stream.ingest.gatt.notes import Bits, describe, names
+from rpm_stream.ingest.gatt.notes import Bits, describe, names, numbered
 from rpm_stream.records import Payload
 
 _E2E_CRC = 1 << 12
 _ZONE_UNKNOWN = -128
 _QUARTER_MIN = 15
 
-FEATURES: Bits = {
-    0: "calibration",
-    1: "patient_high_low_alerts",
-    2: "hypo_alerts",
-    3: "hyper_alerts",
-    4: "rate_alerts",
-    5: "device_specific_alert",
-    6: "sensor_malfunction_detection",
-    7: "temp_detection",
-    8: "result_detection",
-    9: "low_battery_detection",
-    10: "sensor_type_detection",
-    11: "device_fault",
-    12: "e2e_crc",
-    13: "multiple_bond",
-    14: "multiple_sessions",
-    15: "trend",
-    16: "quality",
-}
-LOCATIONS: dict[int, str] = {
-    1: "finger",
-    2: "ast",
-    3: "earlobe",
-    4: "control_solution",
-    5: "subcutaneous",
-    15: "not_available",
-}
+FEATURES: Bits = numbered(
+    """
+    0 calibration
+    1 patient_high_low_alerts
+    2 hypo_alerts
+    3 hyper_alerts
+    4 rate_alerts
+    5 device_specific_alert
+    6 sensor_malfunction_detection
+    7 temp_detection
+    8 result_detection
+    9 low_battery_detection
+    10 sensor_type_detection
+    11 device_fault
+    12 e2e_crc
+    13 multiple_bond
+    14 multiple_sessions
+    15 trend
+    16 quality
+    """
+)
+LOCATIONS = numbered(
+    """
+    1 finger
+    2 ast
+    3 earlobe
+    4 control_solution
+    5 subcutaneous
+    15 not_available
+    """
+)
 SUMMER_TIMES: dict[int, int | None] = {0: 0, 2: 30, 4: 60, 8: 120, 255: None}
 
 

@@ -15,7 +15,7 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.date_time import Fields, local_time, read_fields
 from rpm_stream.ingest.gatt.medfloat import sfloat
-from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
+from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, numbered, value
 from rpm_stream.records import Payload
 
 _OFFSET = 0x01
@@ -27,40 +27,46 @@ _RFU = 0xE0
 _KG_PER_L_TO_MG_PER_DL = 5  # powers of ten
 _MOL_PER_L_TO_MMOL_PER_L = 3
 
-TYPES: dict[int, str] = {
-    1: "capillary_whole",
-    2: "capillary_plasma",
-    3: "venous_whole",
-    4: "venous_plasma",
-    5: "arterial_whole",
-    6: "arterial_plasma",
-    7: "undetermined_whole",
-    8: "undetermined_plasma",
-    9: "isf",
-    10: "control_solution",
-}
-LOCATIONS: dict[int, str] = {
-    1: "finger",
-    2: "ast",
-    3: "earlobe",
-    4: "control_solution",
-    15: "not_available",
-}
+TYPES = numbered(
+    """
+    1 capillary_whole
+    2 capillary_plasma
+    3 venous_whole
+    4 venous_plasma
+    5 arterial_whole
+    6 arterial_plasma
+    7 undetermined_whole
+    8 undetermined_plasma
+    9 isf
+    10 control_solution
+    """
+)
+LOCATIONS = numbered(
+    """
+    1 finger
+    2 ast
+    3 earlobe
+    4 control_solution
+    15 not_available
+    """
+)
 
-STATUS: Bits = {
-    0: "battery_low",
-    1: "sensor_malfunction",
-    2: "sample_insufficient",
-    3: "strip_insertion_error",
-    4: "strip_type_incorrect",
-    5: "result_too_high",
-    6: "result_too_low",
-    7: "temp_too_high",
-    8: "temp_too_low",
-    9: "read_interrupted",
-    10: "device_fault",
-    11: "time_fault",
-}
+STATUS: Bits = numbered(
+    """
+    0 battery_low
+    1 sensor_malfunction
+    2 sample_insufficient
+    3 strip_insertion_error
+    4 strip_type_incorrect
+    5 result_too_high
+    6 result_too_low
+    7 temp_too_high
+    8 temp_too_low
+    9 read_interrupted
+    10 device_fault
+    11 time_fault
+    """
+)
 
 
 def decode_glucose(data: bytes) -> Payload:

@@ -14,7 +14,7 @@ from typing import Any
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.medfloat import sfloat_text
-from rpm_stream.ingest.gatt.notes import describe
+from rpm_stream.ingest.gatt.notes import describe, numbered
 from rpm_stream.records import Payload
 
 _CARBOHYDRATE, _MEAL, _TESTER, _EXERCISE, _MEDICATION, _LITRE, _HBA1C, _EXTENDED = (
@@ -25,31 +25,37 @@ _KG_TO_MG = 6
 _L_TO_ML = 3
 _EXERCISE_OVERRUN = 0xFFFF
 
-CARBOHYDRATES: dict[int, str] = {
-    1: "breakfast",
-    2: "lunch",
-    3: "dinner",
-    4: "snack",
-    5: "drink",
-    6: "supper",
-    7: "brunch",
-}
-MEALS: dict[int, str] = {
-    1: "preprandial",
-    2: "postprandial",
-    3: "fasting",
-    4: "casual",
-    5: "bedtime",
-}
+CARBOHYDRATES = numbered(
+    """
+    1 breakfast
+    2 lunch
+    3 dinner
+    4 snack
+    5 drink
+    6 supper
+    7 brunch
+    """
+)
+MEALS = numbered(
+    """
+    1 preprandial
+    2 postprandial
+    3 fasting
+    4 casual
+    5 bedtime
+    """
+)
 TESTERS: dict[int, str] = {1: "self", 2: "hcp", 3: "lab", 15: "not_available"}
-HEALTH: dict[int, str] = {
-    1: "minor",
-    2: "major",
-    3: "menses",
-    4: "stress",
-    5: "none",
-    15: "not_available",
-}
+HEALTH = numbered(
+    """
+    1 minor
+    2 major
+    3 menses
+    4 stress
+    5 none
+    15 not_available
+    """
+)
 MEDICATIONS: dict[int, str] = {1: "rapid", 2: "short", 3: "intermediate", 4: "long", 5: "pre_mixed"}
 
 

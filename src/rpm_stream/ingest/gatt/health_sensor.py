@@ -21,7 +21,7 @@ from rpm_stream.ingest.gatt.health_codes import CONTROL_SOLUTION, VITALS
 from rpm_stream.ingest.gatt.health_time import note_timestamp
 from rpm_stream.ingest.gatt.health_values import SAMPLES, VALUES, read_codes, read_tlvs, read_unit
 from rpm_stream.ingest.gatt.medfloat import float32, float32_text
-from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
+from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, numbered, value
 from rpm_stream.ingest.gatt.segments import counter_of_whole
 from rpm_stream.records import Decoded, Payload
 
@@ -37,16 +37,18 @@ _HEADER = 3  # class and length, which the length counts
 _OF_BUNDLE = ("type", "timestamp", "device_time_utc", "patient", "record_id", "segment")
 
 # The pulse oximeter's names, where the meaning is the same.
-STATUS: Bits = {
-    0: "invalid",
-    1: "questionable",
-    2: "unavailable",
-    4: "calibration",
-    5: "test",
-    6: "early_estimate",
-    14: "threshold_error",
-    15: "thresholding_disabled",
-}
+STATUS: Bits = numbered(
+    """
+    0 invalid
+    1 questionable
+    2 unavailable
+    4 calibration
+    5 test
+    6 early_estimate
+    14 threshold_error
+    15 thresholding_disabled
+    """
+)
 
 
 def decode_live_observation(data: bytes) -> Payload:

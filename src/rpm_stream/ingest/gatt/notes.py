@@ -39,6 +39,16 @@ def value(vital: str, unit: str, measured: FloatValue) -> Value:
     return Value(vital, unit, measured[0], measured[1])
 
 
+def numbered(rows: str) -> dict[int, str]:
+    r"""Return a table of numbers and their names from text with one row a line.
+
+    >>> numbered("0 hand\n1 foot")
+    {0: 'hand', 1: 'foot'}
+    """
+    found = (row.split() for row in rows.splitlines() if row.strip())
+    return {int(number): name for number, name in found}
+
+
 def names(table: Bits, bits: int) -> list[str]:
     """Return the names of the set bits, in the table's order."""
     return [name for bit, name in table.items() if bits >> bit & 1] if bits else []
@@ -143,10 +153,10 @@ class Notes:
                     value=text,
                     unit=unit,
                     absent=absent,
-                    flags=flags,
-                    part=part,
                     attributes=self.attributes,
+                    flags=flags,
                     device_time=self.device_time,
+                    part=part,
                     key=self.key,
                 )
                 for part, (vital, unit, text, absent) in enumerate(values, first_part)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.date_time import read_fields
 from rpm_stream.ingest.gatt.medfloat import sfloat, sfloat_text
-from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
+from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, numbered, value
 from rpm_stream.records import Payload
 
 _SPOT_DATE = 0x01
@@ -28,37 +28,41 @@ _SPOT_TAIL = 1
 _TAIL = 2
 _RFU = 0xE0
 
-MEASUREMENT_STATUS: Bits = {
-    5: "ongoing",
-    6: "early_estimate",
-    7: "validated",
-    8: "fully_qualified",
-    9: "from_storage",
-    10: "demo",
-    11: "test",
-    12: "calibration",
-    13: "unavailable",
-    14: "questionable",
-    15: "invalid",
-}
-DEVICE_STATUS: Bits = {
-    0: "extended_display_update",
-    1: "equipment_malfunction",
-    2: "signal_processing_irregularity",
-    3: "inadequate_signal",
-    4: "poor_signal",
-    5: "low_perfusion",
-    6: "erratic",
-    7: "non_pulsatile",
-    8: "questionable_pulse",
-    9: "analysis_ongoing",
-    10: "interference",
-    11: "sensor_unconnected",
-    12: "unknown_sensor",
-    13: "sensor_displaced",
-    14: "sensor_malfunction",
-    15: "sensor_disconnected",
-}
+MEASUREMENT_STATUS: Bits = numbered(
+    """
+    5 ongoing
+    6 early_estimate
+    7 validated
+    8 fully_qualified
+    9 from_storage
+    10 demo
+    11 test
+    12 calibration
+    13 unavailable
+    14 questionable
+    15 invalid
+    """
+)
+DEVICE_STATUS: Bits = numbered(
+    """
+    0 extended_display_update
+    1 equipment_malfunction
+    2 signal_processing_irregularity
+    3 inadequate_signal
+    4 poor_signal
+    5 low_perfusion
+    6 erratic
+    7 non_pulsatile
+    8 questionable_pulse
+    9 analysis_ongoing
+    10 interference
+    11 sensor_unconnected
+    12 unknown_sensor
+    13 sensor_displaced
+    14 sensor_malfunction
+    15 sensor_disconnected
+    """
+)
 
 
 def decode_spot_check(data: bytes) -> Payload:

@@ -11,40 +11,46 @@ from typing import Any
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
-from rpm_stream.ingest.gatt.notes import chosen
+from rpm_stream.ingest.gatt.notes import chosen, numbered
 from rpm_stream.records import Payload
 
-OPERATIONS: dict[int, str] = {
-    1: "report",
-    2: "delete",
-    3: "abort",
-    4: "count",
-    5: "count_response",
-    6: "response",
-    7: "combined_report",
-    8: "combined_report_response",
-}
-OPERATORS: dict[int, str] = {
-    0: "null",
-    1: "all",
-    2: "less_or_equal",
-    3: "greater_or_equal",
-    4: "within",
-    5: "first",
-    6: "last",
-}
-RESULTS: dict[int, str] = {
-    1: "success",
-    2: "op_not_supported",
-    3: "invalid_operator",
-    4: "operator_not_supported",
-    5: "invalid_operand",
-    6: "no_records",
-    7: "abort_unsuccessful",
-    8: "not_completed",
-    9: "operand_not_supported",
-    10: "busy",
-}
+OPERATIONS = numbered(
+    """
+    1 report
+    2 delete
+    3 abort
+    4 count
+    5 count_response
+    6 response
+    7 combined_report
+    8 combined_report_response
+    """
+)
+OPERATORS = numbered(
+    """
+    0 null
+    1 all
+    2 less_or_equal
+    3 greater_or_equal
+    4 within
+    5 first
+    6 last
+    """
+)
+RESULTS = numbered(
+    """
+    1 success
+    2 op_not_supported
+    3 invalid_operator
+    4 operator_not_supported
+    5 invalid_operand
+    6 no_records
+    7 abort_unsuccessful
+    8 not_completed
+    9 operand_not_supported
+    10 busy
+    """
+)
 _NULL = 0
 _COUNTS = (5, 8)
 _RESPONSE = 6

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
-from rpm_stream.ingest.gatt.notes import Bits, Notes, names
+from rpm_stream.ingest.gatt.notes import Bits, Notes, names, numbered
 from rpm_stream.ingest.gatt.segments import counter_of_whole
 from rpm_stream.records import Payload
 
 _RFU = 0xE0
 
-FIELDS: Bits = {
-    0: "normal_walking_steps",
-    1: "intensity_steps",
-    2: "floors",
-    3: "distance",
-    4: "worn_duration",
-}
+FIELDS: Bits = numbered(
+    """
+    0 normal_walking_steps
+    1 intensity_steps
+    2 floors
+    3 distance
+    4 worn_duration
+    """
+)
 
 
 def decode_step_counter(data: bytes) -> Payload:

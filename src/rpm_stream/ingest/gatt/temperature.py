@@ -9,7 +9,7 @@ from __future__ import annotations
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.date_time import read_fields
 from rpm_stream.ingest.gatt.medfloat import float32
-from rpm_stream.ingest.gatt.notes import Notes, value
+from rpm_stream.ingest.gatt.notes import Notes, numbered, value
 from rpm_stream.records import Payload
 
 _FAHRENHEIT = 0x01
@@ -17,17 +17,19 @@ _DATE = 0x02
 _TYPE = 0x04
 _RFU = 0xF8
 
-TYPES: dict[int, str] = {
-    1: "armpit",
-    2: "body",
-    3: "ear",
-    4: "finger",
-    5: "gi_tract",
-    6: "mouth",
-    7: "rectum",
-    8: "toe",
-    9: "tympanum",
-}
+TYPES = numbered(
+    """
+    1 armpit
+    2 body
+    3 ear
+    4 finger
+    5 gi_tract
+    6 mouth
+    7 rectum
+    8 toe
+    9 tympanum
+    """
+)
 
 
 def decode_temperature(data: bytes) -> Payload:
