@@ -32,16 +32,18 @@ class CsvRecord(Record, frozen=True, kw_only=True):
     text: str
 
 
-class BadRecord(Record, frozen=True, kw_only=True):
-    """Lines that are no record.
-
-    ``line`` is the first of them.
-    """
+class BadLines(Record, frozen=True, kw_only=True):
+    """Lines of a file that are refused, and why. ``line`` is the first of them."""
 
     line: int
-    text: str
     reason: Reason
     detail: str
+
+
+class BadRecord(BadLines, frozen=True, kw_only=True):
+    """Lines that are no record, with their text."""
+
+    text: str
 
 
 class Extent(NamedTuple):

@@ -24,7 +24,7 @@ from rpm_stream.ingest.csv.columns import (
     ColumnMap,
     Wide,
 )
-from rpm_stream.ingest.csv.lines import BadRecord, CsvRecord, records
+from rpm_stream.ingest.csv.lines import BadLines, BadRecord, CsvRecord, records
 from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, WrittenTime
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Reason, Record
@@ -66,15 +66,12 @@ class CsvFrame(Record, frozen=True, kw_only=True):
     value: bytes
 
 
-class BadRow(Record, frozen=True, kw_only=True):
+class BadRow(BadLines, frozen=True, kw_only=True):
     """A row that is no measurement of a person at a time.
 
     ``at`` is its measured_at, if that can be read.
     """
 
-    line: int
-    reason: Reason
-    detail: str
     original: bytes
     device: str | None = None
     at: datetime | None = None
