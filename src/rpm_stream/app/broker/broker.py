@@ -26,7 +26,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 from uuid import uuid4
 
@@ -98,12 +97,7 @@ class Broker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -205,11 +199,11 @@ class Broker:
     def _format(self, command: list[str]) -> None:
         done = subprocess.run(
             command,
+            umask=UMASK,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
-            umask=UMASK,
         )
         if done.returncode != 0:
             raise UsageError(

@@ -11,7 +11,7 @@ import typer
 
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
 from rpm_stream.app.cli.gateway_ble import ble_app
-from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.options import Bootstrap, OwnTables
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
@@ -152,9 +152,7 @@ def encode(
     columns: Columns = None,
     zone: Zone = None,
     time_form: TimeForm = None,
-    knowledge: Annotated[
-        Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")
-    ] = None,
+    knowledge: OwnTables = None,
 ) -> None:
     """Turn CSV files into frames on stdout.
 

@@ -16,7 +16,7 @@ import typer
 
 from rpm_stream.app.cli import replay_topics as topics
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
-from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.options import Bootstrap, OwnTables
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
@@ -43,9 +43,7 @@ def replay(
     registry: Annotated[
         Path | None, typer.Option(help="Messages of rpm.registry, one a line.")
     ] = None,
-    knowledge: Annotated[
-        Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")
-    ] = None,
+    knowledge: OwnTables = None,
     until: Annotated[
         str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")
     ] = None,

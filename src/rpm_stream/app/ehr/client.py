@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 import httpx
@@ -121,12 +120,7 @@ class FhirClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self._http.aclose()
 
     async def store(self, resources: Sequence[Resource]) -> list[RefusedResource]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -35,12 +34,7 @@ class RefusedFile:
         self._handle = open_private(self._path, os.O_WRONLY | os.O_APPEND)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         os.close(self._handle)
 
     def add(self, refusal: RefusedResource) -> None:

@@ -27,7 +27,6 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -124,12 +123,7 @@ class Gateway:
         self._task = asyncio.create_task(self._run(), name=f"gateway {self.gateway_id}")
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
         """Stop sending, after at most ``close_within`` seconds of waiting for the broker.
 
         After an exception it does not wait. Frames that were not sent stay in the spool.

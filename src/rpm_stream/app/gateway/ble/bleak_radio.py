@@ -11,7 +11,6 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import structlog
@@ -73,12 +72,7 @@ class BleakRadio:
             self._scan.adapter = self._bluez.adapter
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """Close all links and leave the system's stack as it was."""
         await self._close_links()
         await self._scan.stop()

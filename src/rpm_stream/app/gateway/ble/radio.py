@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from rpm_stream.errors import RpmStreamError
@@ -155,12 +154,7 @@ class Radio(Protocol):
 
     async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """Close all links and release the adapter."""
         ...
 

@@ -239,8 +239,8 @@ def _frame(device: str, state: _Device, at: datetime, entries: dict[str, Any]) -
         seq=state.seq,
         boot=state.boot,
         sent_at=at,
-        received_at=at,
         utc_offset="+00:00",
+        received_at=at,
         **entries,
     )
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskProgressColumn, TimeRemainingColumn
 
 from rpm_stream.app.gateway.wire import MAX_NAME
+from rpm_stream.app.runtime.bars import bar_on_stderr
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.encode.csv import FileRow
 from rpm_stream.ingest.csv import rows as csv_file
@@ -39,15 +39,8 @@ _frames = msgspec.json.Decoder(Frame, float_hook=Decimal)
 
 
 def progress_bar() -> Progress:
-    """Return a progress bar on stderr, because stdout is data. It shows on a terminal only."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    """Return a progress bar with the time that remains. It disappears at the end."""
+    return bar_on_stderr(TaskProgressColumn(), TimeRemainingColumn(), transient=True)
 
 
 @contextmanager

@@ -42,7 +42,15 @@ class HeartRate(Record, frozen=True, kw_only=True):
     rr: tuple[int, ...] = ()
 
 
-class Spot(Record, frozen=True, kw_only=True):
+class _OxygenTail(Record, frozen=True, kw_only=True):
+    """The fields at the end of both pulse oximeter payloads."""
+
+    measurement_status: int | None = None
+    device_status: int | None = None
+    perfusion_index: str | None = None
+
+
+class Spot(_OxygenTail, frozen=True, kw_only=True):
     """A value of 2A5E, a spot check.
 
     Saturation in %, pulse in /min and perfusion in % are decimal texts or special values. ``time``
@@ -52,13 +60,10 @@ class Spot(Record, frozen=True, kw_only=True):
     oxygen_saturation: str
     pulse_rate: str = "NaN"
     time: datetime | None = None
-    measurement_status: int | None = None
-    device_status: int | None = None
-    perfusion_index: str | None = None
     clock_not_set: bool = False
 
 
-class Continuous(Record, frozen=True, kw_only=True):
+class Continuous(_OxygenTail, frozen=True, kw_only=True):
     """A value of 2A5F.
 
     Each pair is (saturation %, pulse /min): the normal one, and the optional fast and slow
@@ -68,9 +73,6 @@ class Continuous(Record, frozen=True, kw_only=True):
     normal: tuple[str, str]
     fast: tuple[str, str] | None = None
     slow: tuple[str, str] | None = None
-    measurement_status: int | None = None
-    device_status: int | None = None
-    perfusion_index: str | None = None
 
 
 class BloodPressure(Record, frozen=True, kw_only=True):

@@ -7,23 +7,17 @@ nothing is rounded.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeAlias
 
 from rpm_stream.app.gateway.ble.fields import unsigned
 from rpm_stream.app.simulator.encode.numbers import optional_time, optional_unsigned, present_bits
 from rpm_stream.records import Record
 
 UNSUCCESSFUL = 0xFFFF  # a weight or body fat that the scale could not measure
-_STEPS = (
-    "metabolism",
-    "muscle",
-    "muscle_mass",
-    "fat_free",
-    "soft_lean",
-    "water",
-    "impedance",
-    "weight",
-    "height",
-)
+Steps: TypeAlias = int | None
+"""A field in steps of the payload's own grid. None is not sent."""
+
+_STEPS = ("metabolism muscle muscle_mass fat_free soft_lean water impedance weight height").split()
 
 
 class WeightSteps(Record, frozen=True, kw_only=True):
@@ -52,15 +46,15 @@ class BodyComposition(Record, frozen=True, kw_only=True):
     imperial: bool = False
     time: datetime | None = None
     user: int | None = None
-    metabolism: int | None = None
-    muscle: int | None = None
-    muscle_mass: int | None = None
-    fat_free: int | None = None
-    soft_lean: int | None = None
-    water: int | None = None
-    impedance: int | None = None
-    weight: int | None = None
-    height: int | None = None
+    metabolism: Steps = None
+    muscle: Steps = None
+    muscle_mass: Steps = None
+    fat_free: Steps = None
+    soft_lean: Steps = None
+    water: Steps = None
+    impedance: Steps = None
+    weight: Steps = None
+    height: Steps = None
     more: bool = False
 
 
@@ -72,8 +66,8 @@ class Running(Record, frozen=True, kw_only=True):
 
     speed: int
     cadence: int
-    stride: int | None = None
-    distance: int | None = None
+    stride: Steps = None
+    distance: Steps = None
     running: bool = False
 
 
