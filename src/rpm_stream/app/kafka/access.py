@@ -32,6 +32,8 @@ from rpm_stream.app.kafka.names import (
 
 CLOCK = "rpm-clock"
 GATEWAY_GROUPS = "rpm-gateway-"
+# all that an operator may do with a topic
+OPERATIONS = "Create Alter AlterConfigs DescribeConfigs Delete Describe Read Write".split()
 CLUSTER = "kafka-cluster"  # Kafka's own name for the one cluster resource
 BROKER = "broker"  # the broker's own certificate, the one user without limits
 USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,58}")
@@ -143,28 +145,8 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
         _groups("rpm-", "Describe"),
     ),
     Role.OPERATOR: (
-        _topics(
-            "rpm.",
-            "Create",
-            "Alter",
-            "AlterConfigs",
-            "DescribeConfigs",
-            "Delete",
-            "Describe",
-            "Read",
-            "Write",
-        ),
-        _topics(
-            "rpm-",
-            "Create",
-            "Alter",
-            "AlterConfigs",
-            "DescribeConfigs",
-            "Delete",
-            "Describe",
-            "Read",
-            "Write",
-        ),
+        _topics("rpm.", *OPERATIONS),
+        _topics("rpm-", *OPERATIONS),
         _groups("rpm-", "Describe", "Read"),
         Right(ResourceType.CLUSTER, CLUSTER, ("Describe",)),
     ),

@@ -39,5 +39,13 @@ STATE_INGEST: Final = f"{GROUP_INGEST}-state-changelog"
 STATE_JUDGE: Final = f"{GROUP_JUDGE}-state-changelog"
 GROWTH: Final = "rpm-growth"
 
+# Each queue with the group that reads it. No stage reads the other topics.
+QUEUES: Final = (
+    (FRAMES, GROUP_INGEST),
+    (ACTIONS, GROUP_INGEST),
+    (READINGS, GROUP_JUDGE),
+    (OBSERVATIONS, GROUP_SINK),
+)
+OPTIONAL_GROUPS: Final = (GROUP_SINK,)  # without a FHIR server it does not run
 # The two agents that the feed depends on, each with its input topics.
 GROUPS: Final = {GROUP_INGEST: (FRAMES, ACTIONS), GROUP_JUDGE: (READINGS,)}

@@ -20,26 +20,12 @@ from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.clients import AWAY, admin, consumer
 from rpm_stream.app.kafka.lag import GroupLag, observe
-from rpm_stream.app.kafka.names import (
-    ACTIONS,
-    FRAMES,
-    GROUP_INGEST,
-    GROUP_JUDGE,
-    GROUP_SINK,
-    OBSERVATIONS,
-    READINGS,
-)
+from rpm_stream.app.kafka.names import OPTIONAL_GROUPS, QUEUES
 from rpm_stream.app.runtime.clock import wall
 
 EVERY_SECONDS = 60.0
 REQUEST_TIMEOUT_MS = 10_000
-READ = (
-    (GROUP_INGEST, FRAMES),
-    (GROUP_INGEST, ACTIONS),
-    (GROUP_JUDGE, READINGS),
-    (GROUP_SINK, OBSERVATIONS),
-)
-OPTIONAL = (GROUP_SINK,)  # without a FHIR server no group reads them; watched once it has begun
+READ = tuple((group, topic) for topic, group in QUEUES)
 
 LEFT = Gauge(
     "rpm_retention_left_seconds",
@@ -80,7 +66,7 @@ async def look(
     if retention is None:
         return None
     observed = await observe(client, reader, group, topic)
-    if group in OPTIONAL and not observed.begun and not observed.members:
+    if group in OPTIONAL_GROUPS and not observed.begun and not observed.members:
         return None
     return left(observed, retention, now)
 

@@ -29,6 +29,7 @@ from rpm_stream.app.kafka.names import (
     GROUP_JUDGE,
     GROUP_SINK,
     GROWTH,
+    QUEUES,
     REGISTRY,
     TOPICS,
 )
@@ -54,7 +55,7 @@ from rpm_stream.app.operate.growth.keyed import (
     moved,
     proof,
 )
-from rpm_stream.app.operate.growth.queues import QUEUES, is_read, take, unread, waiting
+from rpm_stream.app.operate.growth.queues import is_read, take, unread, waiting
 from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)

@@ -24,15 +24,7 @@ from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.merged import Reader
 from rpm_stream.app.kafka.moved import MovedFrom
-from rpm_stream.app.kafka.names import (
-    ACTIONS,
-    FRAMES,
-    GROUP_INGEST,
-    GROUP_JUDGE,
-    GROUP_SINK,
-    OBSERVATIONS,
-    READINGS,
-)
+from rpm_stream.app.kafka.names import ACTIONS, OPTIONAL_GROUPS, READINGS
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import (
     KafkaClients,
@@ -52,16 +44,6 @@ from rpm_stream.app.operate.growth.groups_and_copies import (
     too_large,
 )
 from rpm_stream.records import UNREADABLE
-
-# Each queue with the group that reads it. Topics that no stage reads stay as they are.
-QUEUES = (
-    (FRAMES, GROUP_INGEST),
-    (ACTIONS, GROUP_INGEST),
-    (READINGS, GROUP_JUDGE),
-    (OBSERVATIONS, GROUP_SINK),
-)
-OPTIONAL = (GROUP_SINK,)  # without a FHIR server it does not run
-
 
 # more than a worker's clock may differ from the broker's: Kafka refuses later times
 APART = timedelta(hours=1)
@@ -90,7 +72,7 @@ class UnreadRecords(NamedTuple):
 
 def is_read(group: str, commits: dict[int, int]) -> bool:
     """Whether the group reads at all."""
-    return bool(commits) or group not in OPTIONAL
+    return bool(commits) or group not in OPTIONAL_GROUPS
 
 
 def home(record: ConsumerRecord, partitions: int) -> int:
