@@ -24,6 +24,7 @@ from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.kafka.range_reader import ReportProgress, Spans, reaching, records, window
 from rpm_stream.app.operate.reconcile.balance import IN_ERROR
+from rpm_stream.app.operate.record_id import decode_id
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import private_database
 from rpm_stream.pipeline.replay import LineType, ReplayLine
@@ -57,15 +58,10 @@ class Difference(Record, frozen=True, kw_only=True, tag_field="type", tag="diffe
     fields: tuple[str, ...] = ()
 
 
-class _Id(msgspec.Struct, frozen=True):
-    id: str
-
-
 class _Readings(msgspec.Struct, frozen=True):
     readings: tuple[msgspec.Raw, ...]
 
 
-_id = msgspec.json.Decoder(_Id)
 _readings = msgspec.json.Decoder(_Readings)
 _object = msgspec.json.Decoder(dict[str, Any])
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -102,7 +98,7 @@ class Comparison:
         self._db.execute(
             "INSERT INTO record (kind, id, replayed) VALUES (?, ?, ?) "
             "ON CONFLICT (kind, id) DO UPDATE SET replayed = excluded.replayed",
-            (line.type, _id.decode(body).id, body),
+            (line.type, decode_id(body).id, body),
         )
 
     async def read(
@@ -136,7 +132,7 @@ class Comparison:
     def _later(self, body: bytes) -> None:
         self._db.execute(
             "UPDATE record SET later = 1 WHERE kind = 'observation' AND id = ?",
-            (_id.decode(body).id,),
+            (decode_id(body).id,),
         )
 
     def _found(self, kind: LineType, body: bytes, inside: bool, at: int = 0) -> None:
@@ -145,7 +141,7 @@ class Comparison:
         ``at`` is its time on the broker. It decides which record is the last one, because after a
         growth the records of an id lie in two partitions.
         """
-        name = _id.decode(body).id
+        name = decode_id(body).id
         sql = (
             "UPDATE record SET found = ?, found_at = ? WHERE kind = ? AND id = ? AND found_at <= ?"
         )
@@ -212,7 +208,7 @@ def _bodies(kind: LineType, value: bytes) -> tuple[bytes, ...]:
     try:
         if kind == "reading":
             return tuple(bytes(reading) for reading in _readings.decode(value).readings)
-        _id.decode(value)
+        decode_id(value)
     except UNREADABLE:
         return ()
     return (value,)

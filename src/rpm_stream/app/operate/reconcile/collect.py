@@ -23,6 +23,7 @@ from rpm_stream.app.operate.reconcile.elsewhere import end_of_original
 from rpm_stream.app.operate.reconcile.glance import glance
 from rpm_stream.app.operate.reconcile.marks import marks
 from rpm_stream.app.operate.reconcile.store import NOBODY, Store, digest, key_of
+from rpm_stream.app.operate.record_id import RecordId, decode_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.publish.feed.rows import patient_ref
@@ -73,13 +74,8 @@ class _RejectNote(msgspec.Struct, frozen=True):
     parts: tuple[int, ...] = ()
 
 
-class _Id(msgspec.Struct, frozen=True):
-    id: str
-
-
 _account = msgspec.json.Decoder(Account)
 _reject = msgspec.json.Decoder(_RejectNote)
-_id = msgspec.json.Decoder(_Id)
 
 
 class Books:
@@ -224,7 +220,7 @@ class Collector:
         back: list[SqlRow] = []
         faults: list[SqlRow] = []
         for record, reject in _read(records, _read_reject, "a reject", faults):
-            if isinstance(reject, _Id):
+            if isinstance(reject, RecordId):
                 back.append((key_of(reject.id),))
                 continue
             place = (reject.position.partition, reject.position.offset, key_of(reject.id))
@@ -303,10 +299,10 @@ def _read(
         yield record, content
 
 
-def _read_reject(value: bytes) -> _RejectNote | _Id:
+def _read_reject(value: bytes) -> _RejectNote | RecordId:
     """Return a reject of a frame, or the id of the reading that the judge rejected."""
     reject = _reject.decode(value)
-    return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
+    return decode_id(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
 def _frames(records: list[ConsumerRecord]) -> Statements:

@@ -46,6 +46,8 @@ SETTLE = timedelta(minutes=10)  # ticks come every 15 s if no message waits
 AHEAD_SECONDS = 15 * 3600
 HOUR_SECONDS = 3600
 MICROSECONDS = 1_000_000
+# the fields of WindowCounts in the order of WINDOWS_SQL
+WINDOW_COUNTS = ("judged", "waiting", "single", "taken_back", "also_seen", "n")
 _account = msgspec.json.Decoder(Account)
 
 
@@ -103,9 +105,7 @@ class Report:
             why=fault.why,
             device=device,
             frame=frame,
-            topic=where.topic,
-            partition=where.partition,
-            offset=where.offset,
+            **where._asdict(),
         )
 
     def _gaps(self) -> Iterator[ReconcileLine]:
@@ -210,33 +210,10 @@ class Report:
 
     def _windows(self) -> Iterator[Missing]:
         for row in self._db.execute(WINDOWS_SQL):
-            (
-                _,
-                patient,
-                vital,
-                start,
-                seen,
-                judged,
-                waiting,
-                single,
-                back,
-                again,
-                n,
-                at_part,
-                at_place,
-                *first,
-            ) = row
-            fault = window_fault(
-                WindowCounts(
-                    judged=judged,
-                    waiting=waiting,
-                    single=single,
-                    taken_back=back,
-                    also_seen=again,
-                    n=n,
-                    whole=start >= self._whole_from,
-                )
-            )
+            _, patient, vital, start, seen = row[:5]
+            n, at_part, at_place, *first = row[10:]
+            counts = dict(zip(WINDOW_COUNTS, row[5:11], strict=True))
+            fault = window_fault(WindowCounts(**counts, whole=start >= self._whole_from))
             if fault is None:
                 continue
             if n is None and not self._is_due(patient, vital, start, seen):

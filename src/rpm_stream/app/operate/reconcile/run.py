@@ -66,12 +66,12 @@ class Reconciliation:
         self, settings: Settings, knowledge: Knowledge, path: Path, bounds: ReconcileWindow
     ) -> None:
         self._settings = settings
-        self._bounds = bounds
         self.clock = Clock.of(settings)  # the broker's time, as in the books
         self._broker_time = BrokerTime(settings, self.clock, "reconcile")
         self._store = Store(path)
         token = settings.token.get_secret_value() if settings.token else None
         self._notes = Collector(self._store, knowledge, self._store.ref_key(token))
+        self._bounds = bounds
         known = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
         if known != f"{bounds.since} to {bounds.until}":
             self._store.close()
