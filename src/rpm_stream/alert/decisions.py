@@ -250,8 +250,13 @@ def _step(episode: Episode, action: Action, now: datetime, event: Event, **other
 
     ``other`` holds fields of the step that differ from that.
     """
-    alert = episode.alert
-    step = Transition(
+    step = step_of(episode.alert, action, now, event)
+    return change(episode, msgspec.structs.replace(step, **other))
+
+
+def step_of(alert: Alert, action: Action, now: datetime, event: Event) -> Transition:
+    """The step that a decision adds to the history of an alert, with the person's own words."""
+    return Transition(
         at=now,
         state=next_state(alert.state, event),
         priority=alert.priority,
@@ -262,7 +267,6 @@ def _step(episode: Episode, action: Action, now: datetime, event: Event, **other
         until=action.until if event == "snoozed" else None,
         direction=action.direction if event == "snoozed" else None,
     )
-    return change(episode, msgspec.structs.replace(step, **other))
 
 
 def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) -> Alert:

@@ -81,16 +81,16 @@ def found_of(finding: Finding) -> MemberFinding:
     return MemberFinding(
         measured_at=finding.measured_at,
         priority=finding.priority,
+        evidence=evidence_of(finding),
         title=finding.title,
         why=finding.why,
-        evidence=evidence_of(finding),
         points=finding.points,
-        number=_number(finding),
+        number=_plain(finding.number),
     )
 
 
-def _number(finding: Finding) -> str:
-    return "" if finding.number is None else str(finding.number)
+def _plain(number: Decimal | None) -> str:
+    return "" if number is None else str(number)
 
 
 def found_member(finding: Finding) -> Member:
@@ -106,7 +106,7 @@ def found_member(finding: Finding) -> Member:
         direction=finding.direction,
         evidence=evidence_of(finding),
         title=finding.title,
-        bound="" if finding.bound is None else str(finding.bound),
+        bound=_plain(finding.bound),
     )
 
 

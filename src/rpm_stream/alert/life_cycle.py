@@ -22,7 +22,10 @@ from rpm_stream.records import AlertState, Event
 
 FIRST: AlertState = "open"
 
-# In each table the events of findings, time and readings come first.
+# The events that end an alert in every state: two of readings and time, and two of people.
+ENDING: tuple[Event, ...] = ("recovered", "ended", "resolved", "withdrawn")
+ENDS: dict[Event, AlertState] = dict.fromkeys(ENDING, "resolved")
+# In each table the events of findings, time and readings come first, and those of ENDS follow.
 FROM_OPEN: dict[Event, AlertState] = {
     "raised": "open",
     "joined": "open",
@@ -30,13 +33,10 @@ FROM_OPEN: dict[Event, AlertState] = {
     "over": "open",
     "escalated": "open",
     "corrected": "open",
-    "recovered": "resolved",
-    "ended": "resolved",
+    **ENDS,
     # people
     "acknowledged": "acknowledged",
     "snoozed": "snoozed",
-    "resolved": "resolved",
-    "withdrawn": "resolved",
     "new_normal": "open",
     "assigned": "open",
     "commented": "open",
@@ -49,12 +49,9 @@ FROM_ACKNOWLEDGED: dict[Event, AlertState] = {
     "reopened": "open",
     "worse": "open",
     "corrected": "acknowledged",
-    "recovered": "resolved",
-    "ended": "resolved",
+    **ENDS,
     # people
     "snoozed": "snoozed",
-    "resolved": "resolved",
-    "withdrawn": "resolved",
     "new_normal": "acknowledged",
     "assigned": "acknowledged",
     "commented": "acknowledged",
@@ -68,13 +65,10 @@ FROM_SNOOZED: dict[Event, AlertState] = {
     "worse": "open",
     "snooze_ended": "open",
     "corrected": "snoozed",
-    "recovered": "resolved",
-    "ended": "resolved",
+    **ENDS,
     # people
     "acknowledged": "acknowledged",
     "snoozed": "snoozed",
-    "resolved": "resolved",
-    "withdrawn": "resolved",
     "new_normal": "snoozed",
     "assigned": "snoozed",
     "commented": "snoozed",

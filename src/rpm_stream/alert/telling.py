@@ -15,7 +15,7 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, LastRecord, Member, MemberFinding
+from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Fact, LastRecord, Member, MemberFinding
 from rpm_stream.alert.episodes import evidence_of, is_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.snapshots import note_snapshot
@@ -246,12 +246,9 @@ def _now(ranked: list[Member], situation: Situation) -> Iterator[Now]:
                 )
 
 
-def _sample(reading: Reading) -> Sample:
+def _sample(seen: Reading | Fact) -> Sample:
     return Sample(
-        value=reading.value,
-        unit=reading.unit,
-        measured_at=reading.measured_at,
-        absent=reading.absent,
+        value=seen.value, unit=seen.unit, measured_at=seen.measured_at, absent=seen.absent
     )
 
 
@@ -262,12 +259,7 @@ def _worst(ranked: list[Member], vital: str) -> Sample | None:
     """
     for member in ranked:
         if member.vital == vital and (worst := member.worst) is not None:
-            return Sample(
-                value=worst.value,
-                unit=worst.unit,
-                measured_at=worst.measured_at,
-                absent=worst.absent,
-            )
+            return _sample(worst)
     return None
 
 

@@ -11,8 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.alert.decisions import EVENTS, assignee_of, is_needless
-from rpm_stream.alert.life_cycle import next_state
+from rpm_stream.alert.decisions import EVENTS, is_needless, step_of
 from rpm_stream.alert.refusals import SENTENCES, refused_words
 from rpm_stream.records import Action, Alert, Cause, Transition
 
@@ -33,17 +32,7 @@ def decided(
         return _refuse(alert, action, now, ("ends_by_itself", refused))
     if action.action in ("snooze", "new_normal") or action.action not in EVENTS:
         return _refuse(alert, action, now, ("not_kept", SENTENCES["not_kept"]))
-    event = EVENTS[action.action]
-    step = Transition(
-        at=now,
-        state=next_state(alert.state, event),
-        priority=alert.priority,
-        who=action.who,
-        reason=action.reason,
-        event=event,
-        assignee=assignee_of(action) if event == "assigned" else None,
-    )
-    return _with_step(alert, step)
+    return _with_step(alert, step_of(alert, action, now, EVENTS[action.action]))
 
 
 def _refuse(alert: Alert, action: Action, now: datetime, why: tuple[Cause, str]) -> Alert | None:
