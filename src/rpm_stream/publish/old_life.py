@@ -41,20 +41,21 @@ ACTIONS: dict[str, ActionName] = {
     "withdraw": "withdraw",
     "see": "see",
 }
-CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
-    (re.compile(r"it has become (?:high|medium|low) since it was seen$"), "risen"),
-    (re.compile(r"it has got worse since it was seen$"), "overtaken"),
-    (re.compile(r"(?:high|medium|low) alerts cannot be snoozed$"), "never_snoozed"),
-    (re.compile(r"it does not say until when$"), "no_end"),
-    (re.compile(r"its end is past$"), "end_past"),
-    (re.compile(r"it would last over [0-9]+ hours$"), "too_long"),
-    (re.compile(r"it does not say to whom$"), "no_assignee"),
-    (re.compile(r"it says nothing$"), "no_words"),
-    (re.compile(r"it does not say why$"), "no_reason"),
-    (re.compile(r"its values have not been back inside for long enough"), "not_back"),
-    (re.compile(r"the service keeps nothing of this alert but its record$"), "not_kept"),
-    (re.compile(r"it ends by itself"), "ends_by_itself"),
+_CAUSES: tuple[tuple[str, Cause], ...] = (
+    (r"it has become (?:high|medium|low) since it was seen$", "risen"),
+    (r"it has got worse since it was seen$", "overtaken"),
+    (r"(?:high|medium|low) alerts cannot be snoozed$", "never_snoozed"),
+    (r"it does not say until when$", "no_end"),
+    (r"its end is past$", "end_past"),
+    (r"it would last over [0-9]+ hours$", "too_long"),
+    (r"it does not say to whom$", "no_assignee"),
+    (r"it says nothing$", "no_words"),
+    (r"it does not say why$", "no_reason"),
+    (r"its values have not been back inside for long enough", "not_back"),
+    (r"the service keeps nothing of this alert but its record$", "not_kept"),
+    (r"it ends by itself", "ends_by_itself"),
 )
+CAUSES = tuple((re.compile(words), cause) for words, cause in _CAUSES)
 
 
 def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:

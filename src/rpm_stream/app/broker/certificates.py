@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
+# every use of a key that X.509 knows
+KEY_USAGES = (
+    "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
+    " key_cert_sign crl_sign encipher_only decipher_only"
+).split()
 # so that a client whose clock is a little slow accepts a new certificate
 BACKDATED = timedelta(hours=1)
 
@@ -96,17 +101,8 @@ def _distinguished(name: str) -> x509.Name:
 def _usage(is_authority: bool) -> x509.KeyUsage:
     from cryptography import x509
 
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    allowed = ("key_cert_sign", "crl_sign") if is_authority else ("digital_signature",)
+    return x509.KeyUsage(**{usage: usage in allowed for usage in KEY_USAGES})
 
 
 def _purposes(subject: CertificateSubject) -> x509.ExtendedKeyUsage:

@@ -33,6 +33,8 @@ from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
+# the feed writes its own log, and does not name the library to strangers
+SILENT: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False}
 GRACE_S = 3  # how long open requests may take to finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -154,14 +156,12 @@ def _knowledge(settings: Settings) -> Knowledge:
 def _config(settings: Settings, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedRequests,
-        ws_max_size=BYTES,
         host=settings.feed_host,
         port=settings.feed_port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
+        http=BoundedRequests,
+        ws_max_size=BYTES,
         timeout_graceful_shutdown=GRACE_S,
+        **SILENT,
     )
 
 

@@ -38,60 +38,58 @@ SIDES: dict[Direction | None, str] = {
 }
 
 
-class Ask(Record, frozen=True, kw_only=True):
+class Ask(Record, frozen=True):
     """The texts of the dialogue for a kind of decision.
 
-    ``final`` means that the decision cannot be undone, and that the dialogue says so.
+    ``reason`` names the field for a person's own words. ``final`` means that the decision cannot be
+    undone, and that the dialogue says so.
     """
 
     button: str
     title: str
     says: str
-    reason: str
+    reason: str = "Note (optional)"
     final: bool = False
 
 
 ASKS: dict[ActionKind, Ask] = {
     "see": Ask(
-        button="Seen",
-        title="Mark this alert as seen",
-        says=(
+        "Seen",
+        "Mark this alert as seen",
+        (
             "It says that you have looked. It stays in the list, and escalates until somebody"
             " acknowledges it."
         ),
-        reason="Note (optional)",
     ),
     "acknowledge": Ask(
-        button="Acknowledge",
-        title="Acknowledge this alert",
-        says="It stays in the list until measurements are back inside the limits.",
-        reason="Note (optional)",
+        "Acknowledge",
+        "Acknowledge this alert",
+        "It stays in the list until measurements are back inside the limits.",
     ),
     "snooze": Ask(
-        button="Snooze",
-        title="Snooze this alert",
-        says=(
+        "Snooze",
+        "Snooze this alert",
+        (
             "It comes back at that time; at once when it gets worse, when another rule strikes, or"
             " when a value breaks a limit on a side that is not snoozed."
         ),
         reason="Why (optional)",
     ),
     "assign": Ask(
-        button="Assign",
-        title="Assign this alert",
-        says="It says whose it is. Nobody is notified by this.",
-        reason="Note (optional)",
+        "Assign",
+        "Assign this alert",
+        "It says whose it is. Nobody is notified by this.",
     ),
     "comment": Ask(
-        button="Comment",
-        title="Comment on this alert",
-        says="It stays as it is; everybody can read the comment in its history.",
+        "Comment",
+        "Comment on this alert",
+        "It stays as it is; everybody can read the comment in its history.",
         reason="Comment",
     ),
     "new_normal": Ask(
-        button="New normal",
-        title="New normal for this person",
-        says=(
+        "New normal",
+        "New normal for this person",
+        (
             "The values so far count as usual for this person. No limit changes; an alert that"
             " rests on what was learned alone is resolved."
         ),
@@ -99,16 +97,16 @@ ASKS: dict[ActionKind, Ask] = {
         final=True,
     ),
     "resolve": Ask(
-        button="Resolve",
-        title="Resolve this alert",
-        says="It leaves the list. The next value beyond a limit opens a new alert.",
+        "Resolve",
+        "Resolve this alert",
+        "It leaves the list. The next value beyond a limit opens a new alert.",
         reason="Why",
         final=True,
     ),
     "withdraw": Ask(
-        button="Wrong reading",
-        title="Withdraw: this was a wrong reading",
-        says=(
+        "Wrong reading",
+        "Withdraw: this was a wrong reading",
+        (
             "It leaves the list, marked as never true: somebody else wore the device, or it"
             " measured wrongly."
         ),

@@ -29,12 +29,12 @@ from rpm_stream.app.gateway.ble.bluez_agent import Agent, AskPasskey
 from rpm_stream.app.gateway.ble.radio import RadioOff, Refused
 
 SERVICE: Final = "org.bluez"
-ADAPTER: Final = "org.bluez.Adapter1"
-DEVICE: Final = "org.bluez.Device1"
-KEYS_REFUSED: Final = "org.bluez.Reason.Authentication"
-PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+ADAPTER: Final = f"{SERVICE}.Adapter1"
+DEVICE: Final = f"{SERVICE}.Device1"
+KEYS_REFUSED: Final = f"{SERVICE}.Reason.Authentication"
 DAEMON: Final = "org.freedesktop.DBus"
-OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
+PROPERTIES: Final = f"{DAEMON}.Properties"
+OBJECTS: Final = f"{DAEMON}.ObjectManager"
 
 CALL_SECONDS = 25.0  # the usual time limit of D-Bus libraries
 NEWS_SECONDS = 0.1  # from a signal on bleak's bus to the same signal on this one

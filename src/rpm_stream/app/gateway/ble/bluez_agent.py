@@ -39,10 +39,10 @@ class Agent:
         self._bus.add_message_handler(self._heard)
         await self._bus.call(
             Message(
-                destination="org.bluez",
-                path="/org/bluez",
-                interface="org.bluez.AgentManager1",
-                member="RegisterAgent",
+                "org.bluez",
+                "/org/bluez",
+                "org.bluez.AgentManager1",
+                "RegisterAgent",
                 signature="os",
                 body=[PATH, "KeyboardOnly"],
             )

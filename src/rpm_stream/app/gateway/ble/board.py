@@ -9,6 +9,7 @@ from collections import Counter as Counted
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -60,28 +61,20 @@ class RadioMeters:
         self, registry: CollectorRegistry, rows: Callable[[], Iterable[DeviceRow]]
     ) -> None:
         _add_gauges(registry, rows)
-        of = registry
-        self.values = Counter(
-            "rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of
+        counter = partial(Counter, registry=registry)
+        self.values = counter(
+            "rpm_gateway_ble_values", "Notifications and indications that arrived"
         )
-        self.connections = Counter(
-            "rpm_gateway_ble_connections", "Connections that were made", registry=of
+        self.connections = counter("rpm_gateway_ble_connections", "Connections that were made")
+        self.failures = counter(
+            "rpm_gateway_ble_failures", "Connections not made, or ended by an error"
         )
-        self.failures = Counter(
-            "rpm_gateway_ble_failures", "Connections not made, or ended by an error", registry=of
+        self.resubscriptions = counter(
+            "rpm_gateway_ble_resubscriptions", "Streams that went silent and were subscribed anew"
         )
-        self.resubscriptions = Counter(
-            "rpm_gateway_ble_resubscriptions",
-            "Streams that went silent and were subscribed anew",
-            registry=of,
-        )
-        self.resets = Counter(
-            "rpm_gateway_ble_resets", "Times that the adapter was reset", registry=of
-        )
-        self.dropped = Counter(
-            "rpm_gateway_ble_dropped_values",
-            "Values that found no room while the disk was full",
-            registry=of,
+        self.resets = counter("rpm_gateway_ble_resets", "Times that the adapter was reset")
+        self.dropped = counter(
+            "rpm_gateway_ble_dropped_values", "Values that found no room while the disk was full"
         )
 
 
@@ -91,22 +84,18 @@ def _add_gauges(registry: CollectorRegistry, rows: Callable[[], Iterable[DeviceR
     def connected() -> list[DeviceRow]:
         return [row for row in rows() if row.presence is Presence.connected]
 
-    of = registry
-    Gauge(
-        "rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of
-    ).set_function(lambda: float(len(list(rows()))))
-    Gauge(
-        "rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of
-    ).set_function(lambda: float(len(connected())))
-    Gauge(
-        "rpm_gateway_ble_lowest_battery_percent",
-        "Of all devices that tell; 100 where none does",
-        registry=of,
+    gauge = partial(Gauge, registry=registry)
+    gauge("rpm_gateway_ble_devices", "Devices that this gateway is to serve").set_function(
+        lambda: float(len(list(rows())))
+    )
+    gauge("rpm_gateway_ble_connected_devices", "Devices that are connected").set_function(
+        lambda: float(len(connected()))
+    )
+    gauge(
+        "rpm_gateway_ble_lowest_battery_percent", "Of all devices that tell; 100 where none does"
     ).set_function(lambda: _lowest((row.battery for row in rows()), 100.0))
-    Gauge(
-        "rpm_gateway_ble_weakest_signal_dbm",
-        "Of the connected devices; 0 where none tells",
-        registry=of,
+    gauge(
+        "rpm_gateway_ble_weakest_signal_dbm", "Of the connected devices; 0 where none tells"
     ).set_function(lambda: _lowest((row.rssi for row in connected()), 0.0))
 
 
