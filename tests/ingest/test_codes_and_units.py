@@ -75,8 +75,7 @@ ROWS = [
     for code in codes
 ] + [(vital, "mmol/L", LOINC, code) for vital, codes in MOLES.items() for code in codes]
 
-# clinical.md 11: unit as sent, value, the same in the vital's first unit, and how the reading names
-# the unit
+# Unit as sent, value, the same in the vital's first unit, and how the reading names the unit
 UNITS = [
     ("glucose", "2339-0", "mg/dL", "100", "100", "mg/dL"),
     ("glucose", "2339-0", "mg/dl", "100", "100", "mg/dL"),

@@ -18,7 +18,7 @@ from rpm_stream.knowledge.checks import limit_rules
 from rpm_stream.pipeline.judge_failure import finding_of
 from rpm_stream.records import Priority
 
-IEC = {  # clinical.md 2, as the standard has it
+IEC = {  # IEC 60601-1-8, table 1
     "death_or_irreversible": ("high", "high", "medium"),
     "reversible": ("high", "medium", "low"),
     "minor": ("medium", "low", "low"),

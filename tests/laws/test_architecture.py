@@ -140,7 +140,7 @@ LONGEST_CHAIN = {
 # --- what an installation needs -------------------------------------------------------------------
 
 NOT_IMPORTED = {
-    "cramjam": "aiokafka loads it for messages that are compressed with lz4",
+    "cramjam": "aiokafka loads it for messages that are compressed with lz4 or zstd",
     "fhir.resources": "to be used where resources come in, or to become an extra",
     "numpy": "to be used where windows and evaluation calculate, or to become an extra",
 }

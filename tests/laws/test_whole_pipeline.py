@@ -1,4 +1,4 @@
-"""The laws of DESIGN 4 that hold for the whole pure pipeline, on generated patients."""
+"""The laws (docs/contract.md) that hold for the whole pure pipeline, on generated patients."""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ DOCUMENTS_NOT_YET: tuple[str, ...] = ()
 
 # Assignments of two names at once whose values do not depend on each other, with their reason.
 TWO_NAMES: dict[tuple[str, str], str] = {
-    ("alert/tiers.py", "(row.since, row.last)"): "to be written in two lines",
     ("score/rules/trends.py", "(kept.old_words, kept.risen)"): "to be written in two lines",
 }
 
@@ -49,6 +48,7 @@ PATH = re.compile(
     r"(?<![\w./-])(?:ingest|normalise|score|alert|publish|pipeline|knowledge|records|app|tests"
     r"|topics|deploy|docs|benchmarks)(?:/[\w.-]*\w)+"
 )
+CITED = re.compile(r"\b(CONTRACT|law|laws) ([0-9]+)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
@@ -183,6 +183,22 @@ def test_a_sentence_has_one_idea(room: str) -> None:
 def test_a_document_is_in_plain_words(path: Path) -> None:
     found = document_signs(path.read_text(encoding="utf-8"))
     assert not found, f"{document_name(path)}: write another sentence"
+
+
+def test_a_cited_rule_stands_in_the_contract() -> None:
+    """``CONTRACT 5`` is a section of docs/contract.md, and ``law 3`` one of its laws."""
+    contract = repository("docs", "contract.md").read_text(encoding="utf-8")
+    known = {
+        "CONTRACT": set(re.findall(r"^## ([0-9]+)\.", contract, re.MULTILINE)),
+        "law": set(re.findall(r"^([0-9]+)\. \*\*", contract, re.MULTILINE)),
+    }
+    cited = {
+        (kind.removesuffix("s"), number)
+        for path in (*MODULES, *SOURCE.rglob("*.toml"), *documents())
+        for kind, number in CITED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert {kind for kind, _ in cited} == set(known)
+    assert not [one for one in cited if one[1] not in known[one[0]]]
 
 
 def values_depend(targets: list[ast.expr], values: list[ast.expr]) -> bool:

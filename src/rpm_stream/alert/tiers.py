@@ -265,7 +265,8 @@ def _is_row(
     row = decided.rows.get(key)
     if row is None or abs((at - row.last).total_seconds()) > situation.limits.dense_seconds:
         row = decided.rows[key] = TierRun(at, at)
-    row.since, row.last = min(row.since, at), max(row.last, at)
+    row.since = min(row.since, at)
+    row.last = max(row.last, at)
     is_dense = apart is not None and apart < situation.limits.dense_seconds
     return not is_dense or row.last - row.since >= timedelta(seconds=situation.limits.row_seconds)
 

@@ -40,7 +40,7 @@ from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
 from rpm_stream.pipeline.state_envelope import check_device, pack_device, unpack_device
 
 STAGE = "ingest"
-SLICE_BYTES = 256 * 1024  # 3,300 notifications
+SLICE_BYTES = 512 * 1024  # 6,600 notifications
 # The judge decides by the place of a frame or an action whether it has applied it before. So those
 # of a partition must not overtake each other on their way to a patient, and a device may be worn by
 # another patient tomorrow. Therefore partitions take turns, not keys. Each topic has its own turns,

@@ -55,7 +55,7 @@ from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpac
 from rpm_stream.records import UNREADABLE, Forwarded
 
 STAGE = "judge"
-SLICE_BYTES = 512 * 1024  # 1,600 readings
+SLICE_BYTES = 1024 * 1024  # 3,200 readings
 TURN_BYTES = 64 * 1024  # 200 readings of one patient
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode

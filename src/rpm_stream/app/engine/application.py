@@ -137,7 +137,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
         producer_linger=0.0,
         producer_max_batch_size=1_048_576,
         producer_max_request_size=4_194_304,
-        producer_compression_type=None,
+        producer_compression_type="zstd",
         table_standby_replicas=0,
         topic_partitions=partitions,
         topic_replication_factor=settings.replication,

@@ -84,7 +84,7 @@ async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> No
 
 
 def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) -> dict[str, str]:
-    token = settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(9)
+    token = settings.token.get_secret_value() if settings.token else secrets.token_hex(8)
     return {
         "RPM_BOOTSTRAP": bootstrap,
         "RPM_DATA_DIR": folder,
@@ -101,13 +101,17 @@ def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) 
 def _tell(environment: dict[str, str], patients: int, speed: float) -> None:
     """Print the address of the feed and suggestions of what to look at."""
     metrics = int(environment["RPM_METRICS_PORT"])
+    counters = (
+        f"  • the counters: http://127.0.0.1:{metrics}/metrics (ingest), :{metrics + 1} (judge),"
+        f" :{metrics + 3} (feed)\n"
+    )
     lines = (
         f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   token:"
         f" [bold]{environment['RPM_TOKEN']}[/bold]\n\n{patients} simulated people, an hour passes"
         f" in {3600 / speed:.0f} seconds. The first red alert comes within about a minute.\nThen"
-        " look at\n  • the alert's own words, and its chart: click on it; acknowledge it\n  • the"
-        f" counters: http://127.0.0.1:{metrics}/metrics (ingest), :{metrics + 1} (judge),"
-        f" :{metrics + 3} (feed)\n  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and"
+        " look at\n  • the alert's own words, and its chart: click on it; acknowledge it\n"
+        f"{counters if metrics else ''}"
+        "  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and"
         ' watch "judged up to" come back\n  • the frames themselves: rpm-stream gateway simulate'
         f" --story copd --to stdout | head -3\nKafka: {environment['RPM_BOOTSTRAP']}. Ctrl-C ends"
         " all of it; nothing is kept."
