@@ -17,7 +17,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from rpm_stream.ahead import as_stamped
-from rpm_stream.records import Reading
+from rpm_stream.records.readings import Reading
 
 # vitals whose sensor is commonly read in two ways, at any second
 BY_TWO_WAYS = frozenset({"glucose_interstitial"})

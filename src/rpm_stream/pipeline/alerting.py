@@ -19,7 +19,7 @@ from rpm_stream.alert.size import shorten_history
 from rpm_stream.alert.snapshots import note_snapshot, note_worst, note_worst_total
 from rpm_stream.alert.telling import describe, is_news, note_graver, note_last_record
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.pipeline.patient_state import Patient
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE

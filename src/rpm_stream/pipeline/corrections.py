@@ -15,7 +15,7 @@ import msgspec
 
 from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.normalise.wearer import USER
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.chunks import chunks

@@ -12,7 +12,7 @@ from rpm_stream.alert.decisions import Context, decide
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.episodes import group_of
 from rpm_stream.alert.telling import note_last_record
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.pipeline.work import Work

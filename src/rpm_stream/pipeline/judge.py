@@ -18,7 +18,7 @@ import msgspec
 
 from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.alert.episodes import end, mark_stale, note_well
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.corrections import as_message, void

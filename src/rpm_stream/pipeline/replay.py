@@ -16,7 +16,7 @@ import msgspec
 
 from rpm_stream.entries import Refusal
 from rpm_stream.ingest.csv.rows import BadRow, CsvFrame
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frame_output import Rejected, make_reject

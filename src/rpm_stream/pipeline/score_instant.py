@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from rpm_stream.alert.episode import Episodes, Member
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule
 from rpm_stream.pipeline.patient_state import Patient, PatientState

@@ -17,7 +17,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.ids import deterministic_id, utc_text
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
 from rpm_stream.pipeline.patient_rule import PatientRule, TimedFinding
 from rpm_stream.pipeline.patient_state import PatientState

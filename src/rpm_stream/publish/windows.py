@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir.codes import published_unit
 from rpm_stream.publish.numbers import exact, mean, number_of, published
 from rpm_stream.records import Reading, Window

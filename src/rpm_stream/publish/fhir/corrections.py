@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.observation import Published

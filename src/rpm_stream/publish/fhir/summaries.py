@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.numbers import exact
 from rpm_stream.publish.windows import (
     COUNT_BYTES,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,

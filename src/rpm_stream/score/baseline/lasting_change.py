@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Final
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.baseline.one_vital import Looked

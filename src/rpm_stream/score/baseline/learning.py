@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detectors.protocol import Detector, Feature
 from rpm_stream.score.memory.marks import EMIT_EVERY, note_calm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Record, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of

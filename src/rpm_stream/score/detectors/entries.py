@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.scoring import ShadowTable
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector, Feature, Features

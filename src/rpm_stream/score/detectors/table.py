@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.gaussian import Gaussian

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Reading
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.records.readings import Reading
 
 
 def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:

@@ -13,7 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Direction, Reading
+from rpm_stream.records.readings import Reading
+from rpm_stream.records.terms import Direction
 from rpm_stream.sameness import ignored_time
 
 PlacingLevel = Literal["inside", "between", "beyond"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.records import Reading, Total
+from rpm_stream.records.in_house import Total
+from rpm_stream.records.readings import Reading
 from rpm_stream.score.memory.days import Days
 from rpm_stream.score.memory.history import VitalHistory
 from rpm_stream.score.memory.recent import Recent

@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TypeAlias, get_args
 
-from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.alerting import DeviceKind
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, FindingKind, Key, Reading, Record
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import DeviceRun

@@ -18,8 +18,9 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge, Vital
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
+from rpm_stream.knowledge.tables import Vital
 from rpm_stream.records import (
     DeviceEntry,
     Direction,

@@ -17,8 +17,9 @@ from typing import TypedDict
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge, ShippedLimit
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
+from rpm_stream.knowledge.scoring import ShippedLimit
 from rpm_stream.records import Key, PatientEntry, Reading
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.rules.bands import PREGNANT, Bands, Person

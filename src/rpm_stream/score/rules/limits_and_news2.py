@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.sameness import ignored_time
 from rpm_stream.score.memory.column import FOREVER, Column

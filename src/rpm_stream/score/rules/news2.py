@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import has_unreadable_birth, years_old
 from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.score.memory.history import Segment, VitalHistory, as_of

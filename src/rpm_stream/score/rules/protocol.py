@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, NamedTuple, Protocol
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Direction, Finding, FindingKind, Key, PatientEntry, Reading
 from rpm_stream.score.memory.history import PlacingLevel

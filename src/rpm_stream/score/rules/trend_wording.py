@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.trends import Average
 from rpm_stream.records import Reading
 from rpm_stream.score.baseline.wording import UsualWords
