@@ -29,7 +29,7 @@ from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
-from rpm_stream.publish.windows import Bin
+from rpm_stream.publish.window_state import Bin
 from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
 from rpm_stream.score.memory.size import forget_evidence
 from rpm_stream.score.rules.same_measurement import MOST

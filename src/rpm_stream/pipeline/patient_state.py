@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from rpm_stream.alert.episode import Episodes
-from rpm_stream.publish.fhir.summaries import Summaries
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Action, Readings
 from rpm_stream.score.baseline.learning import LiveDetectors
 from rpm_stream.score.memory.state import ScoreState

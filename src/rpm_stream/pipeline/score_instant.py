@@ -19,7 +19,7 @@ from rpm_stream.score.baseline.learning import Paused
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import PlacingLevel
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import SATURATION, OxygenScale
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale
 from rpm_stream.score.rules.protocol import Rule, share
 from rpm_stream.score.rules.same_measurement import Same
 from rpm_stream.score.rules.stretch import Passing, Stretch

@@ -28,7 +28,8 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.bands import NO_AGE, Bands
 from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.score.rules.individual_limits import OwnLimits, limit_fault
-from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 from rpm_stream.text import cleaned, plain_list
 
 GROUP = "settings"

@@ -10,8 +10,7 @@ from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Vector
-from rpm_stream.score.memory.marks import emits
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, emits
 
 GROUP = "vital_signs"  # its open episode pauses the learning of several vitals together
 

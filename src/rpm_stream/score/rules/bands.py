@@ -19,7 +19,7 @@ from rpm_stream.knowledge.registry import has_unreadable_birth, months_old
 from rpm_stream.knowledge.scoring import Limits, Points
 from rpm_stream.knowledge.tables import Band
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
-from rpm_stream.score.rules.news2 import SCALE_WORDS, OxygenScale, has_scale_2
+from rpm_stream.score.rules.oxygen_scale import SCALE_WORDS, OxygenScale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
 ADULT: Final = "adult"

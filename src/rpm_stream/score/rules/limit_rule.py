@@ -17,7 +17,7 @@ from rpm_stream.score.memory.history import Placing, PlacingLevel, go_on
 from rpm_stream.score.memory.state import Point, ScoreState, note_distance, note_distances
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import SATURATION, has_scale_2
+from rpm_stream.score.rules.oxygen_scale import SATURATION, has_scale_2
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 

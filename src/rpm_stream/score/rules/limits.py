@@ -25,7 +25,8 @@ from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.rules.bands import PREGNANT, Bands, Person
 from rpm_stream.score.rules.individual_limits import OwnLimits, OwnSide
 from rpm_stream.score.rules.limit_wording import LimitWords, lasting
-from rpm_stream.score.rules.news2 import News2Chart, OxygenScale
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import OxygenScale
 from rpm_stream.score.rules.verdict import WORD, Breach, Side, Verdict
 
 __all__ = ["Breach", "LimitTable", "Side", "Verdict"]

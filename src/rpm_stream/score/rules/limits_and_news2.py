@@ -15,9 +15,8 @@ import msgspec
 
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
-from rpm_stream.sameness import ignored_time
 from rpm_stream.score.memory.column import FOREVER, Column
-from rpm_stream.score.memory.continuous import is_continuous
+from rpm_stream.score.memory.continuous import is_continuous, number_of
 from rpm_stream.score.memory.history import (
     Placing,
     Segment,
@@ -25,6 +24,7 @@ from rpm_stream.score.memory.history import (
     add,
     beside,
     goes_on,
+    ignored_time,
     segment_of,
 )
 from rpm_stream.score.memory.recent import Recent, among_last, enter, forget
@@ -33,7 +33,8 @@ from rpm_stream.score.memory.rows import Reach, Run, within
 from rpm_stream.score.memory.rows import row as row_of
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import Breach, LimitTable, Verdict
-from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 from rpm_stream.score.rules.recovery import RecoveryRules, history_of
 
 # the longest pause that is no gap in "for m minutes" (CONTRACT 10, In a row)
@@ -328,16 +329,6 @@ class LimitJudge:
             and (at - segment.start >= self._row or segment.end - at >= self._row)
             for segment in beside(history, at)
         )
-
-
-def number_of(knowledge: Knowledge, reading: Reading, side: Direction | None = None) -> Decimal:
-    """The value in its vital's first unit, infinite where the device shows LO or HI."""
-    if reading.value is None:
-        is_low = reading.absent == "negative-infinity" or side == "low"
-        return Decimal("-Infinity") if is_low else Decimal("Infinity")
-    return knowledge.convert(
-        Decimal(reading.value), reading.unit, knowledge.vitals[reading.vital].unit
-    )
 
 
 def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
 
 import msgspec
 
@@ -18,30 +17,12 @@ from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import has_unreadable_birth, years_old
 from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.score.memory.history import Segment, VitalHistory, as_of
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 
-# The scale of oxygen saturation. Scale 2 is used by prescription only.
-OxygenScale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]
-SATURATION = "oxygen_saturation"
 OXYGEN = "oxygen"
 TICK = timedelta(microseconds=1)
 # an answer about oxygen counts from so long before it (CONTRACT 10)
 ANSWER_BEFORE = timedelta(minutes=60)
-OXYGEN_WORDS: dict[OxygenScale, str] = {
-    "2 on air": "on air",
-    "2 on oxygen": "on oxygen",
-    "2 unknown": "oxygen not known",
-}
-SCALE_WORDS: dict[OxygenScale, str] = {
-    scale: f"scale 2, {words}" for scale, words in OXYGEN_WORDS.items()
-}
-
-
-def has_scale_2(patient: PatientEntry) -> bool:
-    """Whether a patient's saturation is judged on scale 2.
-
-    A pregnant woman has a chart of her own without it.
-    """
-    return patient.oxygen_scale == 2 and not patient.pregnant
 
 
 class News2Score(Record, frozen=True, kw_only=True):

@@ -10,18 +10,11 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import Placing, PlacingLevel
-from rpm_stream.score.memory.marks import emits, note_calm, note_calm_for
 from rpm_stream.score.memory.member_names import member_name
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, emits, note_calm, note_calm_for
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import (
-    ANSWER_BEFORE,
-    OXYGEN,
-    SATURATION,
-    SCALE_WORDS,
-    Histories,
-    News2Score,
-)
+from rpm_stream.score.rules.news2 import ANSWER_BEFORE, OXYGEN, Histories, News2Score
+from rpm_stream.score.rules.oxygen_scale import SATURATION, SCALE_WORDS
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 

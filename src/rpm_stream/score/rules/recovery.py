@@ -16,7 +16,8 @@ from rpm_stream.score.memory.history import (
 )
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
-from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 
 VitalSide: TypeAlias = tuple[
     str, Direction | None

@@ -19,7 +19,7 @@ from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.memory.column import FOREVER, Column
-from rpm_stream.score.memory.continuous import is_continuous
+from rpm_stream.score.memory.continuous import is_continuous, number_of
 from rpm_stream.score.memory.days import (
     AVERAGE,
     DISCHARGE,
@@ -32,13 +32,11 @@ from rpm_stream.score.memory.days import (
     spread,
 )
 from rpm_stream.score.memory.history import VitalHistory, add, go_on, goes_on, segment_of
-from rpm_stream.score.memory.marks import note_calm, note_calm_for
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.recent import among_last, enter, forget
 from rpm_stream.score.memory.rows import run
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, note_calm, note_calm_for
 from rpm_stream.score.rules.discharge_weight import DischargeWeight
-from rpm_stream.score.rules.limits_and_news2 import number_of
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.rise import Rise, Thumb
