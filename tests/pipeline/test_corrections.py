@@ -18,13 +18,7 @@ from support.ward import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.corrections import (
-    MOST_READINGS,
-    Correction,
-    Holdings,
-    adopted_id,
-    as_message,
-)
+from rpm_stream.pipeline.holdings import MOST_READINGS, Correction, Holdings, adopted_id, as_message
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id

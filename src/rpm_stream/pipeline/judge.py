@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import is_not
 
@@ -20,11 +21,13 @@ from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
+from rpm_stream.pipeline.alert_records import put, put_unchanged
 from rpm_stream.pipeline.alerting import Alerting
-from rpm_stream.pipeline.corrections import as_message, void
+from rpm_stream.pipeline.corrections import void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.device_alerts import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.device_alerts import DeviceAlerts
+from rpm_stream.pipeline.holdings import as_message
 from rpm_stream.pipeline.judge_failure import finding_of, reject_of
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.patient_rule import Ends
@@ -35,6 +38,7 @@ from rpm_stream.pipeline.patient_state import (
     Input,
     Patient,
     PatientState,
+    is_applied,
     line_of,
 )
 from rpm_stream.pipeline.publishing import publish
@@ -48,9 +52,11 @@ from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.observation import Published
-from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject, Score
+from rpm_stream.records import Action, Alert, Forwarded, Reading, Readings, Record, Reject, Score
 from rpm_stream.score.memory.column import measured_at
+from rpm_stream.score.rules.protocol import share
 from rpm_stream.score.rules.stretch import MOST_MOMENTS, stretch_of
+from rpm_stream.score.rules.table import RULES
 
 __all__ = ["Judge", "Judged", "Patient", "PatientState"]
 LEAST_CALM = 4  # moments; of fewer a stretch would save nothing
@@ -76,7 +82,8 @@ class Judge:
         self.knowledge = knowledge
         self.registry = registry
         rules = tuple(make(knowledge, registry) for make in PATIENT_RULES)
-        self._scoring = Scoring(knowledge, registry, rules)
+        tables = share(knowledge, registry)
+        self._scoring = Scoring(tables, [make(tables) for make in RULES], rules)
         self._budget = StateBudget(knowledge)
         self._at_ticks, self._at_steps = (
             [rule for rule in rules if rule.when == when] for when in ("tick", "step")
@@ -210,12 +217,12 @@ class Judge:
         self._end_unworn(work, work.now)
         self._alerting.wait(work)
         if action.action == "void":
-            observations, heir = void(work, action, self._alerting, self._scoring, self.knowledge)
+            observations, heir = void(work, action, self._scoring, self.knowledge)
             self._note_well(work)
             if heir is not None:
                 return _after(work.alerts, observations, self._step(patient, heir))
         else:
-            decided(work, action, self._alerting, self.knowledge)
+            decided(work, action, self._scoring, self.knowledge)
             observations = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         closed = self._budget.make(patient.state)
         return Judged(alerts=tuple(work.alerts), observations=(*observations, *closed))
@@ -237,7 +244,7 @@ class Judge:
                 self._staleness.stale(state.score, work.entry, state.episodes, work.now)
             ):
                 if mark_stale(state.episodes, group, moment):
-                    self._alerting.put_unchanged(work, state.episodes[group])
+                    put_unchanged(work, state.episodes[group])
             self._end_settings(work)
             self._end_unworn(work, work.now)
             self._budget.make_for_silence(state)
@@ -272,12 +279,12 @@ class Judge:
             episode.members = {
                 name: each for name, each in episode.members.items() if name in wrong
             }
-            self._alerting.put(work, episode)
+            put(work, episode)
 
     def _end(self, work: Work, group: str, reason: str, at: datetime) -> None:
         episode = work.state.episodes[group]
         end(work.state.episodes, group, at, reason)
-        self._alerting.put_unchanged(work, episode)
+        put_unchanged(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:
         """Return the work of one input, whose ``now`` never goes back.
@@ -338,9 +345,19 @@ class Judge:
 
         Other members stay.
         """
+        recovered = partial(self._scoring.recovered, work.state, work.entry)
         for group in sorted(DEVICES & work.state.episodes.keys()):
-            if note_well(work.state.episodes[group], self._alerting.recovered(work), work.now):
-                self._alerting.put(work, work.state.episodes[group])
+            if note_well(work.state.episodes[group], recovered, work.now):
+                put(work, work.state.episodes[group])
+
+
+def act_once(judge: Judge, patient: Patient, message: Forwarded) -> Judged | None:
+    """Return the results of a forwarded action, or None if the patient's state has applied it."""
+    if is_applied(patient.state, message):
+        return None
+    judged = judge.act(patient, message.action, message.received_at)
+    patient.state.actions[message.partition] = message.offset
+    return judged
 
 
 def _after(alerts: Sequence[Alert], observations: Sequence[Published], judged: Judged) -> Judged:
