@@ -24,7 +24,8 @@ from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.seen_entries import frame_known
 from rpm_stream.normalise.verb import Normalise
 from rpm_stream.pipeline.device_state import DeviceState
-from rpm_stream.pipeline.frame_output import FrameMessage, FrameOutput, Ingested, reject_whole
+from rpm_stream.pipeline.frame_message import FrameMessage, Ingested
+from rpm_stream.pipeline.frame_output import FrameOutput, reject_whole
 from rpm_stream.pipeline.reassembly import join
 from rpm_stream.records import DeviceEntry
 
