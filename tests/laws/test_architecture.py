@@ -117,7 +117,7 @@ LARGE_CLASSES = for_reason(
     "to be split",
     "Alerting BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink"
     " BumbleRadio Collector DecisionDialog DetailDialog FeedPage Gateway Holding Hub Judge"
-    " LimitJudge News2Chart Quality Report Session Spool Totals Trends",
+    " Report Session Spool Totals",
 )
 LARGE_FUNCTIONS: dict[str, str] = {}
 

@@ -45,7 +45,7 @@ class Scoring:
     ) -> None:
         self._never_judged = tables.knowledge.signal.never_judged
         self._vitals = tables.knowledge.vitals
-        self._chart = tables.chart
+        self._oxygen = tables.oxygen
         self._same = Same(tables.knowledge)
         self._rules = tuple(rules)
         self._passing: tuple[Passing, ...] = (self._same, *self._rules)
@@ -153,7 +153,7 @@ class Scoring:
         """Return the scale by which a reading counts: other than 1 only for a saturation."""
         if reading.vital != SATURATION:
             return "1"
-        return self._chart.scale(entry, state.score.histories, reading.measured_at)
+        return self._oxygen.scale(entry, state.score.histories, reading.measured_at)
 
     # --- when readings are taken back -------------------------------------------------------------
 

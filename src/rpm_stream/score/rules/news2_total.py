@@ -13,7 +13,8 @@ from rpm_stream.score.memory.history import Placing, PlacingLevel
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState, emits, note_calm, note_calm_for
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import ANSWER_BEFORE, OXYGEN, Histories, News2Score
+from rpm_stream.score.rules.news2_score import OXYGEN, Histories, News2Score, News2Scorer
+from rpm_stream.score.rules.oxygen import ANSWER_BEFORE
 from rpm_stream.score.rules.oxygen_scale import SATURATION, SCALE_WORDS
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
@@ -33,6 +34,8 @@ class Totals(MomentRule):
     def __init__(self, shared: RuleTables) -> None:
         self._knowledge = shared.knowledge
         self.chart = shared.chart
+        self._oxygen = shared.oxygen
+        self._scorer = News2Scorer(shared.chart, shared.oxygen)
         self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
@@ -102,7 +105,7 @@ class Totals(MomentRule):
         moments = self._moments(state, instant, placings)
         score: News2Score | None = None
         for moment in moments:
-            score = self.chart.score(histories, moment, patient)
+            score = self._scorer.score(histories, moment, patient)
             if score is None:
                 self._note_exempt(state, patient, moment)
                 continue
@@ -116,7 +119,7 @@ class Totals(MomentRule):
         # all readings of the instant are late: the present NEWS2 is as of the newest reading
         if state.total is not None and state.total.at > newest:
             newest = state.total.at
-            score = self.chart.score(histories, newest, patient)
+            score = self._scorer.score(histories, newest, patient)
         if score is not None:
             self._note(state, score, newest, patient)
         return scores, findings
@@ -134,10 +137,10 @@ class Totals(MomentRule):
         at = instant[0].measured_at
         if not any(placing.changed for placing in placings):
             return [at]
-        moments = [at, *self.chart.later_changes(state.histories, at)]
+        moments = [at, *self._scorer.later_changes(state.histories, at)]
         # an answer about oxygen also counts for some time before it
         if any(not self.chart.has_bands(reading.vital) for reading in instant):
-            earlier = self.chart.later_changes(state.histories, at - ANSWER_BEFORE)
+            earlier = self._scorer.later_changes(state.histories, at - ANSWER_BEFORE)
             moments = [*(moment for moment in earlier if moment < at), *moments]
         return moments
 
@@ -173,13 +176,13 @@ class Totals(MomentRule):
         """
         if not set(state.breach_parts) - {OXYGEN} <= set(score.points):
             return False
-        if OXYGEN not in state.breach_parts or not self.chart.is_still_on_oxygen(
+        if OXYGEN not in state.breach_parts or not self._oxygen.is_still_on_oxygen(
             patient, state.histories, at
         ):
             return True
         histories = Histories(state.histories, state.on_oxygen)
         return (
-            self.chart.minimum_on_oxygen(score, histories, at, patient)
+            self._scorer.minimum_on_oxygen(score, histories, at, patient)
             < self.chart.news2.medium_from
         )
 
@@ -189,7 +192,7 @@ class Totals(MomentRule):
             state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest
         ]
         score = (
-            self.chart.score(Histories(state.histories, state.on_oxygen), max(times), entry)
+            self._scorer.score(Histories(state.histories, state.on_oxygen), max(times), entry)
             if times
             else None
         )
@@ -285,7 +288,7 @@ class Totals(MomentRule):
             return False
         if self.chart.exempt(entry, calm.until):
             return calm.until > breach_at
-        score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, entry)
+        score = self._scorer.score(Histories(state.histories, state.on_oxygen), calm.until, entry)
         return score is not None and all(
             name in score.until and score.until[name] > breach_at
             for name in state.breach_parts
