@@ -107,7 +107,7 @@ def test_it_recovers(kind: FindingKind) -> None:
 def left_of(patient: Patient, kind: FindingKind) -> set[str]:
     """Return the members of a kind that have not recovered."""
     scoring, entry, state = (
-        patient.judge._scoring,
+        patient.judge.steps.scoring,
         patient.registry.patient("p"),
         patient.patient.state,
     )

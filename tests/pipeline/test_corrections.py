@@ -495,7 +495,7 @@ def test_a_correction_that_fails_is_told_and_leaves_the_state(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.judge, "_instant", broken)
+    monkeypatch.setattr(bench.judge.steps.moments, "instant", broken)
     judged = bench.act(adopt(reading(0, "140")))
     assert [reject.reason for reject in judged.rejects] == ["internal_error"]
     assert [alert.group for alert in judged.alerts] == ["device:not_judged"]
