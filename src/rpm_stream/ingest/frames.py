@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from rpm_stream.entries import APP, FHIR, BadEntry, Entry
 from rpm_stream.ingest.duplicate_keys import Once, twice_anywhere
@@ -22,15 +21,10 @@ from rpm_stream.ingest.gatt.quirks import Read
 from rpm_stream.ingest.gatt.segments import is_segment
 from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.records import (
+    FrameHead,
     Measurement,
-    Name,
     Notification,
-    Offset,
     Payload,
-    Record,
-    Short,
-    Time,
-    Version,
 )
 from rpm_stream.sameness import plain_number
 
@@ -47,18 +41,9 @@ LAST = datetime(9000, 1, 1, tzinfo=UTC)
 EntryKind = Literal["notifications", "measurements", "resources"]
 
 
-class Envelope(Record, frozen=True, kw_only=True):
+class Envelope(FrameHead, frozen=True, kw_only=True):
     """A frame whose entries are still JSON text, so that one bad entry refuses only itself."""
 
-    v: Version
-    frame: Name
-    gateway: Name
-    device: Name
-    seq: Annotated[int, Meta(ge=0, le=2**53)]
-    boot: Short | Annotated[int, Meta(ge=0, le=2**53)]
-    sent_at: Time
-    utc_offset: Offset | None = None
-    received_at: Time | None = None
     notifications: list[msgspec.Raw] | None = None
     measurements: list[msgspec.Raw] | None = None
     resources: list[msgspec.Raw] | None = None

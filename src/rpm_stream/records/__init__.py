@@ -33,7 +33,7 @@ from rpm_stream.records.base import (
     Unit,
     Version,
 )
-from rpm_stream.records.frames import Frame, Measurement, Notification
+from rpm_stream.records.frames import Frame, FrameHead, Measurement, Notification
 from rpm_stream.records.in_house import Decoded, Finding, FindingKind, Key, Payload, Total
 from rpm_stream.records.readings import DEVICE_TIME, Origin, Reading, Readings, Window
 from rpm_stream.records.registry import (
@@ -90,6 +90,7 @@ __all__ = [
     "FindingKind",
     "Forwarded",
     "Frame",
+    "FrameHead",
     "KeptName",
     "KeptOffset",
     "Key",

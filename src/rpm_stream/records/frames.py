@@ -52,11 +52,10 @@ class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
     absent: Literal["negative-infinity", "positive-infinity"] | None = None
 
 
-class Frame(Record, frozen=True, kw_only=True):
-    """One uplink of one gateway for one device.
+class FrameHead(Record, frozen=True, kw_only=True):
+    """The fields of a frame besides its entries.
 
-    It has exactly one of the three kinds of entries, 1 to 1,000 of them. ``seq`` counts from
-    ``boot`` per gateway and device, so that a gap can be found.
+    ``seq`` counts from ``boot`` per gateway and device, so that a gap can be found.
     """
 
     v: Version
@@ -68,6 +67,15 @@ class Frame(Record, frozen=True, kw_only=True):
     sent_at: Time
     utc_offset: Offset | None = None
     received_at: Time | None = None
+
+
+class Frame(FrameHead, frozen=True, kw_only=True):
+    """One uplink of one gateway for one device.
+
+    It has exactly one of the three kinds of entries, 1 to 1,000 of them. ``seq`` counts from
+    ``boot`` per gateway and device, so that a gap can be found.
+    """
+
     notifications: Annotated[list[Notification], Meta(min_length=1, max_length=1000)] | None = None
     measurements: Annotated[list[Measurement], Meta(min_length=1, max_length=1000)] | None = None
     resources: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=1000)] | None = None

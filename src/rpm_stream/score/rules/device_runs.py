@@ -37,6 +37,11 @@ class DeviceReport(Record, frozen=True, kw_only=True):
     evidence: tuple[Reading, ...]
 
 
+def report_of(kind: DeviceKind, reading: Reading, title: str, why: str) -> DeviceReport:
+    """Return a report about the device of one reading, whose vital shows the fault."""
+    return DeviceReport(kind=kind, of=reading.vital, title=title, why=why, evidence=(reading,))
+
+
 class Teller:
     """Makes findings about devices, with the kind, the priority and the version of their rules."""
 

@@ -21,6 +21,7 @@ from rpm_stream.score.rules.device_runs import (
     is_news,
     lasts,
     member_of,
+    report_of,
 )
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_unit, plain_value, with_unit
@@ -74,13 +75,7 @@ class ValueChecks:
         doubts[reading.id] = words
         if is_news(run):
             why = f"{plain_value(reading)} {words} (shipped)"
-            yield DeviceReport(
-                kind="unit",
-                of=reading.vital,
-                title="Unit looks wrong",
-                why=why,
-                evidence=(reading,),
-            )
+            yield report_of("unit", reading, "Unit looks wrong", why)
 
     def jump(self, plan: SignalChecks, reading: Reading, last: LastValue) -> float:
         """The distance of a value from the one before, or 0 if too much time lies between them."""
@@ -124,9 +119,7 @@ class ValueChecks:
                 f"{plain_value(reading)}, {words}: another person, a slipped sensor?"
                 f" {AGAIN.capitalize()} (shipped)"
             )
-            yield DeviceReport(
-                kind="step", of=reading.vital, title="Value jumps", why=why, evidence=(reading,)
-            )
+            yield report_of("step", reading, "Value jumps", why)
 
     def _is_back(self, plan: SignalChecks, reading: Reading, run: DeviceRun | None) -> bool:
         """Whether a repeated measurement is back at the value before the jump.
