@@ -1,8 +1,8 @@
 """The verb alert for one patient.
 
-Findings enter episodes. Time and readings end them. Every alert record goes through ``put``, which
-renews the text about the current situation. It also notes which readings the record names, so that
-each of them is published.
+Findings enter episodes. Time and readings end them. Every alert record goes through ``put``
+(``alert_records.py``), which renews the text about the current situation. It also notes which
+readings the record names, so that each of them is published.
 """
 
 from __future__ import annotations

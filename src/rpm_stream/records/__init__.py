@@ -3,9 +3,9 @@
 Each file holds one family. Public records of the topics have a version ``v``. ``in_house`` has the
 records that one stage hands to the next. Rules, unit conversions, clinical defaults and clocks do
 not belong here. The JSON Schemas in ``topics/`` are generated from these types. Import a record
-from ``rpm_stream.records``. Only modules that lie below nearly all others (``knowledge``, ``text``,
-``score.detectors``, ``score.memory``) import it from its family's file, because they need one
-family and not all of them.
+from ``rpm_stream.records``. Only modules below nearly all others (such as ``text``, those of
+``knowledge`` and of ``score.memory``) import it from its family's file, because this package loads
+all families.
 """
 
 from __future__ import annotations
