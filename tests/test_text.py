@@ -10,7 +10,7 @@ import pytest
 from support.replaying import of_type, replay_values
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.score.rules.signal_quality import _before
+from rpm_stream.score.rules.value_checks import before
 from rpm_stream.text import plain_unit, with_unit
 
 UNITS = sorted({unit for row in shipped().vitals.values() for unit in row.units})
@@ -85,4 +85,4 @@ def test_a_limit_is_said_once_where_the_unit_is_only_spelled_otherwise(
     ],
 )
 def test_how_long_before(seconds: int, said: str) -> None:
-    assert _before(timedelta(seconds=seconds)) == said
+    assert before(timedelta(seconds=seconds)) == said

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records.readings import Reading
 
 # set on a reading whose entry is stamped more than 5 minutes after its receipt
 CLOCK_AHEAD = "clock_ahead"

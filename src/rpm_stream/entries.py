@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from rpm_stream.records import Payload, Reason, Record
+from rpm_stream.records.base import Record
+from rpm_stream.records.in_house import Payload
+from rpm_stream.records.terms import Reason
 
 APP: Final = "app"  # in the place of a characteristic: a measurement of an app
 FHIR: Final = "fhir"  # in the place of a characteristic: a FHIR resource

@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 from rpm_stream.errors import RpmStreamError
-from rpm_stream.records import UNREADABLE
+from rpm_stream.records.base import UNREADABLE
 
 State = TypeVar("State")
 

@@ -17,11 +17,10 @@ from typing import NamedTuple
 from zlib import crc32
 
 from rpm_stream.ahead import as_stamped
-from rpm_stream.records import Reading
+from rpm_stream.records.readings import Reading
 
 # vitals whose sensor is commonly read in two ways, at any second
 BY_TWO_WAYS = frozenset({"glucose_interstitial"})
-DEVICE_TIME = "device_time"  # attribute: the time of the device's clock, where it was ignored
 MINUTE = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -68,17 +67,6 @@ def are_one(one: Measured, other: Measured, vital: str) -> bool:
     if one.device == other.device or abs(one.at - other.at) >= MINUTE:
         return False
     return vital in BY_TWO_WAYS or not one.at % MINUTE or not other.at % MINUTE
-
-
-def ignored_time(reading: Reading) -> str | None:
-    """Return the time that the device's clock showed, if that time was ignored.
-
-    Two readings with one such time are not a series.
-    """
-    if "device_time_ignored" not in reading.flags:
-        return None
-    shown = reading.attributes.get(DEVICE_TIME)
-    return shown if isinstance(shown, str) else None
 
 
 def plain_number(value: str) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.records import CLEAN, LimitValue, Reading
+from rpm_stream.records.base import CLEAN, LimitValue
+from rpm_stream.records.readings import Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 UNIT_WORDS |= {"[in_i]": "in", "[ft_i]": "ft", "1": ""}

@@ -22,7 +22,7 @@ from rpm_stream.app.operate.reconcile.report import Report
 from rpm_stream.app.operate.reconcile.store import SCHEMA, Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.corrections import Correction, Holdings
+from rpm_stream.pipeline.holdings import Correction, Holdings
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.records import Action, Assignment, Readings
 

@@ -23,7 +23,7 @@ from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry
 from rpm_stream.score.memory.expected import MOST_MINUTES
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 
 OWN = ("heart_rate", "oxygen_saturation", "weight", "glucose", "body_temperature", "mean_arterial")
 VITALS = st.sampled_from([*OWN, "heartrate", "", "a b"])

@@ -18,7 +18,9 @@ from support.replaying import START, registry_of, stamp
 from support.streams import NEWS, USUAL, Sent, Stream
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.moments import Moments
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import Action, Reading, Readings
@@ -59,27 +61,41 @@ PATIENTS: dict[str, dict[str, Any]] = {
 }
 
 
-class OneByOne(Judge):
-    """A judge that looks at each moment."""
+class OneByOne(Moments):
+    """Looks at each moment."""
 
-    def _moments(self, work: Work, moments: Sequence[Sequence[Reading]]) -> None:
+    def take(self, work: Work, moments: Sequence[Sequence[Reading]]) -> None:
         for readings in moments:
-            self._instant(work, readings)
+            self.instant(work, readings)
 
 
-class Counting(Judge):
-    """A judge that counts the moments at which it looked."""
+class Counting(Moments):
+    """Counts the moments at which it looked."""
 
     looked = 0
 
-    def _instant(self, work: Work, readings: Sequence[Reading]) -> None:
+    def instant(self, work: Work, readings: Sequence[Reading]) -> None:
         self.looked += 1
-        super()._instant(work, readings)
+        super().instant(work, readings)
 
 
-def judges(patient: str) -> tuple[Counting, OneByOne]:
+def judges(patient: str) -> tuple[Judge, Judge]:
+    """Return a judge that takes a stretch at once, and one that looks at each moment."""
     registry = registry_of([{"v": 1, "patient": "p", **PATIENTS[patient]}])
-    return Counting(shipped(), registry), OneByOne(shipped(), registry)
+    return judge_with(Counting, registry), judge_with(OneByOne, registry)
+
+
+def judge_with(kind: type[Moments], registry: Registry) -> Judge:
+    judge = Judge(shipped(), registry)
+    steps = judge.steps
+    steps.moments = kind(shipped(), steps.scoring, steps.alerting)
+    return judge
+
+
+def looked(judge: Judge) -> int:
+    """Return how many moments a counting judge has looked at."""
+    assert isinstance(judge.steps.moments, Counting)
+    return judge.steps.moments.looked
 
 
 @cache
@@ -130,7 +146,7 @@ def compare(patient: str, before: bytes | None, messages: Sequence[Sent], seed: 
         # what was applied since the last seal is applied again where a step fails
         if sent.at % 2 or sent is messages[-1]:
             assert pack_patient(people[0]) == pack_patient(people[1])
-    return 1 - at_once.looked / moments
+    return 1 - looked(at_once) / moments
 
 
 STREAMS = (
@@ -279,7 +295,7 @@ def test_two_vitals_that_begin_in_one_message_keep_their_order() -> None:
     )
     uneven = msgspec.structs.replace(whole, readings=kept)
     packed = []
-    for judge in (Judge(shipped(), registry), OneByOne(shipped(), registry)):
+    for judge in (Judge(shipped(), registry), judge_with(OneByOne, registry)):
         person = unpack_patient(None, "p")
         for message in (first, uneven):
             judge.step(person, message)

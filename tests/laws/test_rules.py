@@ -14,9 +14,10 @@ from support.source import SOURCE
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.old_members import NoRule, kind_and_key
+from rpm_stream.pipeline.old_members import kind_and_key
 from rpm_stream.pipeline.patient_codec import PATIENTS, pack_patient, unpack_patient
 from rpm_stream.pipeline.patient_rules import PATIENT_RULES
+from rpm_stream.pipeline.score_instant import NoRule
 from rpm_stream.pipeline.state_envelope import seal, unseal
 from rpm_stream.publish.feed.rows import rule_words
 from rpm_stream.records import Direction, FindingKind, Key
@@ -106,7 +107,7 @@ def test_it_recovers(kind: FindingKind) -> None:
 def left_of(patient: Patient, kind: FindingKind) -> set[str]:
     """Return the members of a kind that have not recovered."""
     scoring, entry, state = (
-        patient.judge._scoring,
+        patient.judge.steps.scoring,
         patient.registry.patient("p"),
         patient.patient.state,
     )

@@ -18,18 +18,12 @@ from support.ward import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.corrections import (
-    MOST_READINGS,
-    Correction,
-    Holdings,
-    adopted_id,
-    as_message,
-)
+from rpm_stream.pipeline.holdings import MOST_READINGS, Correction, Holdings, adopted_id, as_message
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
-from rpm_stream.publish.windows import Bin
+from rpm_stream.publish.window_state import Bin
 from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
 from rpm_stream.score.memory.size import forget_evidence
 from rpm_stream.score.rules.same_measurement import MOST
@@ -501,7 +495,7 @@ def test_a_correction_that_fails_is_told_and_leaves_the_state(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bench.judge, "_instant", broken)
+    monkeypatch.setattr(bench.judge.steps.moments, "instant", broken)
     judged = bench.act(adopt(reading(0, "140")))
     assert [reject.reason for reject in judged.rejects] == ["internal_error"]
     assert [alert.group for alert in judged.alerts] == ["device:not_judged"]

@@ -27,7 +27,7 @@ from rpm_stream.pipeline.stored_entry import (
     stored_faults,
 )
 from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 
 CONTROL = st.sampled_from(["\t", "\n", "\x00", "\x7f", "\x85", "\u2028"])
 LIMIT = {"vital": "heart_rate", "high": 120, "unit": "/min", "owner": "dr"}

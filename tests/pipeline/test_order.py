@@ -26,8 +26,8 @@ from support.replaying import (
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
-from rpm_stream.pipeline.judge import Judge, Patient
-from rpm_stream.pipeline.order import act_once, forward, read_message
+from rpm_stream.pipeline.judge import Judge, Patient, act_once
+from rpm_stream.pipeline.order import forward, read_message
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import UNREADABLE, Forwarded, Position, Readings

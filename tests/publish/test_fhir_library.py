@@ -24,7 +24,8 @@ from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.observation import blood_pressure, observation, summary
-from rpm_stream.publish.fhir.summaries import Summaries, add, close
+from rpm_stream.publish.fhir.summaries import add, close
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Reading, Window
 
 # vital, unit as sensed -> LOINC codings, MDC coding, unit as published, profile, category. Written

@@ -16,8 +16,9 @@ from support.readings import reading
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.observation import observation
 from rpm_stream.publish.fhir.remaining import Remaining
-from rpm_stream.publish.fhir.summaries import Summaries, add_all, close
+from rpm_stream.publish.fhir.summaries import add_all, close
 from rpm_stream.publish.numbers import converted, exact, mean, published
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.publish.windows import place_of
 from rpm_stream.records import Window
 

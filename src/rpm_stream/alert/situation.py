@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
 from rpm_stream.alert.episode import Member
-from rpm_stream.knowledge import Limits
+from rpm_stream.knowledge.scoring import Limits
 from rpm_stream.records import Direction, Reading, Total, Trend
 
 LimitLevel: TypeAlias = Literal["beyond", "between", "inside"]

@@ -8,7 +8,7 @@ sizes and names of fields, never the payload's values and never an identifier.
 from __future__ import annotations
 
 from rpm_stream.errors import RpmStreamError
-from rpm_stream.records import Reason
+from rpm_stream.records.terms import Reason
 
 
 class DecodeError(RpmStreamError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import cache
 from importlib import resources
 from itertools import chain
@@ -37,6 +36,7 @@ from rpm_stream.knowledge.checks import (
     limit_rules,
 )
 from rpm_stream.knowledge.devices import DeviceModel
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.others import check_placeholders, check_spellings
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
@@ -64,41 +64,6 @@ __all__ = [
     "load",
     "shipped",
 ]
-
-
-class Knowledge(msgspec.Struct, frozen=True):
-    """All tables, immutable and made by ``load``."""
-
-    vitals: dict[str, Vital]
-    units: dict[str, UnitTable]
-    spellings: dict[str, Spelling]
-    placeholders: Placeholders
-    characteristics: dict[str, Characteristic]
-    signal: Signal
-    news2: News2
-    limits: Limits
-    maternity: Maternity
-    child: Child
-    detectors: Detectors
-    priorities: Priorities
-    device_rules: DeviceRuleTable
-    devices: dict[str, DeviceModel]
-    trends: TrendsTable
-
-    def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
-        """Return ``value`` converted from ``unit`` to ``to``, both units of one vital.
-
-        The result is exact up to the 28th digit of a quotient.
-        """
-        if unit == to:
-            return value
-        if row := self.units.get(unit):
-            value = (value - row.subtract) * row.multiply / row.divide
-            unit = row.to
-        if unit == to:
-            return value
-        back = self.units[to]
-        return value * back.divide / back.multiply + back.subtract
 
 
 TABLES: dict[str, Any] = {

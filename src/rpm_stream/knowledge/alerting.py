@@ -7,7 +7,7 @@ from itertools import product
 from typing import Literal, get_args
 
 from rpm_stream.knowledge.tables import Table
-from rpm_stream.records import Priority
+from rpm_stream.records.terms import Priority
 
 Harm = Literal["death_or_irreversible", "reversible", "minor"]
 Onset = Literal["immediate", "prompt", "delayed"]

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from rpm_stream.knowledge.scoring import Band, Points, Recover
-from rpm_stream.knowledge.tables import Table, Vital
-from rpm_stream.records import Direction
+from rpm_stream.knowledge.tables import Band, Recover, Table, Vital
+from rpm_stream.records.terms import Direction
 
 BandName: TypeAlias = Literal["red", "amber", "normal"]
 
@@ -125,23 +124,3 @@ def _faults(line: BandLine, vitals: dict[str, Vital]) -> Iterator[str]:
             line.recover.high is not None and high is not None and line.recover.high > high
         ):
             yield "a recovery lies in a band"
-
-
-def as_line(points: Points, scale: str) -> BandLine:
-    """Return a line of the NEWS2 chart on a scale: 3 points are red, 2 are amber."""
-    rows, recover = points.on(scale)
-    names: dict[int, BandName] = {3: "red", 2: "amber"}
-    merged: list[tuple[str, BandName]] = []
-    for upto, given in rows:
-        name = names.get(given, "normal")
-        if merged and merged[-1][1] == name:
-            merged[-1] = (upto, name)
-        else:
-            merged.append((upto, name))
-    return BandLine(
-        vitals=points.vitals,
-        unit=points.unit,
-        step=points.step,
-        rows=tuple(merged),
-        recover=recover,
-    )

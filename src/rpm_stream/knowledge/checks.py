@@ -13,7 +13,6 @@ from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Prioritie
 from rpm_stream.knowledge.charts import Child, Maternity
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import (
-    Band,
     Detectors,
     Limits,
     News2,
@@ -22,9 +21,9 @@ from rpm_stream.knowledge.scoring import (
     ShippedLimit,
 )
 from rpm_stream.knowledge.signal import Signal
-from rpm_stream.knowledge.tables import Bounds, UnitTable, Vital
+from rpm_stream.knowledge.tables import Band, Bounds, UnitTable, Vital
 from rpm_stream.knowledge.trends import TrendsTable
-from rpm_stream.records import Priority
+from rpm_stream.records.terms import Priority
 
 # The rules that are not a row of limits.toml.
 OTHER_RULES = (

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from rpm_stream.knowledge.tables import Table
-from rpm_stream.records import Absent
+from rpm_stream.records.terms import Absent
 
 CgmOctet = Literal["status", "calibration", "warning"]
 

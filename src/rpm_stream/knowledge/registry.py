@@ -11,14 +11,13 @@ from typing import Any
 import msgspec
 
 from rpm_stream.errors import RpmStreamError
-from rpm_stream.records import (
-    UNREADABLE,
+from rpm_stream.records.base import UNREADABLE, Record
+from rpm_stream.records.registry import (
     Assignment,
     DeviceEntry,
     PanelEntry,
     PatientEntry,
     ProgrammeEntry,
-    Record,
     RegistryEntry,
 )
 from rpm_stream.text import is_clean

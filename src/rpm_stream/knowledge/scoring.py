@@ -7,21 +7,14 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import field
 
-from rpm_stream.knowledge.tables import Table
-from rpm_stream.records import Direction, Priority
+from rpm_stream.knowledge.tables import Band, Recover, Table
+from rpm_stream.records.terms import Direction, Priority
 
 # names of the table in score/detectors/table.py
 VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]
 
 
 ScoreRows: TypeAlias = tuple[tuple[str, int], ...]
-
-
-class Recover(Table, frozen=True):
-    """The values from which on a value that was in a band, below or above, counts as back."""
-
-    low: Decimal | None = None
-    high: Decimal | None = None
 
 
 class Points(Table, frozen=True):
@@ -84,13 +77,6 @@ class News2(Table, frozen=True):
     def oxygen(self) -> tuple[Points, ...]:
         """Return the two ways in which a check-in gives "air or oxygen"."""
         return self.oxygen_flow, self.inspired_oxygen
-
-
-class Band(Table, frozen=True):
-    """The priority of the first value, and of a second one in a row."""
-
-    first: Priority
-    repeated: Priority | None = None
 
 
 class BeyondQuery(Band, frozen=True, kw_only=True):

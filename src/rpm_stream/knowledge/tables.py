@@ -1,4 +1,7 @@
-"""Rows of the tables that define values: vitals, units and characteristics."""
+"""Rows of the tables that define values, and the rows that several tables have.
+
+The values are defined by vitals, units and characteristics.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Absent
+from rpm_stream.records.terms import Absent, Priority
 
 Publish = Literal["single", "summary", "none"]
 
@@ -144,3 +147,17 @@ class Characteristic(Table, frozen=True):
     name: str
     continuous: bool = False
     dense: bool = False
+
+
+class Recover(Table, frozen=True):
+    """The values from which on a value that was in a band, below or above, counts as back."""
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+class Band(Table, frozen=True):
+    """The priority of the first value, and of a second one in a row."""
+
+    first: Priority
+    repeated: Priority | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from rpm_stream.knowledge.tables import Table
-from rpm_stream.records import Of
+from rpm_stream.records.registry import Of
 
 
 class Average(Table, frozen=True):

@@ -13,6 +13,8 @@ import msgspec
 from rpm_stream.normalise.seen_entries import SeenEntries
 from rpm_stream.normalise.sightings import Sightings
 
+# begins the key of a value that only has its minutes since the start of a session
+OFFSET = "offset/"
 FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 

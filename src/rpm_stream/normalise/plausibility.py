@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.entries import FHIR, BadEntry, Entry, Refusal
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Absent, Decoded
 from rpm_stream.text import as_sent
 

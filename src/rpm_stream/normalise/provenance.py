@@ -13,8 +13,7 @@ from rpm_stream.normalise.clock_skew import SKEW_SECONDS
 from rpm_stream.normalise.placement import DEVICE_TIME_AFTER
 from rpm_stream.normalise.seen_entries import EntryVerdict
 from rpm_stream.normalise.value_identity import Identity, PlacedValue
-from rpm_stream.records import Decoded, Origin, Reading
-from rpm_stream.sameness import DEVICE_TIME
+from rpm_stream.records import DEVICE_TIME, Decoded, Origin, Reading
 
 
 class Provenance(msgspec.Struct, frozen=True, gc=False):

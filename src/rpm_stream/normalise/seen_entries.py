@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 
 EXACT = 512  # entries known one by one at least, 12 bytes each
 # after so many more, the oldest are forgotten: 768 entries are 9 KB of the state's 48

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rpm_stream.entries import Entry
-from rpm_stream.normalise.device_memory import DeviceMemory, SensorSession
+from rpm_stream.normalise.device_memory import OFFSET, DeviceMemory, SensorSession
 from rpm_stream.normalise.placement import offset_minutes, offset_text
 from rpm_stream.records import Decoded
 
@@ -18,8 +18,6 @@ from rpm_stream.records import Decoded
 MOST_EARLIER = 3
 # records.Offset: no place is farther with zone and summer time together
 FARTHEST_EAST_MIN = 14 * 60
-# begins the key of a value that only has its minutes since the start of a session
-OFFSET = "offset/"
 
 
 def note_session(memory: DeviceMemory, entry: Entry) -> None:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import msgspec
 
 from rpm_stream.entries import APP, FHIR, SEGMENTED, Entry
+from rpm_stream.normalise.device_memory import OFFSET
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.placement import Placed, sent_time
 from rpm_stream.normalise.plausibility import beyond_scale
 from rpm_stream.normalise.seen_entries import EntryMark, mark
-from rpm_stream.normalise.sensor_session import OFFSET
 from rpm_stream.normalise.sightings import name_of
 from rpm_stream.records import Decoded
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from rpm_stream.entries import Entry, Refusal
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.normalise.clock_skew import CLOCK_SKEW, noted, skew
 from rpm_stream.normalise.device_memory import DeviceMemory
 from rpm_stream.normalise.duplicates import (

@@ -1,35 +1,34 @@
 """The verb alert for one patient.
 
-Findings enter episodes. Time and readings end them. Every alert record goes through ``put``, which
-renews the text about the current situation. It also notes which readings the record names, so that
-each of them is published.
+Findings enter episodes. Time and readings end them. Every alert record goes through ``put``
+(``alert_records.py``), which renews the text about the current situation. It also notes which
+readings the record names, so that each of them is published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
 from rpm_stream.alert.episode import Episode, Member
-from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.episodes import apply, found_member
 from rpm_stream.alert.escalation import overdue
-from rpm_stream.alert.size import shorten_history
 from rpm_stream.alert.snapshots import note_snapshot, note_worst, note_worst_total
-from rpm_stream.alert.telling import describe, is_news, note_graver, note_last_record
+from rpm_stream.alert.telling import note_graver
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.pipeline.alert_records import (
+    add,
+    describe_all,
+    put,
+    put_unchanged,
+)
 from rpm_stream.pipeline.patient_state import Patient
 from rpm_stream.pipeline.score_instant import Scoring
-from rpm_stream.pipeline.silence import GROUP as SILENCE
-from rpm_stream.pipeline.silence import Staleness
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.pipeline.work import Work
-from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
+from rpm_stream.records import RANK, Finding, PatientEntry
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2_total import NEWS2
-from rpm_stream.text import is_of_values
 
 VITAL_SIGNS = "vital_signs"
 
@@ -37,10 +36,9 @@ VITAL_SIGNS = "vital_signs"
 class Alerting:
     """Changes the alerts of a patient, bound to the knowledge tables."""
 
-    def __init__(self, knowledge: Knowledge, scoring: Scoring, staleness: Staleness) -> None:
+    def __init__(self, knowledge: Knowledge, scoring: Scoring) -> None:
         self._knowledge = knowledge
         self._scoring = scoring
-        self._staleness = staleness
 
     def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
         """Return the work of one step."""
@@ -51,62 +49,6 @@ class Alerting:
             PatientSituation(self._knowledge, self._scoring, patient.state, entry),
         )
 
-    def put(self, work: Work, episode: Episode) -> None:
-        """Add a record of an episode with its current text."""
-        self._add(work, episode)
-        self._describe(work)
-
-    def put_unchanged(self, work: Work, episode: Episode) -> None:
-        """Add a record that only time has caused.
-
-        Its text stays as it was, so that no tick changes what later records report.
-        """
-        shorten_history(episode)
-        work.alerts.append(episode.alert)
-
-    def _add(self, work: Work, episode: Episode) -> None:
-        """Add a record whose text follows when all findings of its moment are known."""
-        work.date(episode)
-        shorten_history(episode)
-        work.alerts.append(episode.alert)
-        work.recorded[episode.alert.id] = episode
-        work.unsaid.setdefault(episode.alert.id, len(work.alerts) - 1)
-
-    def _describe(self, work: Work) -> None:
-        """Write the text of the records of this moment."""
-        for identity, first in work.unsaid.items():
-            episode = work.recorded[identity]
-            named = set(episode.alert.evidence) if len(work.alerts[first].history) > 1 else set()
-            current = describe(episode, work.situation)
-            for place in range(first, len(work.alerts)):
-                if work.alerts[place].id == identity:
-                    work.alerts[place] = msgspec.structs.replace(
-                        work.alerts[place],
-                        title=current.title,
-                        why=current.why,
-                        evidence=current.evidence,
-                        now=current.now,
-                        measured_at=current.measured_at,
-                    )
-            for each in current.evidence:
-                if (
-                    each not in named
-                    and each not in work.evidence
-                    and (reading := self._reading(work, each))
-                ):
-                    work.evidence[each] = reading
-        work.unsaid.clear()
-
-    def _reading(self, work: Work, identity: str) -> Reading | None:
-        if (known := work.known(identity)) is not None:
-            return known
-        score = work.state.score
-        kept = (
-            segment.reading for history in score.histories.values() for segment in history.segments
-        )
-        others = (*score.latest.values(), *(reading for reading in kept if reading is not None))
-        return next((reading for reading in others if reading.id == identity), None)
-
     # --- time -------------------------------------------------------------------------------------
 
     def wait(self, work: Work) -> None:
@@ -115,9 +57,9 @@ class Alerting:
             work.state.episodes, self._knowledge.priorities, work.situation, work.now
         ):
             if alert.history[-1].event == "worse":
-                self.put(work, episode)
+                put(work, episode)
             else:
-                self.put_unchanged(work, episode)
+                put_unchanged(work, episode)
 
     def begin(self, work: Work) -> None:
         """Prepare episodes before readings are looked at.
@@ -143,7 +85,7 @@ class Alerting:
         for finding in sorted(findings, key=lambda finding: -RANK[finding.priority]):
             self._enter(work, finding, work.now)
         self._look_at_total(work, found, findings)
-        self._describe(work)
+        describe_all(work)
 
     def _look_at_total(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
         episode = work.state.episodes.get(VITAL_SIGNS)
@@ -157,12 +99,12 @@ class Alerting:
             (each.apart for each in findings if each.apart is not None), default=found.apart
         )
         if look_at_total(episode, total, apart, work.situation, work.now):
-            self._add(work, episode)
+            add(work, episode)
 
     def enter_one(self, work: Work, finding: Finding, now: datetime) -> None:
         """Let one finding enter its episode and write the record's text."""
         self._enter(work, finding, now)
-        self._describe(work)
+        describe_all(work)
 
     def _enter(self, work: Work, finding: Finding, now: datetime) -> None:
         state = work.state
@@ -179,7 +121,7 @@ class Alerting:
             work.graver.add(episode.alert.id)
         worse = look(episode, finding, last, work.situation, now)
         if alert is not None or worse is not None:
-            self._add(work, episode)
+            add(work, episode)
 
     def _is_still_over(self, work: Work, episode: Episode, finding: Finding) -> bool:
         """Return whether the alert stays over although a late finding came.
@@ -191,140 +133,5 @@ class Alerting:
         members = {finding.member: found_member(finding), **episode.members}
         return all(self._recovered(work, name, member) for name, member in members.items())
 
-    def recover(self, work: Work, groups: Iterable[str]) -> None:
-        """Settle the episodes that have recovered, among the groups with new data."""
-        episodes = work.state.episodes
-        if not episodes:
-            return
-        for episode, _ in settle_recovered(
-            episodes,
-            (*groups, SILENCE),
-            lambda name, member: self._recovered(work, name, member),
-            work.now,
-        ):
-            self.put(work, episode)
-
-    def is_recovered(self, work: Work, episode: Episode) -> bool:
-        """Return whether all members of an episode have recovered."""
-        return all(self._recovered(work, name, member) for name, member in episode.members.items())
-
-    def is_back(self, work: Work, episode: Episode) -> bool:
-        """Return whether newer readings of all members are back inside, however shortly."""
-        return all(
-            self._scoring.is_back(work.state, work.entry, name, member)
-            for name, member in episode.members.items()
-        )
-
-    def recovered(self, work: Work) -> Callable[[str, Member], bool]:
-        """Return the function that decides whether a member has recovered, for a decision."""
-        return lambda name, member: self._recovered(work, name, member)
-
-    def may_be_new_normal(self, member: Member) -> bool:
-        """Return whether a person may declare a member's values the patient's new normal."""
-        return self._scoring.may_be_new_normal(member)
-
     def _recovered(self, work: Work, name: str, member: Member) -> bool:
         return self._scoring.recovered(work.state, work.entry, name, member)
-
-    # --- the whole message ------------------------------------------------------------------------
-
-    def finish(self, work: Work) -> tuple[Alert, ...]:
-        """Return the message's alert records, with what holds after the whole message."""
-        state = work.state
-        for group, episode in list(state.episodes.items()):
-            if not is_of_values(group):
-                continue
-            late = episode.alert.priority == "high" and not (
-                episode.seen or episode.alert.state == "acknowledged"
-            )
-            # a late reading ends nothing, but the alert may be over already
-            if late and episode.alert.id in work.recorded:
-                self._settle_late(work, group)
-            was_stale = self._freshen(work, episode)
-            if episode.alert.id not in work.recorded:
-                self._put_what_is_so(work, episode, was_stale)
-            self._mark(work, episode)
-        for episode in work.recorded.values():
-            self._describe_last(work, episode)
-        for episode in state.episodes.values():
-            if episode.alert.id in work.recorded:
-                note_last_record(episode, work.situation, work.now)
-            elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
-                note_snapshot(episode, work.situation, work.now, is_record=False)
-        return tuple(work.alerts)
-
-    def _settle_late(self, work: Work, group: str) -> None:
-        episode = work.state.episodes[group]
-        if not episode.alert.over and self.is_recovered(work, episode):
-            self.recover(work, [group])
-
-    def _freshen(self, work: Work, episode: Episode) -> bool:
-        """Clear the mark "stale" if newer data came, and return whether it was cleared."""
-        alert = episode.alert
-        if alert.stale and not self._staleness.is_stale(
-            work.state.score, work.entry, episode, work.now
-        ):
-            episode.alert = msgspec.structs.replace(
-                alert, stale=False, updated_at=max(work.now, alert.updated_at)
-            )
-            return True
-        return False
-
-    def _mark(self, work: Work, episode: Episode) -> None:
-        """Set whether all values of an alert are back inside, for however short a time."""
-        alert = episode.alert
-        if not (alert.id in work.recorded or alert.historical):
-            return
-        is_back = self.is_back(work, episode)
-        if is_back != episode.alert.historical:
-            episode.alert = msgspec.structs.replace(episode.alert, historical=is_back)
-            if alert.id not in work.recorded:
-                self.put(work, episode)
-
-    def _describe_last(self, work: Work, episode: Episode) -> None:
-        """Complete the records of an alert at the end of a message.
-
-        The last record gets the text after the whole message. All of them get the same
-        ``historical``.
-        """
-        is_open = work.state.episodes.get(episode.alert.group) is episode
-        if is_open:
-            describe(episode, work.situation)
-        last = episode.alert
-        historical = last.historical or (
-            last.state == "resolved" and last.opened_at == last.updated_at
-        )
-        places = [place for place, alert in enumerate(work.alerts) if alert.id == last.id]
-        for place in places:
-            work.alerts[place] = msgspec.structs.replace(work.alerts[place], historical=historical)
-        if is_open:
-            work.alerts[places[-1]] = msgspec.structs.replace(
-                last, history=work.alerts[places[-1]].history
-            )
-            self._note_evidence(work, last)
-
-    def _note_evidence(self, work: Work, alert: Alert) -> None:
-        for each in alert.evidence:
-            if each not in work.evidence and (reading := work.known(each)):
-                work.evidence[each] = reading
-
-    def _is_touched(self, work: Work, episode: Episode) -> bool:
-        if not work.touched.isdisjoint(member.vital for member in episode.members.values()):
-            return True
-        return NEWS2 in episode.members and work.is_totalled
-
-    def _put_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
-        """Add a record about the current values if they are news.
-
-        They are news if they are a step worse, if they cross a limit, or after a while without a
-        record.
-        """
-        is_graver = episode.alert.id in work.graver
-        if is_graver or (
-            self._is_touched(work, episode) and is_news(episode, work.situation, work.now)
-        ):
-            at = max(work.now, episode.alert.updated_at)
-            episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
-            self.put(work, episode)
-        elif was_stale:
-            self.put_unchanged(work, episode)

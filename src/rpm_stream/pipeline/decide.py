@@ -6,20 +6,22 @@ It changes the alert's life and what the detectors may learn again.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import Context, decide
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.episodes import group_of
 from rpm_stream.alert.telling import note_last_record
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.alerting import Alerting
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.pipeline.alert_records import put
 from rpm_stream.pipeline.patient_state import PatientState
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import Action, Alert
 
 
-def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge) -> None:
+def decided(work: Work, action: Action, scoring: Scoring, knowledge: Knowledge) -> None:
     """Add the alert's new records, or none if the alert is not open any more."""
     state = work.state
     group = None if action.alert is None else group_of(state.episodes, action.alert)
@@ -31,8 +33,8 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     context = Context(
         knowledge.priorities,
         work.situation,
-        alerting.recovered(work),
-        alerting.may_be_new_normal,
+        partial(scoring.recovered, work.state, work.entry),
+        scoring.may_be_new_normal,
         work.now,
     )
     records = decide(state.episodes, group, action, context)
@@ -43,7 +45,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     if records[-1].history[-1].event == "new_normal":
         _accept(state, group, episode, knowledge)
     work.alerts.pop()
-    alerting.put(work, episode)
+    put(work, episode)
     if group in state.episodes:
         note_last_record(episode, work.situation, work.now)
 

@@ -26,10 +26,10 @@ from rpm_stream.normalise.seen_entries import (
     was_rejected,
 )
 from rpm_stream.pipeline.chunks import chunks
+from rpm_stream.pipeline.frame_message import FrameMessage, Ingested
 from rpm_stream.records import (
     Account,
     Origin,
-    Position,
     Reading,
     Readings,
     Reason,
@@ -42,29 +42,6 @@ from rpm_stream.text import cleaned
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
 MOST_KNOWN_REJECTS = 1000  # in an account: 39 KB
-
-
-class FrameMessage(Record, frozen=True, kw_only=True):
-    """A message of rpm.frames.
-
-    A message from a file has ``lines``: the line of each entry, or of all entries in one.
-    ``patient`` is the patient of a row of a CSV file, for a device that is not registered.
-    """
-
-    key: str | None
-    value: bytes
-    position: Position
-    received_at: datetime
-    lines: tuple[int, ...] = ()
-    patient: str | None = None
-
-
-class Ingested(Record, frozen=True, kw_only=True):
-    """All results of one frame."""
-
-    readings: tuple[Readings, ...]
-    rejects: tuple[Reject, ...]
-    account: Account
 
 
 class Rejected(Record, frozen=True, kw_only=True):

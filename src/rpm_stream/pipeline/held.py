@@ -17,10 +17,10 @@ from zlib import crc32
 import msgspec
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.pipeline.judge_failure import GROUP
 from rpm_stream.records import UNREADABLE, Alert, Transition
 from rpm_stream.text import SERVICE
 
+GROUP: Final = "device:not_judged"
 RULE: Final = "device.not_judged.held@1"
 TITLE: Final = "Readings are not judged for now"
 WHY: Final = (

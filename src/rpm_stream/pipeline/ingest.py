@@ -18,13 +18,14 @@ from rpm_stream.ingest.fhir.codes import codes_of
 from rpm_stream.ingest.frames import Envelope, decode_entries, parse_frame
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.ingest.gatt.quirks import Read, reader
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.seen_entries import frame_known
 from rpm_stream.normalise.verb import Normalise
 from rpm_stream.pipeline.device_state import DeviceState
-from rpm_stream.pipeline.frame_output import FrameMessage, FrameOutput, Ingested, reject_whole
+from rpm_stream.pipeline.frame_message import FrameMessage, Ingested
+from rpm_stream.pipeline.frame_output import FrameOutput, reject_whole
 from rpm_stream.pipeline.reassembly import join
 from rpm_stream.records import DeviceEntry
 

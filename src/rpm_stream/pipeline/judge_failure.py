@@ -13,13 +13,13 @@ from hashlib import sha256
 import msgspec
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
+from rpm_stream.pipeline.held import GROUP
 from rpm_stream.pipeline.patient_rule import PatientRule
 from rpm_stream.records import Finding, Key, Position, Reading, Readings, Reject
 from rpm_stream.score.memory.member_names import member_name
 
-GROUP = "device:not_judged"
 _encode = msgspec.json.Encoder().encode
 
 

@@ -11,7 +11,6 @@ import msgspec
 from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.old_life import with_refusals
 from rpm_stream.records import Direction, FindingKind, Key
-from rpm_stream.score.rules.protocol import Rule
 
 TOGETHER = "half_space_trees"  # the one detector of several vitals, whose name was the whole member
 LASTING = "drift"
@@ -77,15 +76,3 @@ def _device(rest: str) -> tuple[FindingKind, Key]:
     of, _, device = shown.partition(":")
     is_of_values_sent = fault in OF_VALUES_SENT or (fault == "clock" and of.startswith(RESENT))
     return "quality" if is_of_values_sent else "device", Key(what=fault, of=of, device=device)
-
-
-class NoRule(Rule):
-    """The placeholder for a rule of another release.
-
-    Nothing that such a rule found recovers. A person ends it.
-    """
-
-    kind = "unknown"
-    source = ()
-    words = "A rule of another release"
-    keeps = "there is no rule"

@@ -1,4 +1,4 @@
-"""Read messages of ``rpm.readings`` and apply a forwarded one once.
+"""Read messages of ``rpm.readings``, and make the message that forwards a decision.
 
 A patient's readings and the decisions about them are in one partition, in the order in which ingest
 wrote them. The judge uses that order alone, so a replay over ``rpm.readings`` gives the same
@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 import msgspec
 
 from rpm_stream.pipeline.actions import check_patient, check_times, read_action
-from rpm_stream.pipeline.judge import Judge, Judged, Patient, PatientState
-from rpm_stream.pipeline.patient_state import line_of
 from rpm_stream.records import Forwarded, Position, Readings
 
 _encode = msgspec.json.Encoder().encode
@@ -68,22 +66,3 @@ def forward(value: bytes, patient: str, place: Position, received_at: datetime |
             "action": msgspec.Raw(value),
         }
     )
-
-
-def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
-    """Return whether a patient's state has applied this message or a later one.
-
-    Only messages of the same partition are compared.
-    """
-    if isinstance(message, Forwarded):
-        return message.offset <= state.actions.get(message.partition, -1)
-    return (message.offset, message.chunk) <= state.applied.get(line_of(message), (-1, -1))
-
-
-def act_once(judge: Judge, patient: Patient, message: Forwarded) -> Judged | None:
-    """Return the results of a forwarded action, or None if the patient's state has applied it."""
-    if is_applied(patient.state, message):
-        return None
-    judged = judge.act(patient, message.action, message.received_at)
-    patient.state.actions[message.partition] = message.offset
-    return judged

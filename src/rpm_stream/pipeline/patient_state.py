@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from rpm_stream.alert.episode import Episodes
-from rpm_stream.publish.fhir.summaries import Summaries
-from rpm_stream.records import Action, Readings
+from rpm_stream.publish.window_state import Summaries
+from rpm_stream.records import Action, Forwarded, Readings
 from rpm_stream.score.baseline.learning import LiveDetectors
 from rpm_stream.score.memory.state import ScoreState
 
@@ -100,6 +100,16 @@ def line_of(message: Readings) -> int:
     could not be read.
     """
     return message.partition if message.line is None else message.line
+
+
+def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
+    """Return whether a patient's state has applied this message or a later one.
+
+    Only messages of the same partition are compared.
+    """
+    if isinstance(message, Forwarded):
+        return message.offset <= state.actions.get(message.partition, -1)
+    return (message.offset, message.chunk) <= state.applied.get(line_of(message), (-1, -1))
 
 
 def _readings(applied: Input) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rpm_stream.ahead import as_stamped
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.observation import Published
-from rpm_stream.publish.fhir.summaries import Summaries
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Reading
 
 

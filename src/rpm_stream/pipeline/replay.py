@@ -16,14 +16,15 @@ import msgspec
 
 from rpm_stream.entries import Refusal
 from rpm_stream.ingest.csv.rows import BadRow, CsvFrame
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frame_output import Rejected, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.judge import Judge, Judged, Patient
-from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_message
+from rpm_stream.pipeline.judge import Judge, Judged, Patient, act_once
+from rpm_stream.pipeline.order import is_forwarded, read_message
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_state import is_applied
 from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings, Time
 
 LineType = Literal["reading", "score", "alert", "observation", "reject"]

@@ -9,38 +9,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rpm_stream.alert.episode import Episodes, Member
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.old_members import NoRule
+from rpm_stream.alert.episode import Episode, Episodes, Member
 from rpm_stream.pipeline.patient_state import Patient, PatientState
 from rpm_stream.records import Finding, FindingKind, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Paused
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import PlacingLevel
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import SATURATION, OxygenScale
-from rpm_stream.score.rules.protocol import Rule, share
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale
+from rpm_stream.score.rules.protocol import MomentRule, Rule, RuleTables
 from rpm_stream.score.rules.same_measurement import Same
 from rpm_stream.score.rules.stretch import Passing, Stretch
-from rpm_stream.score.rules.table import RULES
+
+
+class NoRule(Rule):
+    """The placeholder for a rule of another release.
+
+    Nothing that such a rule found recovers. A person ends it.
+    """
+
+    kind = "unknown"
+    source = ()
+    words = "A rule of another release"
+    keeps = "there is no rule"
 
 
 class Scoring:
     """All rules, bound to the tables, with one call for each moment.
 
-    ``others`` are rules that do not look at the readings of a moment.
+    ``rules`` look at the readings of a moment, in this order. ``others`` do not.
     """
 
     def __init__(
-        self, knowledge: Knowledge, registry: Registry, others: Iterable[Rule] = ()
+        self, tables: RuleTables, rules: Iterable[MomentRule], others: Iterable[Rule] = ()
     ) -> None:
-        self._never_judged = knowledge.signal.never_judged
-        self._vitals = knowledge.vitals
-        shared = share(knowledge, registry)
-        self._chart = shared.chart
-        self._same = Same(knowledge)
-        self._rules = tuple(make(shared) for make in RULES)
+        self._never_judged = tables.knowledge.signal.never_judged
+        self._vitals = tables.knowledge.vitals
+        self._oxygen = tables.oxygen
+        self._same = Same(tables.knowledge)
+        self._rules = tuple(rules)
         self._passing: tuple[Passing, ...] = (self._same, *self._rules)
         self._by_kind: dict[FindingKind, Rule] = {
             rule.kind: rule for rule in (*self._rules, *others, NoRule())
@@ -122,6 +129,18 @@ class Scoring:
         """
         return self._by_kind[member.kind].is_back(state.score, entry, name, member)
 
+    def are_recovered(self, state: PatientState, entry: PatientEntry, episode: Episode) -> bool:
+        """Return whether all members of an episode have recovered."""
+        return all(
+            self.recovered(state, entry, name, member) for name, member in episode.members.items()
+        )
+
+    def are_back(self, state: PatientState, entry: PatientEntry, episode: Episode) -> bool:
+        """Return whether newer readings of all members are back inside, however shortly."""
+        return all(
+            self.is_back(state, entry, name, member) for name, member in episode.members.items()
+        )
+
     def level(self, state: PatientState, entry: PatientEntry, member: Member) -> PlacingLevel:
         """Return how the newest value of a member relates to its limit."""
         return self._by_kind[member.kind].level(state.score, entry, member)
@@ -134,7 +153,7 @@ class Scoring:
         """Return the scale by which a reading counts: other than 1 only for a saturation."""
         if reading.vital != SATURATION:
             return "1"
-        return self._chart.scale(entry, state.score.histories, reading.measured_at)
+        return self._oxygen.scale(entry, state.score.histories, reading.measured_at)
 
     # --- when readings are taken back -------------------------------------------------------------
 

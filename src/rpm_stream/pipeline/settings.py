@@ -17,7 +17,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.ids import deterministic_id, utc_text
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
 from rpm_stream.pipeline.patient_rule import PatientRule, TimedFinding
 from rpm_stream.pipeline.patient_state import PatientState
@@ -28,7 +28,8 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.bands import NO_AGE, Bands
 from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.score.rules.individual_limits import OwnLimits, limit_fault
-from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.oxygen import Oxygen
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 from rpm_stream.text import cleaned, plain_list
 
 GROUP = "settings"
@@ -200,7 +201,7 @@ class SettingsRule(PatientRule):
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self._registry = registry
-        self._chart = News2Chart(knowledge)
+        self._known_oxygen = Oxygen(knowledge)
         self._bands = Bands(knowledge)
         self._own = OwnLimits(registry, knowledge)
         self._entries = EntryProblems(knowledge, registry)
@@ -240,7 +241,7 @@ class SettingsRule(PatientRule):
         """Return the reason why no reported problem is left: corrected, or answered by a person."""
         if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
             return MENDED
-        return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
+        return ANSWERED.get(self._known_oxygen.scale(entry, score.histories, at), MENDED)
 
     def _without_limits(
         self, score: ScoreState, entry: PatientEntry, at: datetime
@@ -269,7 +270,7 @@ class SettingsRule(PatientRule):
         last = score.latest.get(SATURATION)
         if last is None or entry.on_oxygen is not None or not has_scale_2(entry):
             return
-        if self._chart.scale(entry, score.histories, at) == "2 unknown":
+        if self._known_oxygen.scale(entry, score.histories, at) == "2 unknown":
             has_aged = any(
                 vital in score.histories
                 for row in self._knowledge.news2.oxygen()
@@ -279,7 +280,7 @@ class SettingsRule(PatientRule):
                 f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
             )
             # each period without an answer has its own alert
-            since, _ = self._chart.reach(entry, score.histories, at)
+            since, _ = self._known_oxygen.reach(entry, score.histories, at)
             yield _problem(
                 OXYGEN,
                 "Air or oxygen?",

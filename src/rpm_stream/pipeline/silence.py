@@ -19,7 +19,7 @@ from statistics import median
 
 from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, first_not_worn, holders
 from rpm_stream.pipeline.patient_rule import Ending, PatientRule, TimedFinding
 from rpm_stream.pipeline.patient_state import PatientState

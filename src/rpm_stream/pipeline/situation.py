@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from rpm_stream.alert.episode import Member
 from rpm_stream.alert.situation import LimitLevel
-from rpm_stream.knowledge import Knowledge, Limits
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.knowledge.scoring import Limits
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
-from rpm_stream.score.rules.limits_and_news2 import number_of
-from rpm_stream.score.rules.news2 import OXYGEN_WORDS, SCALE_WORDS
+from rpm_stream.score.memory.continuous import number_of
+from rpm_stream.score.rules.oxygen_scale import OXYGEN_WORDS, SCALE_WORDS
 from rpm_stream.text import plain_value, with_unit
 
 if TYPE_CHECKING:

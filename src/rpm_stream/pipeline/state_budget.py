@@ -29,7 +29,7 @@ import msgspec
 from rpm_stream.ahead import STAMPED_AT
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.size import lighten, lighten_people, lighten_service, without_people
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.publish.fhir import observation as fhir

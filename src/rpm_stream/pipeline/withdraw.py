@@ -14,7 +14,7 @@ import msgspec
 from rpm_stream.alert.episode import DecisionBasis, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_last_record
-from rpm_stream.pipeline.alerting import Alerting
+from rpm_stream.pipeline.alert_records import put
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Action, Finding, Transition
@@ -34,9 +34,7 @@ class Withdrawal(NamedTuple):
     scoring: Scoring
 
 
-def correct_alerts(
-    work: Work, action: Action, wrong: frozenset[str], alerting: Alerting, scoring: Scoring
-) -> None:
+def correct_alerts(work: Work, action: Action, wrong: frozenset[str], scoring: Scoring) -> None:
     """Add a record of each alert that named one of the ``wrong`` readings (ids)."""
     episodes = work.state.episodes
     for group in sorted(episodes):
@@ -55,11 +53,11 @@ def correct_alerts(
                 by_member.setdefault(finding.member, []).append(finding)
         _correct(work, episode, Withdrawal(wrong, by_member, scoring))
         work.found += [reading for finding in standing for reading in finding.evidence]
-        _end_or_put(work, episode, action, alerting)
+        _end_or_put(work, episode, action, scoring)
     for episode in episodes.values():
-        if episode.alert.over and not alerting.is_recovered(work, episode):
+        if episode.alert.over and not scoring.are_recovered(work.state, work.entry, episode):
             take_over_back(episode, work.now)
-            alerting.put(work, episode)
+            put(work, episode)
             note_last_record(episode, work.situation, work.now)
 
 
@@ -170,7 +168,7 @@ def _worst(right: Sequence[Finding]) -> Fact | None:
     return found
 
 
-def _end_or_put(work: Work, episode: Episode, action: Action, alerting: Alerting) -> None:
+def _end_or_put(work: Work, episode: Episode, action: Action, scoring: Scoring) -> None:
     alert = episode.alert
     is_left = bool(episode.members)
     step = Transition(
@@ -183,9 +181,9 @@ def _end_or_put(work: Work, episode: Episode, action: Action, alerting: Alerting
     )
     change(episode, step)
     if is_left:
-        historical = alert.historical and alerting.is_back(work, episode)
+        historical = alert.historical and scoring.are_back(work.state, work.entry, episode)
         episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
-        alerting.put(work, episode)
+        put(work, episode)
         note_last_record(episode, work.situation, work.now)
         return
     del work.state.episodes[alert.group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge.tables import Vital
 from rpm_stream.publish.time_words import ago_words
 from rpm_stream.records import Alert, Record, Sample, Trend
 from rpm_stream.text import ABSENT_WORDS, UNIT_WORDS, plain_unit

@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-import msgspec
-
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir.codes import published_unit
 from rpm_stream.publish.numbers import exact, mean, number_of, published
+from rpm_stream.publish.window_state import Bin
 from rpm_stream.records import Reading, Window
 
 SPAN_SECONDS = 900
@@ -22,25 +21,6 @@ COUNT_BYTES = 4  # for one value's count and framing in the state
 WindowKey: TypeAlias = tuple[
     str, str, int
 ]  # of a window: patient, vital, start in seconds since 1970
-
-
-class Bin(msgspec.Struct, omit_defaults=True):
-    """One window in the state.
-
-    ``start`` is in seconds since 1970. ``counts`` is how often each value text occurred, in
-    ``unit`` (numbers.py). ``again`` counts values that are the same measurement as a counted one.
-    """
-
-    start: int
-    unit: str
-    device: str | None
-    utc_offset: str | None
-    received_at: datetime
-    counts: dict[str, int] = {}
-    size: int = 0
-    changed: bool = False
-    sent: bool = False
-    again: dict[str, int] = {}
 
 
 class Counted:

@@ -3,7 +3,9 @@
 Each file holds one family. Public records of the topics have a version ``v``. ``in_house`` has the
 records that one stage hands to the next. Rules, unit conversions, clinical defaults and clocks do
 not belong here. The JSON Schemas in ``topics/`` are generated from these types. Import a record
-from ``rpm_stream.records``, not from its family's file.
+from ``rpm_stream.records``. Only modules below nearly all others (such as ``text``, those of
+``knowledge`` and of ``score.memory``) import it from its family's file, because this package loads
+all families.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from rpm_stream.records.base import (
 )
 from rpm_stream.records.frames import Frame, FrameHead, Measurement, Notification
 from rpm_stream.records.in_house import Decoded, Finding, FindingKind, Key, Payload, Total
-from rpm_stream.records.readings import Origin, Reading, Readings, Window
+from rpm_stream.records.readings import DEVICE_TIME, Origin, Reading, Readings, Window
 from rpm_stream.records.registry import (
     Assignment,
     DeviceEntry,
@@ -65,6 +67,7 @@ from rpm_stream.records.terms import (
 __all__ = [
     "APP_VALUE",
     "CLEAN",
+    "DEVICE_TIME",
     "RANK",
     "UNREADABLE",
     "Absent",

@@ -53,7 +53,7 @@ class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FrameHead(Record, frozen=True, kw_only=True):
-    """All of a frame but its entries.
+    """The fields of a frame besides its entries.
 
     ``seq`` counts from ``boot`` per gateway and device, so that a gap can be found.
     """

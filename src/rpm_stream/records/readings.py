@@ -9,6 +9,9 @@ from msgspec import Meta
 from rpm_stream.records.base import Code, ExactText, KeptOffset, Record, SensedText, Time, Version
 from rpm_stream.records.terms import Absent
 
+# attribute of a reading: the time of the device's clock, where it was ignored
+DEVICE_TIME = "device_time"
+
 
 class Origin(Record, frozen=True, kw_only=True):
     """Where a reading comes from: frame id, index of the entry, part of the entry."""

@@ -17,7 +17,7 @@ from rpm_stream.alert.refusals import SENTENCES, refused_words
 from rpm_stream.app.feed import read_model as feed_state
 from rpm_stream.app.feed.consumer import apply_alert, apply_readings
 from rpm_stream.app.feed.read_model import ChartReading, FeedState, Pending, thinned
-from rpm_stream.pipeline.corrections import adopted_id
+from rpm_stream.pipeline.holdings import adopted_id
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import (
     Action,

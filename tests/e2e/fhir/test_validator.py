@@ -20,7 +20,8 @@ from rpm_stream.app.broker.jars import cache_folder, java
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.observation import blood_pressure, observation, summary
 from rpm_stream.publish.fhir.patients_and_devices import device_resource, patient_resource
-from rpm_stream.publish.fhir.summaries import Summaries, add_all, close
+from rpm_stream.publish.fhir.summaries import add_all, close
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import DeviceEntry, PatientEntry
 
 pytestmark = [

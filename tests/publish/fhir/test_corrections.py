@@ -16,7 +16,7 @@ from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.corrections import in_error, taken_back
 from rpm_stream.publish.fhir.ids import summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
-from rpm_stream.publish.fhir.summaries import Summaries
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Reading, Window
 
 

@@ -10,7 +10,8 @@ from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.remaining import Remaining
-from rpm_stream.publish.fhir.summaries import Summaries, add_all, close
+from rpm_stream.publish.fhir.summaries import add_all, close
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Reading, Window
 
 

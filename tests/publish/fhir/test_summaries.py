@@ -16,7 +16,8 @@ from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.observation import summary
-from rpm_stream.publish.fhir.summaries import KEPT_WINDOWS, Summaries, add, add_all, close, tick
+from rpm_stream.publish.fhir.summaries import KEPT_WINDOWS, add, add_all, close, tick
+from rpm_stream.publish.window_state import Summaries
 from rpm_stream.records import Reading, Window
 
 MINUTE = 60

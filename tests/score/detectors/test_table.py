@@ -34,13 +34,9 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.scoring import VitalDetectorName
 from rpm_stream.records import Record
 from rpm_stream.score.detectors.codec import LAYOUT, StateError
+from rpm_stream.score.detectors.detector_entry import DetectorKind
 from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector, Feature, score_then_learn
-from rpm_stream.score.detectors.table import (
-    DETECTORS,
-    VECTOR_DETECTORS,
-    VITAL_DETECTORS,
-    DetectorKind,
-)
+from rpm_stream.score.detectors.table import DETECTORS, VECTOR_DETECTORS, VITAL_DETECTORS
 
 
 class Case(Record, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def judged(
     others are forgotten.
     """
     shared = share(shipped(), Registry([entry]))
-    rules = LimitJudge(shared.knowledge, shared.chart, shared.limits)
+    rules = LimitJudge(shared.knowledge, shared.oxygen, shared.limits)
     for each in readings[:-1]:
         rules.limits(state, each, entry)
         if forgotten:

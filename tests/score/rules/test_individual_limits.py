@@ -25,7 +25,7 @@ from support.replaying import (
 )
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 from rpm_stream.score.rules.limits_in_force import in_force
 
 PATIENT = {"v": 1, "patient": "p", "panel": "heart-failure", "programme": "ward"}

@@ -31,7 +31,7 @@ from support.ward import Ward
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.score.memory.days import Days
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 
 DAY = 1440
 BREATH = ("breathlessness", "{score}")

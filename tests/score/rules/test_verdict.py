@@ -14,7 +14,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Limit, PatientEntry, Recovery
 from rpm_stream.score.rules.limits import LimitTable, Verdict
-from rpm_stream.score.rules.news2 import News2Chart, OxygenScale
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import OxygenScale
 
 
 def verdict(

@@ -49,8 +49,8 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.held import HeldState
-from rpm_stream.pipeline.judge import Judge, Judged, Patient
-from rpm_stream.pipeline.order import act_once, read_message
+from rpm_stream.pipeline.judge import Judge, Judged, Patient, act_once
+from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded
 

@@ -125,7 +125,7 @@ def correct(
     """
     from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.operate.correct_wearer import correct as change
-    from rpm_stream.pipeline.corrections import Correction
+    from rpm_stream.pipeline.holdings import Correction
 
     if not who.strip() or not reason.strip():
         raise UsageError("--who and --reason must not be empty")

@@ -110,7 +110,7 @@ def _replay(
     from rpm_stream.knowledge.registry import Registry, entry_key
     from rpm_stream.pipeline.replay import Replay
     from rpm_stream.pipeline.stored_entry import Stored, stored_faults
-    from rpm_stream.score.rules.individual_limits import faults
+    from rpm_stream.score.rules.entry_faults import faults
 
     tables = _tables(folder)
     if registry is None and asked is not None:

@@ -27,7 +27,7 @@ from rpm_stream.app.kafka.follow import follow
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.runtime.errors import BrokerAway
 from rpm_stream.knowledge.registry import RegistryError
-from rpm_stream.pipeline.corrections import as_message
+from rpm_stream.pipeline.holdings import as_message
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.kafka.names import REDRIVEN
-from rpm_stream.pipeline.frame_output import FrameMessage
+from rpm_stream.pipeline.frame_message import FrameMessage
 from rpm_stream.records import Position
 
 

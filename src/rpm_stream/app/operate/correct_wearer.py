@@ -20,7 +20,7 @@ from rpm_stream.app.operate.assignments import assigned, taken_back
 from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.corrections import Correction, Holdings, as_message
+from rpm_stream.pipeline.holdings import Correction, Holdings, as_message
 from rpm_stream.publish.fhir.ids import observation_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.records import UNREADABLE, Action, Assignment, Reading, Readings, Record

@@ -15,7 +15,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, RegistryError, parse_entry
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry, RegistryEntry
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 
 AnyEntry = TypeVar("AnyEntry")
 

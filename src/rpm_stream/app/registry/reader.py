@@ -16,7 +16,7 @@ from rpm_stream.app.runtime import metrics
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import KINDS, Registry, RegistryError, entry_key
 from rpm_stream.pipeline.stored_entry import put_unreadable, read_entry, stored_faults
-from rpm_stream.score.rules.individual_limits import faults
+from rpm_stream.score.rules.entry_faults import faults
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ after the last colon. A column that the map does not name has the service's own 
 from __future__ import annotations
 
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Record
 from rpm_stream.text import as_sent
 

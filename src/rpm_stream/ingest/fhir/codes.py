@@ -14,7 +14,7 @@ from decimal import Decimal
 from rpm_stream.ingest.fhir.shapes import Concept
 from rpm_stream.ingest.gatt.health_codes import CONTROL_SOLUTION
 from rpm_stream.ingest.gatt.health_codes import VITALS as DEVICE_TERMS
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.others import ANY
 from rpm_stream.records import Absent, Record
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
-from rpm_stream.records import Payload
+from rpm_stream.records.in_house import Payload
 
 Fields: TypeAlias = list[int | None]
 """[year, month, day, hours, minutes, seconds], with ``None`` for an unknown year, month or day."""

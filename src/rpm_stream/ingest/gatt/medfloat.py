@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TypeAlias
 
-from rpm_stream.records import Absent
+from rpm_stream.records.terms import Absent
 
 FloatValue: TypeAlias = tuple[str | None, Absent | None]
 """(plain decimal text, None), or (None, the reason why there is no value)."""

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.date_time import Fields, local_time
 from rpm_stream.ingest.gatt.medfloat import FloatValue
-from rpm_stream.records import Absent, Decoded, Payload
+from rpm_stream.records.in_house import Decoded, Payload
+from rpm_stream.records.terms import Absent
 
 Bits: TypeAlias = Mapping[int, str]
 """The names of a field's bits by their number (0 is the lowest), in the order of reporting."""

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
-from rpm_stream.knowledge import Vital
 from rpm_stream.knowledge.registry import years_old
+from rpm_stream.knowledge.tables import Vital
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.latest import Latest, latest
 from rpm_stream.publish.time_words import ago_words, duration_words

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge, Vital
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.knowledge.tables import Vital
 from rpm_stream.records import Reading
 
 LOINC = "http://loinc.org"

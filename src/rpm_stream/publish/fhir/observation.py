@@ -22,7 +22,7 @@ from typing import Any, Literal
 import msgspec
 
 from rpm_stream.ids import fhir_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir.codes import (
     ABSENT,
     ABSENT_DISPLAY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.fhir.observation import publishes
 from rpm_stream.publish.windows import SPAN_SECONDS, Counted, WindowKey, place_of
 from rpm_stream.records import Reading, Window

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-import msgspec
-
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.publish.numbers import exact
+from rpm_stream.publish.window_state import Bin, Summaries, VitalWindows
 from rpm_stream.publish.windows import (
     COUNT_BYTES,
     SPAN_SECONDS,
-    Bin,
     Counted,
     count_in,
     finish,
@@ -31,31 +29,6 @@ GRACE_SECONDS = 300
 KEPT_WINDOWS = 8
 # for the values of one vital: a device that never repeats a value must not fill the state
 KEPT_BYTES = 6_000
-
-
-class VitalWindows(msgspec.Struct):
-    """The kept windows of one vital, oldest first.
-
-    Readings of a continuous vital do not become Observations of their own. They are counted into
-    windows of 15 minutes, and each window becomes one summary. A course keeps the newest windows,
-    so that a late reading can still be counted. ``newest`` is the time of the newest reading.
-    Windows before ``floor`` (seconds since 1970) are closed for good, and a reading for them is
-    published singly.
-    """
-
-    newest: float
-    floor: int = -(2**62)
-    bins: list[Bin] = []
-
-
-class Summaries(msgspec.Struct):
-    """The windows of one patient, with one ``VitalWindows`` for each vital.
-
-    It encodes to msgpack and back.
-    """
-
-    patient: str
-    courses: dict[str, VitalWindows] = {}
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,
@@ -21,8 +21,7 @@ from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER, Column
-from rpm_stream.score.memory.marks import emits, note_calm_for
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, emits, note_calm_for
 
 GROUP = "vital_signs"  # the group of the detector of several vitals
 NAME = HalfSpaceTrees.name

@@ -17,15 +17,13 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Final
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
-from rpm_stream.score.baseline.one_vital import Looked
-from rpm_stream.score.baseline.runner import Runner
+from rpm_stream.score.baseline.runner import Looked, Runner
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.drift import Drift
-from rpm_stream.score.memory.marks import note_calm
-from rpm_stream.score.memory.state import Course, Level, ScoreState
+from rpm_stream.score.memory.state import Course, Level, ScoreState, note_calm
 
 MEMBER: Final = f"detector:{Drift.name}:"
 DAY: Final = timedelta(days=1)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.all_vitals import Combined
 from rpm_stream.score.baseline.lasting_change import Lasting

@@ -15,11 +15,10 @@ from typing import Final
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detectors.protocol import Detector, Feature
-from rpm_stream.score.memory.marks import EMIT_EVERY, note_calm
-from rpm_stream.score.memory.state import FlagRun, ScoreState
+from rpm_stream.score.memory.state import EMIT_EVERY, FlagRun, ScoreState, note_calm
 
 LEARN_EVERY: Final = timedelta(minutes=15)
 """How often a warm detector learns.

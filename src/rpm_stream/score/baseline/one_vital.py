@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, Key, Reading, Record, Score
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,
     Numbers,
@@ -14,26 +14,11 @@ from rpm_stream.score.baseline.learning import (
     calm_by_time,
     is_sustained,
 )
-from rpm_stream.score.baseline.runner import DetectorCall, Runner
+from rpm_stream.score.baseline.runner import DetectorCall, Looked, Runner
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER, Column
-from rpm_stream.score.memory.marks import emits, note_calm_for
-from rpm_stream.score.memory.state import FlagRun, ScoreState
-
-
-class Looked(Record, frozen=True, kw_only=True):
-    """The result of one reading.
-
-    ``learned`` is true if the detector learned it. ``in_spite_of`` is the run of flagged values
-    that did not prevent that, if there is one.
-    """
-
-    score: Score | None = None
-    finding: Finding | None = None
-    learned: bool = False
-    in_spite_of: FlagRun | None = None
-
+from rpm_stream.score.memory.state import FlagRun, ScoreState, emits, note_calm_for
 
 NOTHING = Looked()
 

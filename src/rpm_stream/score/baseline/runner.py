@@ -13,7 +13,7 @@ from itertools import chain, groupby
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records import Finding, Reading, Record, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,
     Numbers,
@@ -22,7 +22,7 @@ from rpm_stream.score.baseline.learning import (
     is_time_to_learn,
 )
 from rpm_stream.score.detectors.codec import StateError
-from rpm_stream.score.detectors.entries import DetectorEntry, sources_of
+from rpm_stream.score.detectors.detector_entry import DetectorEntry, sources_of
 from rpm_stream.score.detectors.protocol import Detector, Vector
 from rpm_stream.score.memory.column import Column, measured_at
 from rpm_stream.score.memory.state import FlagRun, ScoreState
@@ -49,6 +49,19 @@ class DetectorCall(msgspec.Struct, gc=False):
     flagged: bool = False
     run: FlagRun | None = None
     is_news: bool = False
+
+
+class Looked(Record, frozen=True, kw_only=True):
+    """The result of one reading.
+
+    ``learned`` is true if the detector learned it. ``in_spite_of`` is the run of flagged values
+    that did not prevent that, if there is one.
+    """
+
+    score: Score | None = None
+    finding: Finding | None = None
+    learned: bool = False
+    in_spite_of: FlagRun | None = None
 
 
 class Runner:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Vector
-from rpm_stream.score.memory.marks import emits
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, emits
 
 GROUP = "vital_signs"  # its open episode pauses the learning of several vitals together
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.text import decimals_of, plain_unit, plain_value
 

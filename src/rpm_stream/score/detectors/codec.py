@@ -18,7 +18,7 @@ from zlib import crc32
 from river.__version__ import __version__ as river_version
 
 from rpm_stream.envelope import StateError, enclose, whole
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 
 __all__ = ["RIVERS", "Stamp", "StateError", "opened", "readable_rivers", "seal", "unseal"]
 LAYOUT: Final = 2

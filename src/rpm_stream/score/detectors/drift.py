@@ -40,7 +40,7 @@ from typing import ClassVar, Final, Self
 
 from river.drift import ADWIN
 
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
 from rpm_stream.score.detectors.protocol import (
     LARGEST,

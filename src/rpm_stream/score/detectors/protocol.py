@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from river.base import AnomalyDetector
 
-from rpm_stream.records import Record
+from rpm_stream.records.base import Record
 
 WARM_AFTER = 200
 """Learned readings before a detector returns scores other than 0.

@@ -8,34 +8,15 @@ line of code, in shadow (``baseline/shadow.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from rpm_stream.records import Record
 from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
+from rpm_stream.score.detectors.detector_entry import DetectorKind
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.gaussian import Gaussian
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
-from rpm_stream.score.detectors.protocol import Detector, Feature, Features
 from rpm_stream.score.detectors.quantile import Quantile
-
-
-class DetectorKind(Record, frozen=True, kw_only=True):
-    """A detector: how to begin, how to restore it, and from which score to flag.
-
-    ``restore`` continues from a state or raises StateError. ``adapts_within`` is the number of
-    learned readings after which a lasting shift is no longer flagged. ``state_bytes`` is the bound
-    of the state's size. ``around`` begins again, warm, around a usual value and a spread. It is
-    None where the detector forgets by itself.
-    """
-
-    fresh: Callable[[Features], Detector]
-    restore: Callable[[tuple[Feature, ...], bytes], Detector]
-    threshold: float
-    adapts_within: int
-    state_bytes: int
-    around: Callable[[Feature, tuple[float, float]], Detector] | None = None
-
 
 VITAL_DETECTORS: Final[Mapping[str, DetectorKind]] = {
     Gaussian.name: DetectorKind(

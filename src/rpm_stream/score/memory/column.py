@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records.readings import Reading
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 

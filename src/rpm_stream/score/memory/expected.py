@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import PatientEntry
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.records.registry import PatientEntry
 
 MOST_DAYS = 366
 MOST_MINUTES = MOST_DAYS * 24 * 60

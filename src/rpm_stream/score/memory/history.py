@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Direction, Reading
-from rpm_stream.sameness import ignored_time
+from rpm_stream.records.readings import DEVICE_TIME, Reading
+from rpm_stream.records.terms import Direction
 
 PlacingLevel = Literal["inside", "between", "beyond"]
 
@@ -99,6 +99,17 @@ class Placing(msgspec.Struct, frozen=True):
     late: bool
     changed: bool
     before: datetime | None = None
+
+
+def ignored_time(reading: Reading) -> str | None:
+    """Return the time that the device's clock showed, if that time was ignored.
+
+    Two readings with one such time are not a series.
+    """
+    if "device_time_ignored" not in reading.flags:
+        return None
+    shown = reading.attributes.get(DEVICE_TIME)
+    return shown if isinstance(shown, str) else None
 
 
 def segment_of(

@@ -7,7 +7,7 @@ which ``pipeline/old_members.py`` reads.
 
 from __future__ import annotations
 
-from rpm_stream.records import FindingKind, Key
+from rpm_stream.records.in_house import FindingKind, Key
 
 TREND = "trend"  # a trend's name has the prefix of the detectors, as in all states so far
 

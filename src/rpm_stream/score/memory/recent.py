@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rpm_stream.records import Of
+from rpm_stream.records.registry import Of
 
 MOST = 48  # four times the most that a limit may count
 

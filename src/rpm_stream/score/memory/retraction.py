@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from rpm_stream.sameness import ignored_time
-from rpm_stream.score.memory.history import Segment, VitalHistory
+from rpm_stream.score.memory.history import Segment, VitalHistory, ignored_time
 
 
 def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:

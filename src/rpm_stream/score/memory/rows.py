@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.records import Direction
+from rpm_stream.records.terms import Direction
 from rpm_stream.score.memory.history import Segment, VitalHistory
 
 # Two values beyond a limit that are no further apart belong to one row, whatever lies between.

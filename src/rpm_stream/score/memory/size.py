@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.records import Key, Reading
+from rpm_stream.records.in_house import Key
+from rpm_stream.records.readings import Reading
 from rpm_stream.score.memory.history import Segment, shorten
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState

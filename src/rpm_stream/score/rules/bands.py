@@ -13,12 +13,13 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Literal, TypeAlias
 
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as_line
+from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import has_unreadable_birth, months_old
-from rpm_stream.knowledge.scoring import Band, Limits
+from rpm_stream.knowledge.scoring import Limits, Points
+from rpm_stream.knowledge.tables import Band
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
-from rpm_stream.score.rules.news2 import SCALE_WORDS, OxygenScale, has_scale_2
+from rpm_stream.score.rules.oxygen_scale import SCALE_WORDS, OxygenScale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
 ADULT: Final = "adult"
@@ -66,7 +67,7 @@ class Bands:
         self._knowledge = knowledge
         parameters = knowledge.news2.parameters().values()
         self._news2 = {
-            (vital, scale): as_line(row, scale)
+            (vital, scale): _as_line(row, scale)
             for row in parameters
             for vital in row.vitals
             for scale in SCALES
@@ -235,3 +236,23 @@ def _priority(knowledge: Knowledge, table: str, band: BandName) -> tuple[str, Ba
     if table != "news2":
         found = knowledge.maternity if table == "maternity" else knowledge.child
     return found.version, found.red if band == "red" else found.amber
+
+
+def _as_line(points: Points, scale: str) -> BandLine:
+    """Return a line of the NEWS2 chart on a scale: 3 points are red, 2 are amber."""
+    rows, recover = points.on(scale)
+    names: dict[int, BandName] = {3: "red", 2: "amber"}
+    merged: list[tuple[str, BandName]] = []
+    for upto, given in rows:
+        name = names.get(given, "normal")
+        if merged and merged[-1][1] == name:
+            merged[-1] = (upto, name)
+        else:
+            merged.append((upto, name))
+    return BandLine(
+        vitals=points.vitals,
+        unit=points.unit,
+        step=points.step,
+        rows=tuple(merged),
+        recover=recover,
+    )

@@ -27,6 +27,7 @@ from rpm_stream.score.rules.device_runs import (
     keep,
     lasts,
     member_of,
+    report_of,
 )
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
@@ -151,13 +152,7 @@ class DeviceRules(MomentRule):
                 f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or"
                 " misplaced? (shipped)"
             )
-            yield DeviceReport(
-                kind="contact",
-                of=reading.vital,
-                title="Sensor not in contact",
-                why=why,
-                evidence=(reading,),
-            )
+            yield report_of("contact", reading, "Sensor not in contact", why)
 
     def _refused(self, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
         """Values that no body can have.
@@ -181,13 +176,7 @@ class DeviceRules(MomentRule):
                 f"{plain_value(reading)} was refused, no body can have"
                 f" that{fits or ': look at the device'} (shipped)"
             )
-            yield DeviceReport(
-                kind="refused",
-                of=reading.vital,
-                title="Values refused",
-                why=why,
-                evidence=(reading,),
-            )
+            yield report_of("refused", reading, "Values refused", why)
 
 
 def _battery(rules: Battery, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
@@ -212,9 +201,7 @@ def _battery_flag(state: ScoreState, reading: Reading) -> Iterator[DeviceReport]
     run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
     if lasts(run, 1, 0) and is_news(run):
         why = "the device says that its battery is low: charge or renew it (shipped)"
-        yield DeviceReport(
-            kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,)
-        )
+        yield report_of("battery", reading, "Battery low", why)
 
 
 def _clock(rules: ClockFault, state: ScoreState, reading: Reading) -> Iterator[DeviceReport]:
@@ -279,13 +266,7 @@ def _same(rules: Stuck, state: ScoreState, reading: Reading) -> Iterator[DeviceR
             f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor"
             " stuck? (shipped)"
         )
-        yield DeviceReport(
-            kind="stuck",
-            of=reading.vital,
-            title="Value does not move",
-            why=why,
-            evidence=(reading,),
-        )
+        yield report_of("stuck", reading, "Value does not move", why)
 
 
 def _stuck(reading: Reading) -> str:

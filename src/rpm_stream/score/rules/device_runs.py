@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TypeAlias, get_args
 
-from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.alerting import DeviceKind
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, FindingKind, Key, Reading, Record
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import DeviceRun
@@ -35,6 +35,11 @@ class DeviceReport(Record, frozen=True, kw_only=True):
     title: str
     why: str
     evidence: tuple[Reading, ...]
+
+
+def report_of(kind: DeviceKind, reading: Reading, title: str, why: str) -> DeviceReport:
+    """Return a report about the device of one reading, whose vital shows the fault."""
+    return DeviceReport(kind=kind, of=reading.vital, title=title, why=why, evidence=(reading,))
 
 
 class Teller:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, TargetWeight
 from rpm_stream.score.memory.days import day_of
 from rpm_stream.text import plain_given, with_unit

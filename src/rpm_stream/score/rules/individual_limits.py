@@ -18,20 +18,17 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge, Vital
-from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
+from rpm_stream.knowledge.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
+from rpm_stream.knowledge.tables import Vital
 from rpm_stream.records import (
-    DeviceEntry,
     Direction,
     Limit,
     LimitValue,
     PatientEntry,
     Record,
     Recovery,
-    RegistryEntry,
 )
-from rpm_stream.score.memory.expected import expected_faults
-from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.text import cleaned, plain_given, with_unit
 
 LimitOwner = Literal["patient", "panel", "programme"]
@@ -305,32 +302,3 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
     if limit.valid_from is not None and limit.until is not None and limit.until <= limit.valid_from:
         return f"the limit of {limit.vital} ends before it begins"
     return None
-
-
-def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = None) -> list[str]:
-    """What is wrong with a registry entry as of ``at``, in words without names of people.
-
-    The list is empty for a good entry.
-    """
-    if isinstance(entry, DeviceEntry):
-        return []
-    found = [
-        (number, limit_fault(limit, knowledge))
-        for number, limit in enumerate(entry.limits, start=1)
-    ]
-    faults = [f"limit {number}: {fault}" for number, fault in found if fault]
-    if isinstance(entry, PatientEntry):
-        faults += [f"expected_every: {fault}" for _, fault in expected_faults(entry, knowledge)]
-        if (
-            entry.target_weight is not None
-            and (fault := target_fault(entry.target_weight, knowledge)) is not None
-        ):
-            faults.append(fault)
-        if has_unreadable_birth(entry):
-            faults.append(
-                "born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a"
-                " child"
-            )
-        elif has_unreadable_birth(entry, at):
-            faults.append("born is in the future, so it is not known whether this is a child")
-    return faults

@@ -15,10 +15,12 @@ from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.history import Placing, PlacingLevel, go_on
 from rpm_stream.score.memory.state import Point, ScoreState, note_distance, note_distances
+from rpm_stream.score.rules.limits_again import LimitsAgain
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import SATURATION, has_scale_2
+from rpm_stream.score.rules.oxygen_scale import SATURATION, has_scale_2
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
+from rpm_stream.score.rules.recovery import RecoveryRules
 from rpm_stream.score.rules.stretch import Stretch
 
 # with MOST_TRAIL of them a quarter of an hour is known at any time
@@ -51,9 +53,10 @@ class LimitRule(MomentRule):
     words = "A limit"
 
     def __init__(self, shared: RuleTables) -> None:
-        self._judge = LimitJudge(shared.knowledge, shared.chart, shared.limits)
+        self._judge = LimitJudge(shared.knowledge, shared.oxygen, shared.limits)
+        self._again = LimitsAgain(shared.knowledge, shared.oxygen, shared.limits)
+        self._recovery = RecoveryRules(shared.knowledge, shared.oxygen, shared.limits)
         self._chart = shared.chart
-        self._recovery = self._judge.recovery
         kept = shared.knowledge.detectors.personal.vitals
         self._plans = {
             vital: VitalRole(
@@ -75,7 +78,7 @@ class LimitRule(MomentRule):
             vital = reading.vital
             at = reading.measured_at
             plan = self._plans.get(vital, NO_PLAN)
-            before = self._judge.on_oxygen(state, entry) if plan.is_answer else {}
+            before = self._again.on_oxygen(state, entry) if plan.is_answer else {}
             placing, found = self._judge.limits(state, reading, entry)
             moment.findings += found
             newest = state.latest.get(vital)
@@ -92,7 +95,7 @@ class LimitRule(MomentRule):
             if placing is not None and plan.is_scored:
                 moment.placings.append(placing)
                 if plan.is_answer:
-                    moment.findings += self._judge.again(state, moment.entry, reading, before)
+                    moment.findings += self._again.again(state, moment.entry, reading, before)
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
         """Up to when all vitals stay at the level at which they are."""
@@ -164,7 +167,7 @@ class LimitRule(MomentRule):
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Remove voided readings from the vital's histories and trail, and from its counts."""
-        self._judge.forget(state, entry, wrong)
+        self._again.forget(state, entry, wrong)
         vital = wrong[0].vital
         times = {reading.measured_at for reading in wrong}
         if vital in state.recent:
@@ -174,7 +177,7 @@ class LimitRule(MomentRule):
 
     def standing(self, state: ScoreState, entry: PatientEntry, vital: str) -> list[Finding]:
         """The findings that the kept readings of a vital still show, oldest first."""
-        return self._judge.standing(state, entry, vital)
+        return self._again.standing(state, entry, vital)
 
     def holds_unnamed(self, state: ScoreState, entry: PatientEntry, held: MemberView) -> bool:
         """Whether the vital ends with values beyond a limit of which only the time is kept."""

@@ -17,14 +17,16 @@ from typing import TypedDict
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge, ShippedLimit
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
+from rpm_stream.knowledge.scoring import ShippedLimit
 from rpm_stream.records import Key, PatientEntry, Reading
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.rules.bands import PREGNANT, Bands, Person
 from rpm_stream.score.rules.individual_limits import OwnLimits, OwnSide
 from rpm_stream.score.rules.limit_wording import LimitWords, lasting
-from rpm_stream.score.rules.news2 import News2Chart, OxygenScale
+from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen_scale import OxygenScale
 from rpm_stream.score.rules.verdict import WORD, Breach, Side, Verdict
 
 __all__ = ["Breach", "LimitTable", "Side", "Verdict"]

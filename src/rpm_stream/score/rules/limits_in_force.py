@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.knowledge.scoring import ShippedLimit
 from rpm_stream.records import Direction, LimitValue, Of, PatientEntry, Priority, Record, Time

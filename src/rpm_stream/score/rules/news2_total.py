@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 
-from rpm_stream.ids import deterministic_id
-from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
+from rpm_stream.records import Finding, PatientEntry, Reading, Score
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import Placing, PlacingLevel
-from rpm_stream.score.memory.marks import emits, note_calm, note_calm_for
-from rpm_stream.score.memory.member_names import member_name
-from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState, note_calm_for
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import (
-    ANSWER_BEFORE,
-    OXYGEN,
-    SATURATION,
-    SCALE_WORDS,
-    Histories,
-    News2Score,
-)
+from rpm_stream.score.rules.news2_findings import NEWS2, News2Findings
+from rpm_stream.score.rules.news2_score import Histories, News2Score, News2Scorer
+from rpm_stream.score.rules.oxygen import ANSWER_BEFORE
+from rpm_stream.score.rules.present_total import PresentTotal
 from rpm_stream.score.rules.protocol import MemberView, MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch
 
-NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
 GROUP = "vital_signs"  # the group of its vitals
 SCORE_EVERY = timedelta(minutes=5)  # how often an unchanged score is computed
 
@@ -38,8 +29,10 @@ class Totals(MomentRule):
     words = "NEWS2, the score of all vital signs together"
 
     def __init__(self, shared: RuleTables) -> None:
-        self._knowledge = shared.knowledge
         self.chart = shared.chart
+        self._scorer = News2Scorer(shared.chart, shared.oxygen)
+        self._findings = News2Findings(shared.knowledge)
+        self._present = PresentTotal(shared, self._scorer, self._findings)
         self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
@@ -109,13 +102,15 @@ class Totals(MomentRule):
         moments = self._moments(state, instant, placings)
         score: News2Score | None = None
         for moment in moments:
-            score = self.chart.score(histories, moment, patient)
+            score = self._scorer.score(histories, moment, patient)
             if score is None:
-                self._note_exempt(state, patient, moment)
+                self._present.note_exempt(state, patient, moment)
                 continue
-            if moment == at and (record := self._record(state, score, instant)):
+            if moment == at and (record := self._findings.record(state, score, instant)):
                 scores.append(record)
-            if finding := self._finding(score, moment, instant, late=moment != moments[-1]):
+            if finding := self._findings.finding(
+                score, moment, instant, late=moment != moments[-1]
+            ):
                 findings.append(finding)
                 state.breach_parts = tuple(name for name, points in score.points.items() if points)
                 state.breach_at = max(moment, state.breach_at or moment)
@@ -123,17 +118,10 @@ class Totals(MomentRule):
         # all readings of the instant are late: the present NEWS2 is as of the newest reading
         if state.total is not None and state.total.at > newest:
             newest = state.total.at
-            score = self.chart.score(histories, newest, patient)
+            score = self._scorer.score(histories, newest, patient)
         if score is not None:
-            self._note(state, score, newest, patient)
+            self._present.note(state, score, newest, patient)
         return scores, findings
-
-    def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
-        """Drop the present total where NEWS2 no longer applies, and count the time as calm."""
-        if self.chart.exempt(patient, at):
-            state.total = None
-            state.breach_parts = ()
-            note_calm(state, NEWS2, at, calm=True)
 
     def _moments(
         self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing]
@@ -141,128 +129,16 @@ class Totals(MomentRule):
         at = instant[0].measured_at
         if not any(placing.changed for placing in placings):
             return [at]
-        moments = [at, *self.chart.later_changes(state.histories, at)]
+        moments = [at, *self._scorer.later_changes(state.histories, at)]
         # an answer about oxygen also counts for some time before it
         if any(not self.chart.has_bands(reading.vital) for reading in instant):
-            earlier = self.chart.later_changes(state.histories, at - ANSWER_BEFORE)
+            earlier = self._scorer.later_changes(state.histories, at - ANSWER_BEFORE)
             moments = [*(moment for moment in earlier if moment < at), *moments]
         return moments
 
-    def _note(
-        self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
-    ) -> None:
-        """Keep the present NEWS2.
-
-        It is calm below its limit as long as the parts that gave points are known.
-        """
-        priority = self._priority(score)
-        note_calm(state, NEWS2, at, priority is None and self._is_calm(state, score, at, patient))
-        given = {name: reading for name, reading in score.readings.items() if score.points[name]}
-        ranked = sorted(given.items(), key=lambda part: (-score.points[part[0]], part[0]))
-        state.total = Total(
-            at=at,
-            minimum=score.score_min,
-            maximum=score.score_max,
-            priority=priority,
-            title=_title(score),
-            why=news2_words(score),
-            evidence=tuple(reading.id for _, reading in ranked),
-            vitals=tuple(reading.vital for _, reading in ranked),
-        )
-
-    def _is_calm(
-        self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
-    ) -> bool:
-        """Whether a score below the limit is calm: each part that gave points is known.
-
-        These are the parts that gave points at the breach. Oxygen needs no new answer. But an
-        answer that has aged takes no points away, so it still counts.
-        """
-        if not set(state.breach_parts) - {OXYGEN} <= set(score.points):
-            return False
-        if OXYGEN not in state.breach_parts or not self.chart.is_still_on_oxygen(
-            patient, state.histories, at
-        ):
-            return True
-        histories = Histories(state.histories, state.on_oxygen)
-        return (
-            self.chart.minimum_on_oxygen(score, histories, at, patient)
-            < self.chart.news2.medium_from
-        )
-
     def renew(self, state: ScoreState, entry: PatientEntry) -> None:
         """Compute the present NEWS2 after readings were voided."""
-        times = [
-            state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest
-        ]
-        score = (
-            self.chart.score(Histories(state.histories, state.on_oxygen), max(times), entry)
-            if times
-            else None
-        )
-        state.total = None
-        if score is not None:
-            state.breach_parts = tuple(name for name in state.breach_parts if name in score.points)
-            self._note(state, score, max(times), entry)
-
-    def _priority(self, score: News2Score) -> Priority | None:
-        news2 = self.chart.news2
-        if score.score_min < news2.medium_from:
-            return None
-        return "high" if score.score_min >= news2.high_from else "medium"
-
-    def _record(
-        self, state: ScoreState, score: News2Score, instant: Sequence[Reading]
-    ) -> Score | None:
-        at = instant[0].measured_at
-        content = f"{sorted(score.points.items())}"
-        if not emits(state, NEWS2, at, content):
-            return None
-        return Score(
-            id=deterministic_id("score", NEWS2, instant[0].id),
-            patient=instant[0].patient,
-            readings=tuple(reading.id for reading in score.readings.values()),
-            vital=None,
-            value=None,
-            detector=NEWS2,
-            version=self.chart.news2.version,
-            score=float(score.score_min),
-            score_min=float(score.score_min),
-            score_max=float(score.score_max),
-            missing=score.missing,
-            threshold=float(self.chart.news2.medium_from),
-            contributions={name: float(points) for name, points in score.points.items()},
-            limits={"medium": self.chart.news2.medium_from, "high": self.chart.news2.high_from},
-            measured_at=at,
-        )
-
-    def _finding(
-        self, score: News2Score, moment: datetime, instant: Sequence[Reading], late: bool
-    ) -> Finding | None:
-        priority = self._priority(score)
-        if priority is None:
-            return None
-        deciding = sorted(score.readings.items(), key=lambda item: -score.points[item[0]])
-        here = {reading.id for reading in instant}
-        opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
-        others = (
-            reading for name, reading in deciding if score.points[name] and reading.id != opening.id
-        )
-        return Finding(
-            kind="news2",
-            key=Key(),
-            member=NEWS2,
-            rule=f"news2@{self.chart.news2.version}",
-            group=self._knowledge.vitals[opening.vital].group,
-            priority=priority,
-            title=_title(score),
-            why=news2_words(score),
-            evidence=(opening, *others),
-            vital=opening.vital,
-            measured_at=max(moment, opening.measured_at),
-            late=late,
-            points=score.score_min,
-        )
+        self._present.renew(state, entry)
 
     def recovered(
         self, state: ScoreState, entry: PatientEntry, name: str, held: MemberView
@@ -286,48 +162,4 @@ class Totals(MomentRule):
 
         Each part that gave points at the breach must have a newer one.
         """
-        calm = state.calm.get(NEWS2)
-        breach_at = state.breach_at
-        if calm is None or breach_at is None:
-            return False
-        if self.chart.exempt(entry, calm.until):
-            return calm.until > breach_at
-        score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, entry)
-        return score is not None and all(
-            name in score.until and score.until[name] > breach_at
-            for name in state.breach_parts
-            if name != OXYGEN
-        )
-
-
-def _title(score: News2Score) -> str:
-    return f"NEWS2 {'at least ' if score.score_max > score.score_min else ''}{score.score_min}"
-
-
-def news2_words(score: News2Score) -> str:
-    """The score in words: its range, what gave points, what is not known, and an unusual scale."""
-    scale = SCALE_WORDS.get(score.scale) if SATURATION in score.points else None
-    by = (scale, score.is_scale_past) if scale else None
-    extent = (score.score_min, score.score_max)
-    return _words(extent, tuple(score.points.items()), score.missing, by)
-
-
-@lru_cache(maxsize=1024)  # the words of an unchanged score come with each value
-def _words(
-    extent: tuple[int, int],
-    parts: tuple[tuple[str, int], ...],
-    not_known: tuple[str, ...],
-    by: tuple[str, bool] | None,
-) -> str:
-    least, most = extent
-    total = f"{least}" if least == most else f"{least} to {most}"
-    ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
-    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
-    missing = ", ".join(name.replace("_", " ") for name in not_known)
-    words = f"NEWS2 is {total}{f': {gave}' if gave else ''}"
-    if missing:
-        words += f"; not known: {missing}"
-    if by is not None:
-        scale, is_past = by
-        words += f"; saturation by {scale}{' when it was measured' if is_past else ''}"
-    return words
+        return self._present.is_back(state, entry)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, NamedTuple, Protocol
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Direction, Finding, FindingKind, Key, PatientEntry, Reading
 from rpm_stream.score.memory.history import PlacingLevel
@@ -25,6 +25,7 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.news2 import News2Chart
+from rpm_stream.score.rules.oxygen import Oxygen
 from rpm_stream.score.rules.stretch import Stretch
 
 
@@ -34,13 +35,15 @@ class RuleTables(NamedTuple):
     knowledge: Knowledge
     registry: Registry
     chart: News2Chart
+    oxygen: Oxygen
     limits: LimitTable
 
 
 def share(knowledge: Knowledge, registry: Registry) -> RuleTables:
     """Bind the tables once for all rules."""
     chart = News2Chart(knowledge)
-    return RuleTables(knowledge, registry, chart, LimitTable(knowledge, chart, registry))
+    limits = LimitTable(knowledge, chart, registry)
+    return RuleTables(knowledge, registry, chart, Oxygen(knowledge), limits)
 
 
 class Newest(Protocol):

@@ -19,9 +19,8 @@ from rpm_stream.records import Finding, Key, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.memory.column import FOREVER
-from rpm_stream.score.memory.marks import note_calm
 from rpm_stream.score.memory.member_names import member_name
-from rpm_stream.score.memory.state import Point, ScoreState
+from rpm_stream.score.memory.state import Point, ScoreState, note_calm
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.stretch import Stretch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Direction, PatientEntry
 from rpm_stream.score.memory.history import (
     PlacingLevel,
@@ -16,7 +16,8 @@ from rpm_stream.score.memory.history import (
 )
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
-from rpm_stream.score.rules.news2 import SATURATION, News2Chart, OxygenScale, has_scale_2
+from rpm_stream.score.rules.oxygen import Oxygen
+from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale, has_scale_2
 
 VitalSide: TypeAlias = tuple[
     str, Direction | None
@@ -24,14 +25,14 @@ VitalSide: TypeAlias = tuple[
 
 
 def history_of(
-    chart: News2Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
+    oxygen: Oxygen, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
 ) -> VitalHistory | None:
     """The history of a vital that counts at a time.
 
     A saturation on scale 2 has two: one on air and one on oxygen.
     """
     is_of_two = vital == SATURATION and has_scale_2(patient) and state.on_oxygen is not None
-    if is_of_two and chart.scale(patient, state.histories, at) == "2 on oxygen":
+    if is_of_two and oxygen.scale(patient, state.histories, at) == "2 on oxygen":
         return state.on_oxygen
     return state.histories.get(vital)
 
@@ -39,8 +40,8 @@ def history_of(
 class RecoveryRules:
     """Recovery, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, chart: News2Chart, limits: LimitTable) -> None:
-        self._chart = chart
+    def __init__(self, knowledge: Knowledge, oxygen: Oxygen, limits: LimitTable) -> None:
+        self._oxygen = oxygen
         self._limits = limits
         self._least = knowledge.limits.band_recovery_readings
         self._recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
@@ -129,11 +130,11 @@ class RecoveryRules:
         vital, side = of
         if vital != SATURATION:
             return "1"
-        scale = self._chart.scale(patient, state.histories, at)
+        scale = self._oxygen.scale(patient, state.histories, at)
         if (
             scale == "1"
             or side != "high"
-            or not self._chart.is_still_on_oxygen(patient, state.histories, at)
+            or not self._oxygen.is_still_on_oxygen(patient, state.histories, at)
         ):
             return scale
         return "2 on oxygen"

@@ -21,7 +21,7 @@ from struct import Struct
 from typing import Any
 from zlib import crc32
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Origin, Reading
 from rpm_stream.sameness import (
     BY_TWO_WAYS,

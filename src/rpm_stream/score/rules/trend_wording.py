@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.trends import Average
 from rpm_stream.records import Reading
 from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.memory.continuous import number_of
 from rpm_stream.score.memory.days import DISCHARGE, STEPS, Risen
-from rpm_stream.score.rules.limits_and_news2 import number_of
 
 
 class TrendWords:
