@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from support.feed.running import alert
+from support.feed.records import alert
 from support.ward import Ward, after
 
 from rpm_stream.alert.unkept import decided

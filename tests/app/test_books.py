@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from support.books import LATER, Topics, balanced, changed, hours, missing, take, topics_of
-from support.replaying import START, frame, measurement, stamp, worn
+from support.frames import START, frame, measurement, stamp, worn
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.reconcile.lines import Gap

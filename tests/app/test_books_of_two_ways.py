@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.books import LATER, Topics, balanced, record, take, topics_of
-from support.replaying import frame, measurement, worn
+from support.frames import frame, measurement, worn
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.reconcile.lines import Hour, Missing, ReconcileLine

@@ -13,16 +13,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from support.feed.running import (
-    TOKEN,
-    RunningFeed,
-    alert,
-    now_of,
-    person,
-    readings,
-    running_feed,
-    wait_until,
-)
+from support.feed.records import alert, now_of, person, readings
+from support.feed.running import TOKEN, RunningFeed, running_feed, wait_until
 
 from rpm_stream.records import Action, Alert, AlertState, Event, Transition
 

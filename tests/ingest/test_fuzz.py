@@ -20,8 +20,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.frames import START, registry_of, stamp, worn
 from support.paths import shared_data
-from support.replaying import START, registry_of, stamp, worn
 
 from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
 from rpm_stream.ingest.gatt.quirks import reader

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import worn
+from support.frames import worn
 from support.ward import Ward, after
 
 from rpm_stream.alert.episode import Episode

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, registry_of, stamp
+from support.frames import START, registry_of, stamp
 from support.streams import NEWS, USUAL, Sent, Stream
 
 from rpm_stream.knowledge import shipped

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.replaying import START
+from support.frames import START
+from support.readings import message_of, reading_at
 from support.ward import after
 
 from rpm_stream.knowledge import shipped
@@ -30,7 +31,7 @@ from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.publish.windows import Bin
-from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
+from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading
 from rpm_stream.score.memory.size import forget_evidence
 from rpm_stream.score.rules.same_measurement import MOST
 
@@ -38,23 +39,13 @@ CORRECTED_AT = START + timedelta(hours=5)
 
 
 def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any) -> Reading:
-    at = START + timedelta(minutes=minutes)
-    given: dict[str, Any] = {
+    given = {
         "id": f"{vital}-{minutes}",
         "patient": "ada",
-        "device": "d",
-        "vital": vital,
-        "value": value,
         "unit": "/min",
-        "measured_at": at,
-        "received_at": at,
-        "utc_offset": None,
-        "absent": None,
-        "flags": (),
         "attributes": {"characteristic": "app"},
-        "origin": Origin(frame="f", index=0, part=0),
     }
-    return Reading(**{**given, **fields})
+    return reading_at(START + timedelta(minutes=minutes), vital, value, **(given | fields))
 
 
 def readings_of(vital: str, unit: str, *values: tuple[float, str]) -> list[Reading]:
@@ -82,14 +73,11 @@ class Bench:
 
     def step(self, *readings: Reading) -> Judged:
         self.offset += 1
-        message = Readings(
+        message = message_of(
+            *readings,
             patient=self.patient.state.patient,
-            frame="f",
-            partition=0,
             offset=self.offset,
-            chunk=0,
             received_at=max(each.received_at for each in readings),
-            readings=readings,
         )
         judged = self.judge.step(self._ready(), message)
         assert judged is not None

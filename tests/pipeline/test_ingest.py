@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, frame, measurement, registry_of, replay_frames, stamp, worn
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import replay_frames
 
 from rpm_stream.ingest.gatt.decoders import DECODERS
 from rpm_stream.knowledge import shipped

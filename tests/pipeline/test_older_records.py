@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START, new_replay, of_type, reading_of, replay_frames, stamp
+from support.frames import START, reading_of, stamp
+from support.readings import message_of
 from support.replaying import decoded as lines_of
+from support.replaying import new_replay, of_type, replay_frames
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry, RegistryError, has_unreadable_birth, parse_entry
@@ -44,15 +46,7 @@ def old(control: str) -> Readings:
         flags=(f"f{control}",),
         origin=Origin(frame=f"f{control}1", index=0, part=0),
     )
-    return Readings(
-        patient="p",
-        frame=f"f{control}1",
-        partition=0,
-        offset=5,
-        chunk=0,
-        received_at=START,
-        readings=(reading,),
-    )
+    return message_of(reading, frame=f"f{control}1", offset=5)
 
 
 @given(CONTROL)
@@ -101,10 +95,8 @@ def judged(*values: bytes) -> list[dict[str, Any]]:
         except RegistryError:
             put_unreadable(registry, "patient/p")
     signs = (("heart_rate", "145"), ("respiratory_rate", "32"))
-    readings = tuple(reading_of(vital, value, "/min") for vital, value in signs)
-    message = Readings(
-        patient="p", frame="f", partition=0, offset=1, chunk=0, received_at=START, readings=readings
-    )
+    readings = [reading_of(vital, value, "/min") for vital, value in signs]
+    message = message_of(*readings, offset=1)
     return of_type(
         lines_of(Replay(shipped(), registry).message(msgspec.json.encode(message))), "alert"
     )

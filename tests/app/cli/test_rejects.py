@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from support.replaying import START
+from support.frames import START
 
 from rpm_stream.app.operate.rejects import MENDS, Listed, Selection, listed, shown
 from rpm_stream.records import Position, Reason, Reject

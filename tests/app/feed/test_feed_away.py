@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError
 from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
-from support.feed.running import alert
+from support.feed.records import alert
 
 from rpm_stream.app.feed import service as service_module
 from rpm_stream.app.feed.consumer import Actions

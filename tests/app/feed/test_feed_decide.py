@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
-from support.feed.running import alert
+from support.feed.records import alert
 from support.ward import Ward
 
 from rpm_stream.app.feed.read_model import ActionKind

@@ -11,6 +11,8 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from support.alerts import alert_of
+from support.readings import message_of
 from support.readings import reading as reading_of
 
 from rpm_stream.alert.refusals import SENTENCES, refused_words
@@ -45,36 +47,13 @@ def reading(
 
 def message(*readings: Reading, patient: str = "p") -> Readings:
     """A message of rpm.readings."""
-    at = readings[-1].received_at
-    return Readings(
-        patient=patient,
-        frame="f",
-        partition=0,
-        offset=0,
-        chunk=0,
-        received_at=at,
-        readings=readings,
-    )
+    return message_of(*readings, patient=patient)
 
 
 def alert(key: str = "a", evidence: tuple[str, ...] = (), patient: str = "p") -> Alert:
     """An open high alert."""
     step = Transition(at=NOW, state="open", priority="high", who="", reason="")
-    return Alert(
-        id=key,
-        patient=patient,
-        group="vital_signs",
-        priority="high",
-        state="open",
-        title="t",
-        why=(),
-        rule="r",
-        evidence=evidence,
-        history=(step,),
-        opened_at=NOW,
-        measured_at=NOW,
-        updated_at=NOW,
-    )
+    return alert_of(key, NOW, patient=patient, why=(), evidence=evidence, history=(step,))
 
 
 def resolved(found: Alert, at: datetime) -> Alert:

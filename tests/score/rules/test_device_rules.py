@@ -9,16 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    measurement,
-    of_type,
-    registry_of,
-    replay_frames,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, registry_of, stamp, worn
+from support.replaying import alerts, of_type, replay_frames
 from support.ward import Ward
 
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient

@@ -5,17 +5,8 @@ apply to.
 from __future__ import annotations
 
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    measurement,
-    news2_scores,
-    of_type,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import alerts, news2_scores, of_type, replay_frames, replay_values
 
 CHART = [
     (

@@ -8,17 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    last_alerts,
-    measurement,
-    of_type,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import alerts, last_alerts, of_type, replay_frames, replay_values
 from support.ward import Ward
 
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
