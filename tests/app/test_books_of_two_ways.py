@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.books import LATER, Topics, balanced, record, take, topics_of
+from support.corrections import correction
 from support.frames import frame, measurement, worn
 
 from rpm_stream.app.kafka import names
@@ -102,16 +103,7 @@ def taken_back(device: str) -> Any:
         wrong = [
             reading for message in found for reading in message.readings if reading.device == device
         ]
-        return [
-            Action(
-                patient="p",
-                action="void",
-                who="nurse",
-                at=LATER,
-                reason="loose",
-                readings=tuple(wrong),
-            )
-        ]
+        return [correction("void", wrong, LATER)]
 
     return actions
 

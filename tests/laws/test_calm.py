@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.corrections import correction
 from support.frames import START, registry_of, stamp
 from support.streams import NEWS, USUAL, Sent, Stream
 
@@ -96,14 +97,7 @@ def known(patient: str) -> bytes:
 
 def voided(message: Readings) -> Action:
     """Somebody finds that the first reading of a message was wrong."""
-    return Action(
-        patient="p",
-        action="void",
-        who="nurse",
-        at=message.received_at,
-        reason="wrong",
-        readings=message.readings[:1],
-    )
+    return correction("void", message.readings[:1], message.received_at)
 
 
 def compare(patient: str, before: bytes | None, messages: Sequence[Sent], seed: int) -> float:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
+from support.corrections import correction
 from support.frames import START, Record, frame, measurement, reading_of, worn
 from support.readings import message_of
 from support.replaying import Output, alerts, last_alerts, new_replay, of_type, replay_frames
@@ -243,14 +244,8 @@ def after_void(frames: Sequence[Record], device: str) -> tuple[Output, list[Reco
     lines = [line for each in frames for line in run.jsonl(msgspec.json.encode(each), 1)]
     output = [(line.type, msgspec.json.decode(line.record)) for line in lines]
     wrong = [record for record in of_type(output, "reading") if record["device"] == device]
-    action = Action(
-        patient="p",
-        action="void",
-        who="nurse",
-        at=TURNED_BACK,
-        reason="it was loose",
-        readings=tuple(msgspec.convert(record, Reading) for record in wrong),
-    )
+    readings = [msgspec.convert(record, Reading) for record in wrong]
+    action = correction("void", readings, TURNED_BACK)
     then = [*run.jsonl(msgspec.json.encode(action), 1), *run.finish(None)]
     return output, [(line.type, msgspec.json.decode(line.record)) for line in then]
 

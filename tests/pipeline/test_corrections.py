@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.corrections import correction
 from support.frames import START
 from support.readings import message_of, reading_at
 from support.ward import after
@@ -107,20 +108,13 @@ class Bench:
         return judged
 
 
-def void(*wrong: Reading, shown: tuple[str, ...] = (), at: datetime = CORRECTED_AT) -> Action:
-    return Action(
-        patient="ada",
-        action="void",
-        who="nurse",
-        at=at,
-        reason="her husband wore it",
-        readings=wrong,
-        shown=shown,
-    )
+def void(*wrong: Reading, at: datetime = CORRECTED_AT, **fields: Any) -> Action:
+    given = {"patient": "ada", "reason": "her husband wore it"}
+    return correction("void", wrong, at, **(given | fields))
 
 
 def adopt(*found: Reading) -> Action:
-    return Action(patient="ben", action="adopt", who="nurse", at=CORRECTED_AT, readings=found)
+    return correction("adopt", found, CORRECTED_AT, patient="ben", reason="")
 
 
 def test_single_observations_become_entered_in_error_with_the_same_content() -> None:

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.frames import START, reading_of, stamp
+from support.corrections import correction
+from support.frames import START, frame, measurement, reading_of, stamp
 from support.readings import message_of
 from support.replaying import decoded as lines_of
 from support.replaying import new_replay, of_type, replay_frames
@@ -28,7 +29,7 @@ from rpm_stream.pipeline.stored_entry import (
     read_entry,
     stored_faults,
 )
-from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
+from rpm_stream.records import Alert, Origin, PatientEntry, Readings
 from rpm_stream.score.rules.individual_limits import faults
 
 CONTROL = st.sampled_from(["\t", "\n", "\x00", "\x7f", "\x85", "\u2028"])
@@ -63,9 +64,7 @@ def test_a_state_and_a_message_of_before_are_read_and_carried_on(control: str) -
     assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert, (
         "as the feed reads it"
     )
-    given_by_hand = Action(
-        patient="p", action="void", who="n", at=START, reason="r", readings=message.readings
-    )
+    given_by_hand = correction("void", message.readings, START)
     assert judge.act(again, given_by_hand).alerts[-1].state == "resolved"
 
 
@@ -286,15 +285,6 @@ def test_what_enters_the_registry_is_refused_as_ever() -> None:
 
 
 def test_frames_are_refused_as_ever() -> None:
-    sent = {
-        "v": 1,
-        "frame": "f\t",
-        "gateway": "g",
-        "device": "d",
-        "seq": 1,
-        "boot": "b",
-        "sent_at": stamp(0),
-    }
-    entry = {"at": stamp(0), "vital": "heart_rate", "value": "72", "unit": "/min"}
-    ((kind, reject),) = replay_frames([{**sent, "measurements": [entry]}])
+    sent = frame([measurement(0, "heart_rate", "72")], 0, seq=1, frame="f\t")
+    ((kind, reject),) = replay_frames([sent])
     assert (kind, reject["reason"]) == ("reject", "bad_schema")

@@ -14,7 +14,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.pipeline.score_instant import Scoring
-from rpm_stream.records import Action, Alert, FindingKind, Reading
+from rpm_stream.records import Alert, FindingKind, Reading
+from support.corrections import correction
 from support.frames import START, reading_of, registry_of
 from support.readings import message_of
 
@@ -51,10 +52,7 @@ class Patient:
 
     def take_back(self, wrong: list[Reading]) -> None:
         at = self.patient.state.now or START
-        given = Action(
-            patient="p", action="void", who="nurse", at=at, reason="wrong", readings=tuple(wrong)
-        )
-        self.judge.act(self.patient, given)
+        self.judge.act(self.patient, correction("void", wrong, at))
 
     def put(self, **fields: Any) -> None:
         """Change the patient's registry entry."""

@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 from support.alerts import alert_of
+from support.corrections import correction
 from support.readings import message_of
 from support.readings import reading as reading_of
 
@@ -300,14 +301,7 @@ def corrected(
     state: FeedState, kind: Literal["void", "adopt"], patient: str, *readings: Reading
 ) -> None:
     """A correction of readings, forwarded among the patient's own."""
-    action = Action(
-        patient=patient,
-        action=kind,
-        who="N. Adeyemi",
-        at=NOW,
-        reason="her husband's",
-        readings=readings,
-    )
+    action = correction(kind, readings, NOW, patient=patient, who="N. Adeyemi")
     place = Position(topic="rpm.actions", partition=0, offset=3)
     sent(state, forward(msgspec.json.encode(action), patient, place, NOW))
 
