@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from support.corrections import correction
-from support.frames import START, Record, frame, measurement, reading_of, worn
+from support.frames import START, Record, frame, reading_of, sent, worn
 from support.readings import message_of
 from support.replaying import Output, alerts, last_alerts, new_replay, of_type, replay_frames
 
@@ -27,16 +27,6 @@ from rpm_stream.score.rules.same_measurement import MOST
 PATIENT = {"v": 1, "patient": "p"}
 WAYS = [worn(device=device) for device in ("d", "app", "cloud")]
 TURNED_BACK = START + timedelta(hours=9)
-
-
-def sent(
-    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
-) -> Record:
-    """Return a frame of values measured at ``minutes`` and sent ``at`` (without it: then)."""
-    entries = [measurement(minutes, vital, value) for vital, value in values]
-    return frame(
-        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
-    )
 
 
 def values_of(output: Output) -> list[tuple[str, str]]:

@@ -70,6 +70,31 @@ def measurement(minutes: float, vital: str, value: str, unit: str | None = None)
     return {"at": stamp(minutes), "vital": vital, "value": value, "unit": unit or UNITS[vital]}
 
 
+def notified(
+    characteristic: str, payloads: Iterable[tuple[float, str]], **fields: Any
+) -> list[Record]:
+    """Return a frame for each payload, which a device sent so many minutes after START."""
+    return [
+        frame(
+            [{"at": stamp(at), "characteristic": characteristic, "payload": payload}],
+            at,
+            seq=number,
+            **fields,
+        )
+        for number, (at, payload) in enumerate(payloads)
+    ]
+
+
+def sent(
+    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
+) -> Record:
+    """Return a frame of values measured at ``minutes`` and sent ``at`` (without it: then)."""
+    entries = [measurement(minutes, vital, value) for vital, value in values]
+    return frame(
+        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
+    )
+
+
 def reading_of(
     vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any
 ) -> Reading:

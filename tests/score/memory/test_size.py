@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from support.readings import reading_at
 
@@ -44,15 +45,9 @@ def judged(
     return [*found, *Totals(shared).scored(state, readings[-1:], [placing], entry)[1]]
 
 
-LASTING = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", for_=30)
-COUNTED = Limit(
-    vital="heart_rate",
-    high="100",
-    unit="/min",
-    owner="dr-7",
-    priority="high",
-    of=Of(count=3, last=4, within=60),
-)
+LIMIT = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high")
+LASTING = msgspec.structs.replace(LIMIT, for_=30)
+COUNTED = msgspec.structs.replace(LIMIT, of=Of(count=3, last=4, within=60))
 
 
 @pytest.mark.parametrize(

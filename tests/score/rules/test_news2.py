@@ -4,6 +4,8 @@ apply to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.frames import frame, measurement, stamp, worn
 from support.replaying import alerts, news2_scores, of_type, replay_frames, replay_values
@@ -109,6 +111,11 @@ WHOLE = [  # rate, saturation, oxygen, systolic, pulse, consciousness, temperatu
     (("18", "89", "0", "125", "80", "0", "37.1"), 3),
     (("16", "98", "2", "118", "66", "0", "36.6"), 2),
 ]
+
+
+def at_once(**values: str) -> list[tuple[Any, ...]]:
+    """Return values of several vitals, all measured in minute 0."""
+    return [(0, vital, value, *CODED.get(vital, ())) for vital, value in values.items()]
 
 
 @pytest.mark.parametrize(
@@ -259,13 +266,9 @@ def check_in(minutes: float, what: tuple[str, str], value: str) -> tuple[float, 
 @pytest.mark.parametrize(
     ("what", "value", "points"),
     [
-        (FLOW, "0", 0),
-        (FLOW, "0.5", 2),
-        (FLOW, "2", 2),
-        (SHARE, "20.9", 0),
-        (SHARE, "21", 0),
-        (SHARE, "22", 2),
-        (SHARE, "28", 2),
+        *((FLOW, value, points) for value, points in (("0", 0), ("0.5", 2), ("2", 2))),
+        *((SHARE, value, 0) for value in ("20.9", "21")),
+        *((SHARE, value, 2) for value in ("22", "28")),
     ],
 )
 def test_air_or_oxygen_from_a_check_in(what: tuple[str, str], value: str, points: int) -> None:
@@ -309,15 +312,16 @@ def test_on_scale_2_the_range_holds_the_answer_that_is_not_known() -> None:
     """97 % and more is nothing on air, and three points and two for the oxygen where there is
     some.
     """
-    rows = [
-        (0, "systolic", "126"),
-        (0, "heart_rate", "68"),
-        (0, "respiratory_rate", "15"),
-        (0, "body_temperature", "36.7"),
-        (0, "consciousness", "0", "{ACVPU}"),
-        (0, "oxygen_saturation", "98"),
-    ]
-    score = of_type(replay_values(rows, [{"v": 1, "patient": "p", "oxygen_scale": 2}]), "score")[-1]
+    values = at_once(
+        systolic="126",
+        heart_rate="68",
+        respiratory_rate="15",
+        body_temperature="36.7",
+        consciousness="0",
+        oxygen_saturation="98",
+    )
+    entry = {"v": 1, "patient": "p", "oxygen_scale": 2}
+    score = of_type(replay_values(values, [entry]), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
 
 

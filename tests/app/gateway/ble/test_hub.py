@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 from support.radio.air import Air, Spec, part
-from support.radio.home import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Meter, serving, until
+from support.radio.home import (
+    CUFF,
+    FAST,
+    METER,
+    STRAP,
+    THERMOMETER,
+    Cuff,
+    Meter,
+    Served,
+    serving,
+    until,
+)
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff
@@ -175,17 +186,18 @@ async def test_a_meter_is_read_from_its_last_record_on_and_never_deleted(
     assert stat.S_IMODE((tmp_path / "marks.json").stat().st_mode) == 0o600
 
 
+async def read_and_marked(served: Served, folder: Path, count: int) -> None:
+    """Wait until so many records of the meter are on disk, and where to go on too."""
+    await until(lambda: len(served.disk.values("meter-1", "2A18")) >= count)
+    await until((folder / "marks.json").exists)
+
+
 async def test_a_meter_whose_memory_began_again_is_read_whole(air: Air, tmp_path: Path) -> None:
     meter = Meter(await air.peripheral(METER), [sugar(count) for count in range(100, 103)])
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(
-            lambda: (
-                len(served.disk.values("meter-1", "2A18")) >= 3
-                and (tmp_path / "marks.json").exists()
-            )
-        )
+        await read_and_marked(served, tmp_path, 3)
     meter.records = [sugar(count, "180") for count in range(2)]
     async with serving(air, tmp_path, devices) as served:
         await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 2)
@@ -200,12 +212,7 @@ async def test_another_record_at_the_last_number_is_noticed(air: Air, tmp_path: 
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(
-            lambda: (
-                len(served.disk.values("meter-1", "2A18")) >= 3
-                and (tmp_path / "marks.json").exists()
-            )
-        )
+        await read_and_marked(served, tmp_path, 3)
     later = [
         (
             number,
