@@ -5,4 +5,4 @@ from __future__ import annotations
 
 def rows(text: str) -> list[tuple[str, ...]]:
     """Return the cases of a table: one on each line, its cells parted by spaces."""
-    return [tuple(line.split()) for line in text.splitlines() if line]
+    return [tuple(line.split()) for line in text.splitlines() if line.strip()]

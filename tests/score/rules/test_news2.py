@@ -53,7 +53,7 @@ CHART = [
         [("35.0", 3), ("35.1", 1), ("36.0", 1), ("36.1", 0), ("38.0", 0), ("38.1", 1), ("39.1", 2)],
     ),
 ]
-CODED = {"consciousness": ("{ACVPU}",)}
+CODED = {"consciousness": ("{ACVPU}",), "oxygen_flow": ("L/min",)}
 ROUNDED = [
     ("body_temperature", "35.04", "Cel", 3),
     ("body_temperature", "35.05", "Cel", 1),
@@ -113,9 +113,11 @@ WHOLE = [  # rate, saturation, oxygen, systolic, pulse, consciousness, temperatu
 ]
 
 
-def at_once(**values: str) -> list[tuple[Any, ...]]:
-    """Return values of several vitals, all measured in minute 0."""
-    return [(0, vital, value, *CODED.get(vital, ())) for vital, value in values.items()]
+def at_once(*values: str | None) -> list[tuple[Any, ...]]:
+    """Return a set of values of one minute, in the order of WHOLE. None is not known."""
+    vitals = ("respiratory_rate", "oxygen_saturation", "oxygen_flow", "systolic", "heart_rate")
+    given = zip((*vitals, "consciousness", "body_temperature"), values, strict=True)
+    return [(0, vital, value, *CODED.get(vital, ())) for vital, value in given if value]
 
 
 @pytest.mark.parametrize(
@@ -298,13 +300,7 @@ def test_a_check_in_counts_for_twelve_hours(minutes: int, points: int) -> None:
 
 @pytest.mark.parametrize(("values", "total"), WHOLE)
 def test_the_parts_of_a_whole_set_are_added(values: tuple[str, ...], total: int) -> None:
-    vitals = ("respiratory_rate", "oxygen_saturation", "oxygen_flow", "systolic", "heart_rate")
-    units = {"consciousness": "{ACVPU}", "oxygen_flow": "L/min"}
-    given = zip((*vitals, "consciousness", "body_temperature"), values, strict=True)
-    rows = [
-        (0, vital, value, *([units[vital]] if vital in units else [])) for vital, value in given
-    ]
-    score = of_type(replay_values(rows), "score")[-1]
+    score = of_type(replay_values(at_once(*values)), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (total, total, [])
 
 
@@ -312,29 +308,14 @@ def test_on_scale_2_the_range_holds_the_answer_that_is_not_known() -> None:
     """97 % and more is nothing on air, and three points and two for the oxygen where there is
     some.
     """
-    values = at_once(
-        systolic="126",
-        heart_rate="68",
-        respiratory_rate="15",
-        body_temperature="36.7",
-        consciousness="0",
-        oxygen_saturation="98",
-    )
+    values = at_once("15", "98", None, "126", "68", "0", "36.7")
     entry = {"v": 1, "patient": "p", "oxygen_scale": 2}
     score = of_type(replay_values(values, [entry]), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
 
 
 def test_a_complete_score_is_no_range() -> None:
-    values = [
-        (0, "consciousness", "0", "{ACVPU}"),
-        check_in(0, FLOW, "0"),
-        (0, "body_temperature", "37.0"),
-        (0, "systolic", "120"),
-        (0, "heart_rate", "80"),
-        (0, "respiratory_rate", "16"),
-        (0, "oxygen_saturation", "97"),
-    ]
+    values = at_once("16", "97", "0", "120", "80", "0", "37.0")
     score = of_type(replay_values(values), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 0, [])
 

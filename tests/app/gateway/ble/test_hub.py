@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.radio.air import Air, Spec, part
+from support.radio.air import Air, Peripheral, Spec, part
 from support.radio.home import (
     CUFF,
     FAST,
@@ -68,9 +68,15 @@ def known(spec: Spec, device: str, **more: object) -> KnownDevice:
     return KnownDevice(device=device, address=spec.address, **more)  # type: ignore[arg-type]
 
 
+async def advertised(air: Air, spec: Spec) -> Peripheral:
+    """Put a device that advertises on the air."""
+    device = await air.peripheral(spec)
+    await device.advertise()
+    return device
+
+
 async def test_every_value_of_a_strap_is_in_frames_byte_for_byte(air: Air, tmp_path: Path) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    strap = await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         ready = asyncio.Event()
         strap.on_subscribed = lambda uuid: ready.set() if uuid == "2A37" else None
@@ -308,8 +314,7 @@ async def test_a_strap_with_the_slow_pace_of_a_watch_is_left_alone(
 async def test_an_adapter_that_was_pulled_out_is_used_again_when_it_is_back(
     air: Air, tmp_path: Path
 ) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         await until(lambda: served.board.row("strap-1").presence == "connected")
         air.unplug()
@@ -376,8 +381,7 @@ async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(
     air: Air, tmp_path: Path
 ) -> None:
     """Values that pile up behind a sender that is gone would be lost without a word."""
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         served.disk.broken = True
         with pytest.raises(RuntimeError, match="the sending task has ended"):
@@ -425,8 +429,7 @@ async def test_a_sensors_session_start_comes_before_its_values_also_where_it_mus
 
 
 async def test_the_status_file_says_how_each_device_is(air: Air, tmp_path: Path) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1", model="HR-70A")]) as served:
         await until(lambda: served.board.row("strap-1").battery)
     said = json.loads((tmp_path / "status.json").read_text())
