@@ -27,7 +27,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
-from support.command_line import ended
 from support.fhir_server import fhir_server
 
 from rpm_stream.app.broker import config as broker_config
@@ -78,8 +77,15 @@ class World:
         """Run ``rpm-stream`` as a user, or as nobody; ``other``: settings that differ."""
         own = {} if user is None else self.settings(user)
         environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
-        command = [sys.executable, *RPM_STREAM, *words]
-        return ended(command, environment, self.folder, COMMAND_SECONDS)
+        return subprocess.run(
+            [sys.executable, *RPM_STREAM, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+            cwd=self.folder,
+        )
 
     def client(self, user: str, password: str | None = None) -> dict[str, Any]:
         """aiokafka's own arguments for a user, without any code of ours."""
