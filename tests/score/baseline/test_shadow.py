@@ -15,14 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import repository
-from support.readings import reading_at
 
 from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
 from rpm_stream.knowledge.estimators import MODULES, Runnable, fault_of
 from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.pipeline.state_budget import StateBudget
-from rpm_stream.records import Finding, Reading, Score
+from rpm_stream.records import Finding, Origin, Reading, Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.detectors.codec import StateError
@@ -265,7 +264,21 @@ def test_every_detector_of_river_is_either_run_or_refused_with_a_reason() -> Non
 
 
 def reading(vital: str, at: datetime, value: float) -> Reading:
-    return reading_at(at, vital, f"{value:.1f}")
+    return Reading(
+        id=f"{vital} {at}",
+        patient="p",
+        device="d",
+        vital=vital,
+        value=f"{value:.1f}",
+        unit=shipped().vitals[vital].unit,
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None,
+        flags=(),
+        attributes={},
+        origin=Origin(frame="f", index=0, part=0),
+    )
 
 
 class Course:
