@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import frame, measurement, of_type, replay_csv, replay_frames, worn
+from support.frames import frame, measurement, worn
+from support.replaying import of_type, replay_csv, replay_frames
 
 from rpm_stream.app.kafka.schemas import schemas
 from rpm_stream.records import CLEAN, DecimalText, Name, Offset, Short, Unit

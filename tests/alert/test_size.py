@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.readings import reading_at
 from support.situation import Unknown, context
 
 from rpm_stream.alert.decisions import decide
@@ -18,7 +19,7 @@ from rpm_stream.alert.escalation import overdue
 from rpm_stream.alert.size import lighten
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.old_members import kind_and_key
-from rpm_stream.records import RANK, Action, Finding, Key, Origin, Reading
+from rpm_stream.records import RANK, Action, Finding, Key, Reading
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 VITALS = ("heart_rate", "pulse_rate", "systolic", "body_temperature")
@@ -38,21 +39,7 @@ FOUND = st.lists(
 
 def _reading(vital: str, number: int) -> Reading:
     at = START + timedelta(minutes=number)
-    return Reading(
-        id=f"r{number}",
-        patient="p",
-        device="d",
-        vital=vital,
-        value="1",
-        unit="1",
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    return reading_at(at, vital, "1", id=f"r{number}", unit="1")
 
 
 def _course(found: list[tuple[str, str, str, int, bool]]) -> Episodes:

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from support.feed.running import alert
+from support.feed.records import alert
+from support.tables import rows
 from support.ward import Ward, after
 
 from rpm_stream.alert.unkept import decided
@@ -27,16 +28,16 @@ def act(action: Any, on: Alert = LISTED, **fields: Any) -> Action:
 
 @pytest.mark.parametrize(
     ("kind", "state", "event"),
-    [
-        ("acknowledge", "acknowledged", "acknowledged"),
-        ("see", "open", "seen"),
-        ("comment", "open", "commented"),
-        ("assign", "open", "assigned"),
-        ("resolve", "resolved", "resolved"),
-        ("withdraw", "resolved", "withdrawn"),
-        ("snooze", "open", "refused"),
-        ("new_normal", "open", "refused"),
-    ],
+    rows("""
+        acknowledge  acknowledged  acknowledged
+        see          open          seen
+        comment      open          commented
+        assign       open          assigned
+        resolve      resolved      resolved
+        withdraw     resolved      withdrawn
+        snooze       open          refused
+        new_normal   open          refused
+    """),
 )
 def test_each_decision_has_an_answer_in_the_record(kind: str, state: str, event: str) -> None:
     changed = decided(LISTED, act(kind, to="M. Keller"), after(60))

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from support.books import LATER, Topics, balanced, changed, hours, missing, take, topics_of
-from support.replaying import START, frame, measurement, stamp, worn
+from support.corrections import correction
+from support.frames import START, frame, measurement, stamp, worn
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.reconcile.lines import Gap
@@ -296,22 +297,15 @@ def moved(topics: Topics) -> list[Action]:
     messages = [
         msgspec.json.decode(record.value, type=Readings) for record in topics[names.READINGS]
     ]
-    readings = tuple(
+    readings = [
         each
         for message in messages
         for each in message.readings
         if message.frame in ("f0", "f1", "f40")
-    )
+    ]
     kinds: tuple[Literal["adopt", "void"], ...] = ("adopt", "void")
     return [
-        Action(
-            patient=patient,
-            action=kind,
-            who="nurse",
-            at=LATER,
-            reason="wrong wearer",
-            readings=readings,
-        )
+        correction(kind, readings, LATER, patient=patient, reason="wrong wearer")
         for kind, patient in zip(kinds, ("q", "p"), strict=True)
     ]
 

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.books import LATER, Topics, balanced, record, take, topics_of
-from support.replaying import frame, measurement, worn
+from support.corrections import correction
+from support.frames import measurement, sent, worn
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.operate.reconcile.lines import Hour, Missing, ReconcileLine
@@ -30,15 +31,6 @@ from rpm_stream.sameness import are_one, measured
 
 Record = dict[str, Any]
 WAYS = [worn(device=device) for device in ("d", "app")]
-
-
-def sent(
-    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
-) -> Record:
-    entries = [measurement(minutes, vital, value) for vital, value in values]
-    return frame(
-        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
-    )
 
 
 def frames() -> list[Record]:
@@ -102,16 +94,7 @@ def taken_back(device: str) -> Any:
         wrong = [
             reading for message in found for reading in message.readings if reading.device == device
         ]
-        return [
-            Action(
-                patient="p",
-                action="void",
-                who="nurse",
-                at=LATER,
-                reason="loose",
-                readings=tuple(wrong),
-            )
-        ]
+        return [correction("void", wrong, LATER)]
 
     return actions
 

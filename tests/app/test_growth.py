@@ -17,7 +17,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START
+from support.frames import START
 
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.moved import origin_of

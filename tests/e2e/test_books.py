@@ -16,9 +16,9 @@ import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from support.frames import frame, measurement, stamp, worn
 from support.kafka.against_replay import without_time_driven
 from support.kafka.service import Service, drained, read, running, send, until
-from support.replaying import frame, measurement, stamp, worn
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.main import app

@@ -13,16 +13,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from support.feed.running import (
-    TOKEN,
-    RunningFeed,
-    alert,
-    now_of,
-    person,
-    readings,
-    running_feed,
-    wait_until,
-)
+from support.feed.records import alert, now_of, person, readings
+from support.feed.running import TOKEN, RunningFeed, running_feed, wait_until
 
 from rpm_stream.records import Action, Alert, AlertState, Event, Transition
 
@@ -88,6 +80,15 @@ def signed_in(feed: RunningFeed, context: BrowserContext) -> Page:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_selector("article")
     return page
+
+
+def signed_in_with_medium(
+    feed: RunningFeed, context: BrowserContext, patient: str, title: str, group: str
+) -> tuple[Page, Alert]:
+    """The page with a further medium alert, and that alert."""
+    found = alert(str(uuid4()), patient, "medium", title=title, group=group)
+    feed.put("alerts", (found.id, found))
+    return signed_in(feed, context), found
 
 
 def picture(page: Page, name: str) -> None:
@@ -195,10 +196,8 @@ def answered(found: Alert, state: AlertState, reason: str) -> Alert:
 def test_a_medium_alert_is_snoozed_out_of_the_way_and_comes_back_with_a_rise(
     feed: RunningFeed, context: BrowserContext
 ) -> None:
-    key = str(uuid4())
-    found = alert(key, "p8", "medium", title="Glucose low", group="glucose")
-    feed.put("alerts", (key, found))
-    page = signed_in(feed, context)
+    page, found = signed_in_with_medium(feed, context, "p8", "Glucose low", "glucose")
+    key = found.id
     row = page.locator(f'[data-alert="{key}"]')
     row.get_by_role("button", name="Snooze").click()
     dialog = page.locator(".q-dialog")
@@ -249,10 +248,8 @@ def test_a_high_alert_offers_no_snooze(feed: RunningFeed, context: BrowserContex
 def test_assigning_and_commenting_and_what_is_mine(
     feed: RunningFeed, context: BrowserContext
 ) -> None:
-    key = str(uuid4())
-    found = alert(key, "p9", "medium", title="Weight high", group="weight")
-    feed.put("alerts", (key, found))
-    page = signed_in(feed, context)
+    page, found = signed_in_with_medium(feed, context, "p9", "Weight high", "weight")
+    key = found.id
     page.get_by_role("button", name="Who are you?").click()
     page.get_by_label("Name as colleagues know it").fill("N. Adeyemi")
     page.keyboard.press("Enter")

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from support.command_line import ended
 from support.kafka.service import PATIENCE_SECONDS
 from support.paths import repository
 
@@ -84,15 +85,7 @@ class Up:
     def run(self, program: str, *words: str) -> str:
         """What one of the programs prints, run as it stands in the file."""
         command = [sys.executable, program, *words]
-        done = subprocess.run(
-            command,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            timeout=120,
-        )
+        done = ended(command, self.environment, self.folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from support.faults.load import real_load
+from support.frames import frame, measurement
 from support.kafka.against_replay import Wanted, check_against_replay, replayed, without_time_driven
 from support.kafka.growth import add_partitions, cli, every_key_is_at_home, grown
 from support.kafka.service import Service, drained, lag, read, running, send, until
-from support.replaying import frame, measurement
 
 from rpm_stream.app.kafka import growth_journal as journal
 from rpm_stream.app.kafka import names

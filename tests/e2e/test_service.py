@@ -348,13 +348,18 @@ def test_the_registry_comes_back_as_it_was_loaded_and_reaches_running_stages(
     service.wait("unassigned", refused)
 
 
+def stay_low(service: World, device: str) -> None:
+    """Send three low saturations over twenty minutes: a high alert."""
+    lows = [(minutes, "oxygen_saturation", "88") for minutes in (-20.0, -10.0, 0.0)]
+    service.put(names.FRAMES, service.frame(device, *lows))
+
+
 def test_an_acknowledgement_reaches_the_alert_and_survives_a_kill_of_the_judge(
     service: World,
 ) -> None:
     service.up()
     register(service, worn("ack", "ack-patient"))
-    lows = [(minutes, "oxygen_saturation", "88") for minutes in (-20.0, -10.0, 0.0)]
-    service.put(names.FRAMES, service.frame("ack", *lows))
+    stay_low(service, "ack")
 
     def states() -> list[tuple[str, str]]:
         return [
@@ -475,8 +480,7 @@ def test_what_was_acknowledged_does_not_escalate_while_ingest_is_down_with_the_d
     """The decision is there, only not yet forwarded: time waits for it."""
     service.up()
     register(service, worn("calling", "called-patient"))
-    lows = [(minutes, "oxygen_saturation", "88") for minutes in (-20.0, -10.0, 0.0)]
-    service.put(names.FRAMES, service.frame("calling", *lows))
+    stay_low(service, "calling")
 
     def last() -> dict[str, Any]:
         return (service.alerts("called-patient", "vital_signs") or [{"priority": None}])[-1]

@@ -25,10 +25,10 @@ from aiokafka.admin import NewTopic
 from aiokafka.structs import ConsumerRecord
 from support.faults.stand import TOKEN
 from support.faults.states import damage, topics_without
-from support.feed.running import alert as listed_alert
+from support.feed.records import alert as listed_alert
+from support.frames import frame, measurement
 from support.kafka.against_replay import is_summary, replay_command, without_time_driven
 from support.kafka.service import Service, committed_notes, drained, read, running, send, until
-from support.replaying import frame, measurement
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.range_reader import ends, reaching

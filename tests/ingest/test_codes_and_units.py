@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.replaying import START, frame, measurement, registry_of, stamp, worn
+from support.frames import START, frame, measurement, registry_of, stamp, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.device_state import DeviceState

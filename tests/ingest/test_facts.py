@@ -7,6 +7,7 @@ Written down from the specification, not from the decoders' tables, so that each
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
@@ -33,6 +34,12 @@ def reason(characteristic: str, octets: bytes) -> str | None:
 # --- bits: name of the field -> where it stands, and the name of each bit -------------------------
 
 
+def named(text: str) -> dict[int, str]:
+    """Read the rows of a table of the specification: a number and its name on each line."""
+    rows = (row.split() for row in text.splitlines() if row)
+    return {int(number): name for number, name in rows}
+
+
 class Bits(NamedTuple):
     """A field of ``size`` octets between ``before`` and ``after``; bits without a name are
     reserved.
@@ -41,104 +48,104 @@ class Bits(NamedTuple):
     characteristic: str
     before: str
     size: int
-    named: dict[int, str]
+    named: Mapping[int, str]
     attribute: str
     after: str = ""
 
 
-PLX_STATUS = {
-    5: "ongoing",
-    6: "early_estimate",
-    7: "validated",
-    8: "fully_qualified",
-    9: "from_storage",
-    10: "demo",
-    11: "test",
-    12: "calibration",
-    13: "unavailable",
-    14: "questionable",
-    15: "invalid",
-}
-PLX_DEVICE = {
-    0: "extended_display_update",
-    1: "equipment_malfunction",
-    2: "signal_processing_irregularity",
-    3: "inadequate_signal",
-    4: "poor_signal",
-    5: "low_perfusion",
-    6: "erratic",
-    7: "non_pulsatile",
-    8: "questionable_pulse",
-    9: "analysis_ongoing",
-    10: "interference",
-    11: "sensor_unconnected",
-    12: "unknown_sensor",
-    13: "sensor_displaced",
-    14: "sensor_malfunction",
-    15: "sensor_disconnected",
-}
-PRESSURE = {
-    0: "body_movement",
-    1: "cuff_too_loose",
-    2: "irregular_pulse",
-    3: "pulse_range_above",
-    4: "pulse_range_below",
-    5: "improper_position",
-}
-GLUCOSE = {
-    0: "battery_low",
-    1: "sensor_malfunction",
-    2: "sample_insufficient",
-    3: "strip_insertion_error",
-    4: "strip_type_incorrect",
-    5: "result_too_high",
-    6: "result_too_low",
-    7: "temp_too_high",
-    8: "temp_too_low",
-    9: "read_interrupted",
-    10: "device_fault",
-    11: "time_fault",
-}
-CGM = {
-    0: "session_stopped",
-    1: "battery_low",
-    2: "sensor_type_incorrect",
-    3: "sensor_malfunction",
-    4: "device_alert",
-    5: "device_fault",
-    8: "time_sync_required",
-    9: "calibration_not_allowed",
-    10: "calibration_recommended",
-    11: "calibration_required",
-    12: "temp_too_high",
-    13: "temp_too_low",
-    14: "calibration_pending",
-    16: "below_patient_low",
-    17: "above_patient_high",
-    18: "below_hypo",
-    19: "above_hyper",
-    20: "rate_decrease_exceeded",
-    21: "rate_increase_exceeded",
-    22: "result_too_low",
-    23: "result_too_high",
-}
-HEALTH = {
-    0: "invalid",
-    1: "questionable",
-    2: "unavailable",
-    4: "calibration",
-    5: "test",
-    6: "early_estimate",
-    14: "threshold_error",
-    15: "thresholding_disabled",
-}
-STEPS = {
-    0: "normal_walking_steps",
-    1: "intensity_steps",
-    2: "floors",
-    3: "distance",
-    4: "worn_duration",
-}
+PLX_STATUS = named("""
+    5 ongoing
+    6 early_estimate
+    7 validated
+    8 fully_qualified
+    9 from_storage
+    10 demo
+    11 test
+    12 calibration
+    13 unavailable
+    14 questionable
+    15 invalid
+""")
+PLX_DEVICE = named("""
+    0 extended_display_update
+    1 equipment_malfunction
+    2 signal_processing_irregularity
+    3 inadequate_signal
+    4 poor_signal
+    5 low_perfusion
+    6 erratic
+    7 non_pulsatile
+    8 questionable_pulse
+    9 analysis_ongoing
+    10 interference
+    11 sensor_unconnected
+    12 unknown_sensor
+    13 sensor_displaced
+    14 sensor_malfunction
+    15 sensor_disconnected
+""")
+PRESSURE = named("""
+    0 body_movement
+    1 cuff_too_loose
+    2 irregular_pulse
+    3 pulse_range_above
+    4 pulse_range_below
+    5 improper_position
+""")
+GLUCOSE = named("""
+    0 battery_low
+    1 sensor_malfunction
+    2 sample_insufficient
+    3 strip_insertion_error
+    4 strip_type_incorrect
+    5 result_too_high
+    6 result_too_low
+    7 temp_too_high
+    8 temp_too_low
+    9 read_interrupted
+    10 device_fault
+    11 time_fault
+""")
+CGM = named("""
+    0 session_stopped
+    1 battery_low
+    2 sensor_type_incorrect
+    3 sensor_malfunction
+    4 device_alert
+    5 device_fault
+    8 time_sync_required
+    9 calibration_not_allowed
+    10 calibration_recommended
+    11 calibration_required
+    12 temp_too_high
+    13 temp_too_low
+    14 calibration_pending
+    16 below_patient_low
+    17 above_patient_high
+    18 below_hypo
+    19 above_hyper
+    20 rate_decrease_exceeded
+    21 rate_increase_exceeded
+    22 result_too_low
+    23 result_too_high
+""")
+HEALTH = named("""
+    0 invalid
+    1 questionable
+    2 unavailable
+    4 calibration
+    5 test
+    6 early_estimate
+    14 threshold_error
+    15 thresholding_disabled
+""")
+STEPS = named("""
+    0 normal_walking_steps
+    1 intensity_steps
+    2 floors
+    3 distance
+    4 worn_duration
+""")
 
 FIELDS: dict[str, Bits] = {
     "2A35 status": Bits("2A35", "10780050006000", 2, PRESSURE, "status_flags"),
@@ -244,112 +251,119 @@ class Codes(NamedTuple):
     characteristic: str
     before: str
     attribute: str
-    named: dict[int, str | int | None]
+    named: Mapping[int, str | int | None]
     after: str = ""
     nibble: str = ""
     beside: int = 1
 
 
-SPECIMENS: dict[int, str | int | None] = {
-    1: "capillary_whole",
-    2: "capillary_plasma",
-    3: "venous_whole",
-    4: "venous_plasma",
-    5: "arterial_whole",
-    6: "arterial_plasma",
-    7: "undetermined_whole",
-    8: "undetermined_plasma",
-    9: "isf",
-    10: "control_solution",
-}
-PLACES: dict[int, str | int | None] = {
-    1: "finger",
-    2: "ast",
-    3: "earlobe",
-    4: "control_solution",
-    15: "not_available",
-}
-SITES: dict[int, str | int | None] = {
-    1: "armpit",
-    2: "body",
-    3: "ear",
-    4: "finger",
-    5: "gi_tract",
-    6: "mouth",
-    7: "rectum",
-    8: "toe",
-    9: "tympanum",
-}
+SPECIMENS = named("""
+    1 capillary_whole
+    2 capillary_plasma
+    3 venous_whole
+    4 venous_plasma
+    5 arterial_whole
+    6 arterial_plasma
+    7 undetermined_whole
+    8 undetermined_plasma
+    9 isf
+    10 control_solution
+""")
+PLACES = named("""
+    1 finger
+    2 ast
+    3 earlobe
+    4 control_solution
+    15 not_available
+""")
+SITES = named("""
+    1 armpit
+    2 body
+    3 ear
+    4 finger
+    5 gi_tract
+    6 mouth
+    7 rectum
+    8 toe
+    9 tympanum
+""")
+
+CARBOHYDRATES = named("""
+    1 breakfast
+    2 lunch
+    3 dinner
+    4 snack
+    5 drink
+    6 supper
+    7 brunch
+""")
+MEALS = named("""
+    1 preprandial
+    2 postprandial
+    3 fasting
+    4 casual
+    5 bedtime
+""")
+TESTERS = named("""
+    1 self
+    2 hcp
+    3 lab
+    15 not_available
+""")
+HEALTH_STATES = named("""
+    1 minor
+    2 major
+    3 menses
+    4 stress
+    5 none
+    15 not_available
+""")
+MEDICATIONS = named("""
+    1 rapid
+    2 short
+    3 intermediate
+    4 long
+    5 pre_mixed
+""")
+OPERATIONS = named("""
+    1 report
+    2 delete
+    3 abort
+    4 count
+    7 combined_report
+""")
+OPERATORS = named("""
+    0 null
+    1 all
+    5 first
+    6 last
+""")
+RESULTS = named("""
+    1 success
+    2 op_not_supported
+    3 invalid_operator
+    4 operator_not_supported
+    5 invalid_operand
+    6 no_records
+    7 abort_unsuccessful
+    8 not_completed
+    9 operand_not_supported
+    10 busy
+""")
 
 ENUMERATIONS: dict[str, Codes] = {
     "temperature type": Codes("2A1C", "046c0100ff", "type", SITES),
     "intermediate temperature type": Codes("2A1E", "046c0100ff", "type", SITES),
     "glucose type": Codes("2A18", f"020100{DATE}34b0", "type", SPECIMENS, nibble="low"),
     "glucose location": Codes("2A18", f"020100{DATE}34b0", "location", PLACES, nibble="high"),
-    "carbohydrate": Codes(
-        "2A34",
-        "010100",
-        "carb",
-        {
-            1: "breakfast",
-            2: "lunch",
-            3: "dinner",
-            4: "snack",
-            5: "drink",
-            6: "supper",
-            7: "brunch",
-        },
-        after="3cd0",
-    ),
-    "meal": Codes(
-        "2A34",
-        "020100",
-        "meal",
-        {
-            1: "preprandial",
-            2: "postprandial",
-            3: "fasting",
-            4: "casual",
-            5: "bedtime",
-        },
-    ),
-    "tester": Codes(
-        "2A34",
-        "040100",
-        "tester",
-        {1: "self", 2: "hcp", 3: "lab", 15: "not_available"},
-        nibble="low",
-    ),
-    "health": Codes(
-        "2A34",
-        "040100",
-        "health",
-        {
-            1: "minor",
-            2: "major",
-            3: "menses",
-            4: "stress",
-            5: "none",
-            15: "not_available",
-        },
-        nibble="high",
-    ),
+    "carbohydrate": Codes("2A34", "010100", "carb", CARBOHYDRATES, after="3cd0"),
+    "meal": Codes("2A34", "020100", "meal", MEALS),
+    "tester": Codes("2A34", "040100", "tester", TESTERS, nibble="low"),
+    "health": Codes("2A34", "040100", "health", HEALTH_STATES, nibble="high"),
     "exercise intensity": Codes(
         "2A34", "0801003c00", "exercise_pct", {percent: percent for percent in range(101)}
     ),
-    "medication": Codes(
-        "2A34",
-        "100100",
-        "medication",
-        {
-            1: "rapid",
-            2: "short",
-            3: "intermediate",
-            4: "long",
-            5: "pre_mixed",
-        },
-        after="3cd0",
-    ),
+    "medication": Codes("2A34", "100100", "medication", MEDICATIONS, after="3cd0"),
     "time zone": Codes(
         "2AAA",
         DATE,
@@ -362,39 +376,9 @@ ENUMERATIONS: dict[str, Codes] = {
     ),
     "summer time": Codes("2AAA", f"{DATE}00", "dst_min", {0: 0, 2: 30, 4: 60, 8: 120, 255: None}),
     "CGM type": Codes("2AA8", "000000", "type", SPECIMENS, after="ffff", nibble="low"),
-    "record access op code": Codes(
-        "2A52",
-        "",
-        "operation",
-        {
-            1: "report",
-            2: "delete",
-            3: "abort",
-            4: "count",
-            7: "combined_report",
-        },
-        after="01",
-    ),
-    "record access operator": Codes(
-        "2A52", "01", "operator", {0: "null", 1: "all", 5: "first", 6: "last"}
-    ),
-    "record access result": Codes(
-        "2A52",
-        "060001",
-        "result",
-        {
-            1: "success",
-            2: "op_not_supported",
-            3: "invalid_operator",
-            4: "operator_not_supported",
-            5: "invalid_operand",
-            6: "no_records",
-            7: "abort_unsuccessful",
-            8: "not_completed",
-            9: "operand_not_supported",
-            10: "busy",
-        },
-    ),
+    "record access op code": Codes("2A52", "", "operation", OPERATIONS, after="01"),
+    "record access operator": Codes("2A52", "01", "operator", OPERATORS),
+    "record access result": Codes("2A52", "060001", "result", RESULTS),
 }
 NEEDS_MORE = {  # known codes that this row's short payload does not suit
     ("record access op code", 5): "reserved_value",  # a count has no operator

@@ -11,7 +11,7 @@ from datetime import timedelta
 from time import thread_time
 
 import pytest
-from support.replaying import START, registry_of, stamp, worn
+from support.frames import START, registry_of, stamp, worn
 
 from rpm_stream.ingest.frames import LEAST_ENTRY_BYTES, MOST_BYTES
 from rpm_stream.knowledge import shipped

@@ -15,19 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
-from support.replaying import (
-    START,
-    Output,
-    decoded,
-    frame,
-    measurement,
-    of_type,
-    registry_of,
-    replay_csv,
-    replay_frames,
-    stamp,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import Output, decoded, of_type, replay_csv, replay_frames
 
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.simulator.encode.csv import Encoder

@@ -15,7 +15,8 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.replaying import START, registry_of, worn
+from support.frames import START, registry_of, worn
+from support.readings import message_of, reading_at
 
 from rpm_stream.alert.life_cycle import is_a_row
 from rpm_stream.app.feed.read_model import FeedState
@@ -77,17 +78,7 @@ HIDES_MOST = feed.Filter(
     priorities=frozenset(), only_open=True, patient="nobody", group="none", person="nobody"
 )
 ENTRIES = [worn(), {"v": 1, "patient": "p", "expected_every": {"heart_rate": 45}}]
-KINDS = (
-    "acknowledge",
-    "snooze",
-    "resolve",
-    "assign",
-    "comment",
-    "new_normal",
-    "withdraw",
-    "void",
-    "adopt",
-)
+KINDS = "acknowledge snooze resolve assign comment new_normal withdraw void adopt".split()
 moments = st.floats(0.1, 240)
 
 
@@ -176,34 +167,17 @@ class Machine(RuleBasedStateMachine):
     def _reading(self, vital: str, value: str | None, ago: float, **other: Any) -> Reading:
         key = f"r{len(self.sent)}"
         self.sent.add(key)
-        made = Reading(
-            id=key,
-            patient="p",
-            device="d",
-            vital=vital,
-            value=value,
-            unit=shipped().vitals[vital].unit,
-            measured_at=self._now() - timedelta(minutes=ago),
-            received_at=self._now(),
-            utc_offset=None,
-            absent=None,
-            flags=(),
-            attributes={},
-            origin=Origin(frame="f", index=len(self.sent), part=0),
-        )
-        return msgspec.structs.replace(made, **other)
+        given: dict[str, Any] = {
+            "id": key,
+            "received_at": self._now(),
+            "origin": Origin(frame="f", index=len(self.sent), part=0),
+        }
+        at = self._now() - timedelta(minutes=ago)
+        return reading_at(at, vital, value, **(given | other))
 
     def _send(self, *readings: Reading) -> None:
         self.offset += 1
-        self.last = Readings(
-            patient="p",
-            frame="f",
-            partition=0,
-            offset=self.offset,
-            chunk=0,
-            received_at=self._now(),
-            readings=readings,
-        )
+        self.last = message_of(*readings, offset=self.offset, received_at=self._now())
         self._take(
             self.judge.step(self.patient, self.last), self.twin_judge.step(self.twin, self.last)
         )

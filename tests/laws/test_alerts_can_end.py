@@ -13,14 +13,15 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import worn
+from support.corrections import correction
+from support.frames import worn
 from support.ward import Ward, after
 
 from rpm_stream.alert.episode import Episode
 from rpm_stream.knowledge import Knowledge, shipped
 from rpm_stream.knowledge.registry import parse_entry
 from rpm_stream.pipeline.judge import Judge
-from rpm_stream.records import Action, Alert
+from rpm_stream.records import Alert
 
 SCALE_2 = {"v": 1, "patient": "p", "oxygen_scale": 2}
 FEVER = {"vital": "body_temperature", "high": 100.4, "unit": "Cel", "owner": "dr-a"}
@@ -168,18 +169,8 @@ def test_news2_ends_without_the_part_that_was_taken_back() -> None:
     message = ward.message(0, *((0, *value) for value in (FIVE[0], *FIVE[2:], fast)))
     ward.judge.step(ward.patient, message)
     assert "news2" in episode(ward).members
-    fever = tuple(reading for reading in message.readings if reading.vital == "body_temperature")
-    ward.judge.act(
-        ward.patient,
-        Action(
-            patient="p",
-            action="void",
-            who="nurse",
-            at=after(2),
-            reason="her husband's",
-            readings=fever,
-        ),
-    )
+    fever = [reading for reading in message.readings if reading.vital == "body_temperature"]
+    ward.judge.act(ward.patient, correction("void", fever, after(2)))
     assert "news2" in episode(ward).members
     well = tuple(value for value in WELL if value[0] != "body_temperature")
     for minutes in (10, 50, 71, 130):

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.replaying import START, new_replay, of_type, replay_frames, stamp, worn
-from support.replaying import frame as frame_of
-from support.replaying import measurement as measured
+from support.frames import START, stamp, worn
+from support.frames import frame as frame_of
+from support.frames import measurement as measured
+from support.replaying import new_replay, of_type, replay_frames
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped

@@ -27,6 +27,7 @@ from support.source import (
     SOURCE,
     aliases,
     dotted,
+    exceptions,
     import_graph,
     imported,
     name_of,
@@ -85,19 +86,18 @@ BANNED_NAMES = frozenset(
 BANNED_METHODS = frozenset(
     "read_text read_bytes write_text write_bytes open iterdir exists is_file is_dir".split()
 )
-WORLD_EXCEPTIONS = {
-    ("knowledge/__init__.py", "importlib"): "the shipped tables are data files of the package",
-    (
-        "knowledge/__init__.py",
-        "pathlib",
-    ): "a clinic's own tables are a folder, named once at the start",
-    ("knowledge/__init__.py", "read_text"): "reads the tables, once, before the first record",
-    ("knowledge/__init__.py", "exists"): "tells which of the tables a clinic's folder replaces",
-    (
-        "knowledge/__init__.py",
-        "is_dir",
-    ): "a folder that is missing is an error, not a silent use of the shipped tables",
-}
+WORLD_EXCEPTIONS = exceptions(
+    {
+        "knowledge/__init__.py": {
+            "importlib": "the shipped tables are data files of the package",
+            "pathlib": "a clinic's own tables are a folder, named once at the start",
+            "read_text": "reads the tables, once, before the first record",
+            "exists": "tells which of the tables a clinic's folder replaces",
+            "is_dir": "a folder that is missing is an error, not a silent use of the shipped"
+            " tables",
+        },
+    }
+)
 
 # --- sizes ----------------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ def test_no_exception_outlives_its_need() -> None:
         if function_lines(path, one) > FUNCTION_LINES
     }
     long = {one.name for path in MODULES for one in classes(path) if lines_of(one) > CLASS_LINES}
-    for exceptions, needed in (
+    for excepted, needed in (
         (SIZE_EXCEPTIONS, large),
         (LARGE_CLASSES, long),
         (LARGE_FUNCTIONS, long_functions),
@@ -277,8 +277,8 @@ def test_no_exception_outlives_its_need() -> None:
         (SAME_CLASS, repeated_classes()),
         (NOT_IMPORTED, not_imported()),
     ):
-        assert set(exceptions) <= set(needed), (
-            f"not needed any more: {sorted(set(exceptions) - set(needed))}"
+        assert set(excepted) <= set(needed), (
+            f"not needed any more: {sorted(set(excepted) - set(needed))}"
         )
 
 

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, registry_of, stamp
+from support.corrections import correction
+from support.frames import START, registry_of, stamp
 from support.streams import NEWS, USUAL, Sent, Stream
 
 from rpm_stream.knowledge import shipped
@@ -112,14 +113,7 @@ def known(patient: str) -> bytes:
 
 def voided(message: Readings) -> Action:
     """Somebody finds that the first reading of a message was wrong."""
-    return Action(
-        patient="p",
-        action="void",
-        who="nurse",
-        at=message.received_at,
-        reason="wrong",
-        readings=message.readings[:1],
-    )
+    return correction("void", message.readings[:1], message.received_at)
 
 
 def compare(patient: str, before: bytes | None, messages: Sequence[Sent], seed: int) -> float:

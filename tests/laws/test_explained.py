@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.replaying import Record, of_type, replay_values
+from support.frames import Record
+from support.replaying import of_type, replay_values
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped

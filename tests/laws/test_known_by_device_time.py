@@ -16,19 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.device import Device, counts
-from support.replaying import (
-    START,
-    Output,
-    Record,
-    decoded,
-    frame,
-    last_alerts,
-    measurement,
-    new_replay,
-    of_type,
-    stamp,
-    worn,
-)
+from support.frames import START, Record, frame, measurement, stamp, worn
+from support.replaying import Output, decoded, last_alerts, new_replay, of_type
 
 from rpm_stream.normalise.clock_skew import RUNS
 from rpm_stream.normalise.seen_entries import SeenEntries

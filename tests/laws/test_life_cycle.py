@@ -31,15 +31,7 @@ VALUES = {
     "heart_rate": ("28", "45", "72", "75", "78", "112", "135"),
 }
 DECISIONS = (
-    "acknowledge",
-    "acknowledge",
-    "snooze",
-    "snooze",
-    "resolve",
-    "assign",
-    "comment",
-    "new_normal",
-    "withdraw",
+    "acknowledge acknowledge snooze snooze resolve assign comment new_normal withdraw".split()
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.source import MODULES, name_of, tree, unit_of
+from support.source import MODULES, exceptions, name_of, tree, unit_of
 
 CUTS = frozenset(
     "startswith endswith split rsplit partition rpartition removeprefix removesuffix match search"
@@ -21,39 +21,36 @@ SPOKEN = frozenset("reason member members group groups rule rules why episode".s
 # in these no text at all is cut except those in the table
 STAGES = frozenset({"score", "alert", "pipeline"})
 
-EXCEPTIONS = {
-    (
-        "pipeline/old_members.py",
-        "name",
-    ): "the one file that reads names of members, of an older release",
-    ("pipeline/old_members.py", "rest"): "the same",
-    ("pipeline/old_members.py", "shown"): "the same",
-    ("pipeline/old_members.py", "of"): "the same",
-    (
-        "publish/old_life.py",
-        "reason",
-    ): "the one file that reads steps of an alert's life of an older release",
-    ("publish/old_life.py", "step.reason"): "the same",
-    ("publish/old_life.py", "reason.removeprefix(ASSIGNED)"): "the same",
-    ("publish/old_life.py", "why"): "the same",
-    ("publish/old_life.py", "step.reason.removeprefix(words)"): "the same",
-    (
-        "publish/feed/rows.py",
-        "rule",
-    ): "an alert's record on the topic has its rule as text, and the feed only the record",
-    (
-        "text.py",
-        "group",
-    ): "the topics fix the family in a group's text; the one place that reads it",
-    ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
-    (
-        "alert/snapshots.py",
-        "key",
-    ): "the state's own key of vital and side, written and read in this file",
-    ("score/baseline/learned.py", "key"): "the state's own key of a row in shadow",
-    ("pipeline/order.py", "bytes(keys.get('action', b''))"): "bytes of a message",
-    ("pipeline/stored_entry.py", "key"): "the key of a registry message",
-}
+OLD_MEMBERS = "the one file that reads names of members, of an older release"
+EXCEPTIONS = exceptions(
+    {
+        "pipeline/old_members.py": dict.fromkeys(("name", "rest", "shown", "of"), OLD_MEMBERS),
+        "publish/old_life.py": dict.fromkeys(
+            (
+                "reason",
+                "step.reason",
+                "reason.removeprefix(ASSIGNED)",
+                "why",
+                "step.reason.removeprefix(words)",
+            ),
+            "the one file that reads steps of an alert's life of an older release",
+        ),
+        "publish/feed/rows.py": {
+            "rule": "an alert's record on the topic has its rule as text, "
+            "and the feed only the record"
+        },
+        "text.py": {
+            "group": "the topics fix the family in a group's text; the one place that reads it"
+        },
+        "alert/decisions.py": {"action.to or ''": "a name that a person typed"},
+        "alert/snapshots.py": {
+            "key": "the state's own key of vital and side, written and read in this file"
+        },
+        "score/baseline/learned.py": {"key": "the state's own key of a row in shadow"},
+        "pipeline/order.py": {"bytes(keys.get('action', b''))": "bytes of a message"},
+        "pipeline/stored_entry.py": {"key": "the key of a registry message"},
+    }
+)
 
 
 def words_of(node: ast.expr) -> set[str]:

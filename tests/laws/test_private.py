@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.source import MODULES, aliases, dotted, name_of, tree
+from support.source import MODULES, aliases, dotted, exceptions, name_of, tree
 
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.ehr.refused_file import RefusedFile
@@ -185,24 +185,25 @@ def test_a_file_is_written_whole_again(tmp_path: Path) -> None:
 # --- the law: nothing makes a file or a folder by itself ------------------------------------------
 
 MAKES = frozenset({"mkdir", "makedirs", "write_text", "write_bytes", "mkstemp"})
-ELSEWHERE = {
-    ("app/runtime/private.py", "mkdir"): "the one place",
-    ("app/runtime/private.py", "open"): "the one place",
-    ("app/cli/main.py", "open"): "/dev/null",
-    (
-        "app/kafka/schemas.py",
-        "write_bytes",
-    ): "a developer's command that writes the public schemas into the checkout",
-    ("app/broker/jars.py", "mkdir"): "a cache of public jars, without a patient's data",
-    ("app/broker/jars.py", "open"): "the lock of that cache",
-    (
-        "app/broker/guard.py",
-        "open",
-    ): "a script without imports of ours: it is started with our umask",
-    ("app/operate/compare_replay.py", "connect"): "of what private_database gives",
-    ("app/gateway/spool.py", "connect"): "of what private_database gives",
-    ("app/operate/reconcile/store.py", "connect"): "of what private_database gives",
-}
+ELSEWHERE = exceptions(
+    {
+        "app/runtime/private.py": dict.fromkeys(("mkdir", "open"), "the one place"),
+        "app/cli/main.py": {"open": "/dev/null"},
+        "app/kafka/schemas.py": {
+            "write_bytes": "a developer's command that writes the public schemas into the checkout"
+        },
+        "app/broker/jars.py": {
+            "mkdir": "a cache of public jars, without a patient's data",
+            "open": "the lock of that cache",
+        },
+        "app/broker/guard.py": {
+            "open": "a script without imports of ours: it is started with our umask"
+        },
+        "app/operate/compare_replay.py": {"connect": "of what private_database gives"},
+        "app/gateway/spool.py": {"connect": "of what private_database gives"},
+        "app/operate/reconcile/store.py": {"connect": "of what private_database gives"},
+    }
+)
 
 
 def makers(path: Path) -> Iterator[str]:

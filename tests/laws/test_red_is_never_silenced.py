@@ -15,7 +15,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from support.replaying import START, frame, measurement, registry_of, worn
+from support.frames import START, frame, measurement, registry_of, worn
 from support.ward import Ward
 
 from rpm_stream.knowledge import Knowledge, shipped

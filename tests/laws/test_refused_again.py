@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import pytest
 from support.device import Device
-from support.replaying import frame, measurement, worn
+from support.frames import frame, measurement, worn
 
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
-from support.replaying import frame, measurement, new_replay, worn
+from support.frames import frame, measurement, worn
+from support.replaying import new_replay
 
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.frame_record import frame_message

@@ -12,40 +12,21 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from support.replaying import (
-    START,
-    Output,
-    Record,
-    alerts,
-    frame,
-    last_alerts,
-    measurement,
-    new_replay,
-    of_type,
-    replay_frames,
-    worn,
-)
+from support.corrections import correction
+from support.frames import START, Record, frame, reading_of, sent, worn
+from support.readings import message_of
+from support.replaying import Output, alerts, last_alerts, new_replay, of_type, replay_frames
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.ids import observation_id
 from rpm_stream.publish.fhir.observation import publishes
-from rpm_stream.records import Action, Origin, Reading, Readings
+from rpm_stream.records import Action, Origin, Reading
 from rpm_stream.sameness import Measurements
 from rpm_stream.score.rules.same_measurement import MOST
 
 PATIENT = {"v": 1, "patient": "p"}
 WAYS = [worn(device=device) for device in ("d", "app", "cloud")]
 TURNED_BACK = START + timedelta(hours=9)
-
-
-def sent(
-    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
-) -> Record:
-    """Return a frame of values measured at ``minutes`` and sent ``at`` (without it: then)."""
-    entries = [measurement(minutes, vital, value) for vital, value in values]
-    return frame(
-        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
-    )
 
 
 def values_of(output: Output) -> list[tuple[str, str]]:
@@ -253,14 +234,8 @@ def after_void(frames: Sequence[Record], device: str) -> tuple[Output, list[Reco
     lines = [line for each in frames for line in run.jsonl(msgspec.json.encode(each), 1)]
     output = [(line.type, msgspec.json.decode(line.record)) for line in lines]
     wrong = [record for record in of_type(output, "reading") if record["device"] == device]
-    action = Action(
-        patient="p",
-        action="void",
-        who="nurse",
-        at=TURNED_BACK,
-        reason="it was loose",
-        readings=tuple(msgspec.convert(record, Reading) for record in wrong),
-    )
+    readings = [msgspec.convert(record, Reading) for record in wrong]
+    action = correction("void", readings, TURNED_BACK)
     then = [*run.jsonl(msgspec.json.encode(action), 1), *run.finish(None)]
     return output, [(line.type, msgspec.json.decode(line.record)) for line in then]
 
@@ -362,20 +337,14 @@ def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
     No patient is judged by the weight, and no other weight counts as its copy. When it is taken
     back it is in error.
     """
-    weighed = Reading(
+    weighed = reading_of(
+        "weight",
+        "80.5",
+        "kg",
         id="w-1",
-        patient="p",
         device="scale",
-        vital="weight",
-        value="80.5",
-        unit="kg",
-        measured_at=START,
-        received_at=START,
-        utc_offset=None,
-        absent=None,
         flags=("user_unknown",),
         attributes={"characteristic": "2A9D"},
-        origin=Origin(frame="f", index=0, part=0),
     )
     typed = msgspec.structs.replace(
         weighed, id="w-2", device="app", flags=(), origin=Origin(frame="a", index=0, part=0)
@@ -383,15 +352,7 @@ def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
     run = new_replay([PATIENT])
     output: Output = []
     for offset, each in enumerate((weighed, typed)):
-        message = Readings(
-            patient="p",
-            frame="f",
-            partition=0,
-            offset=offset,
-            chunk=0,
-            received_at=START,
-            readings=(each,),
-        )
+        message = message_of(each, offset=offset)
         output += [
             (line.type, msgspec.json.decode(line.record))
             for line in run.jsonl(msgspec.json.encode(message), 1)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, frame, measurement, registry_of, stamp
+from support.frames import START, frame, measurement, registry_of, stamp
 from support.ward import Ward
 
 from rpm_stream.ingest.errors import DecodeError

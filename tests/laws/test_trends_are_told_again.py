@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import of_type, replay_values, stamp
+from support.frames import stamp
+from support.replaying import of_type, replay_values
 from support.ward import Ward, after
 
 from rpm_stream.knowledge import shipped

@@ -15,17 +15,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import (
-    START,
-    Output,
-    frame,
-    last_alerts,
-    measurement,
-    of_type,
-    replay_frames,
-    replay_values,
-    worn,
-)
+from support.frames import START, frame, measurement, worn
+from support.replaying import Output, last_alerts, of_type, replay_frames, replay_values
 from support.ward import Ward, after
 
 from rpm_stream.knowledge import shipped

@@ -12,21 +12,16 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.frames import START, frame, measurement, registry_of, stamp, worn
 from support.replaying import (
-    START,
     Output,
     csv_lines,
-    frame,
     last_alerts,
-    measurement,
     new_replay,
     of_type,
-    registry_of,
     replay_csv,
     replay_frames,
     replay_values,
-    stamp,
-    worn,
 )
 
 from rpm_stream.knowledge import shipped

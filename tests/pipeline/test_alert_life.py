@@ -8,7 +8,8 @@ import random
 from typing import Any
 
 import pytest
-from support.replaying import replay_values, stamp
+from support.frames import stamp
+from support.replaying import replay_values
 from support.ward import Ward, after
 
 from rpm_stream.records import Alert

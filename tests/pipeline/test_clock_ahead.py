@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import Output, frame, last_alerts, measurement, of_type, replay_frames, worn
+from support.frames import frame, measurement, worn
+from support.replaying import Output, last_alerts, of_type, replay_frames
 from support.ward import Ward
 
 SPO2 = "oxygen_saturation"

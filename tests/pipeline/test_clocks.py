@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support.device import Device, counts
-from support.replaying import START, frame, last_alerts, replay_frames, stamp, worn
+from support.frames import START, frame, stamp, worn
+from support.replaying import last_alerts, replay_frames
 
 from rpm_stream.normalise.clock_skew import KEPT, RUNS
 from rpm_stream.records import Reading

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.replaying import START
+from support.corrections import correction
+from support.frames import START
+from support.readings import message_of, reading_at
 from support.ward import after
 
 from rpm_stream.knowledge import shipped
@@ -24,7 +26,7 @@ from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.publish.window_state import Bin
-from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
+from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading
 from rpm_stream.score.memory.size import forget_evidence
 from rpm_stream.score.rules.same_measurement import MOST
 
@@ -32,23 +34,13 @@ CORRECTED_AT = START + timedelta(hours=5)
 
 
 def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any) -> Reading:
-    at = START + timedelta(minutes=minutes)
-    given: dict[str, Any] = {
+    given = {
         "id": f"{vital}-{minutes}",
         "patient": "ada",
-        "device": "d",
-        "vital": vital,
-        "value": value,
         "unit": "/min",
-        "measured_at": at,
-        "received_at": at,
-        "utc_offset": None,
-        "absent": None,
-        "flags": (),
         "attributes": {"characteristic": "app"},
-        "origin": Origin(frame="f", index=0, part=0),
     }
-    return Reading(**{**given, **fields})
+    return reading_at(START + timedelta(minutes=minutes), vital, value, **(given | fields))
 
 
 def readings_of(vital: str, unit: str, *values: tuple[float, str]) -> list[Reading]:
@@ -76,14 +68,11 @@ class Bench:
 
     def step(self, *readings: Reading) -> Judged:
         self.offset += 1
-        message = Readings(
+        message = message_of(
+            *readings,
             patient=self.patient.state.patient,
-            frame="f",
-            partition=0,
             offset=self.offset,
-            chunk=0,
             received_at=max(each.received_at for each in readings),
-            readings=readings,
         )
         judged = self.judge.step(self._ready(), message)
         assert judged is not None
@@ -113,20 +102,13 @@ class Bench:
         return judged
 
 
-def void(*wrong: Reading, shown: tuple[str, ...] = (), at: datetime = CORRECTED_AT) -> Action:
-    return Action(
-        patient="ada",
-        action="void",
-        who="nurse",
-        at=at,
-        reason="her husband wore it",
-        readings=wrong,
-        shown=shown,
-    )
+def void(*wrong: Reading, at: datetime = CORRECTED_AT, **fields: Any) -> Action:
+    given = {"patient": "ada", "reason": "her husband wore it"}
+    return correction("void", wrong, at, **(given | fields))
 
 
 def adopt(*found: Reading) -> Action:
-    return Action(patient="ben", action="adopt", who="nurse", at=CORRECTED_AT, readings=found)
+    return correction("adopt", found, CORRECTED_AT, patient="ben", reason="")
 
 
 def test_single_observations_become_entered_in_error_with_the_same_content() -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.device import Device, counts
-from support.replaying import START, frame, measurement, of_type, replay_frames, stamp, worn
+from support.frames import START, frame, measurement, stamp, worn
+from support.replaying import of_type, replay_frames
 
 from rpm_stream.app.operate.assignments import IDENTITY, assigned, covers, taken_back
 from rpm_stream.knowledge import shipped

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, frame, measurement, registry_of, replay_frames, stamp, worn
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import replay_frames
+from support.tables import rows
 
 from rpm_stream.ingest.gatt.decoders import DECODERS
 from rpm_stream.knowledge import shipped
@@ -171,16 +173,16 @@ def test_two_wearers_at_one_time_are_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("vital", "value", "unit", "reason"),
-    [
-        ("heart_rate", "301", "/min", "implausible"),
-        ("heart_rate", "70", "Hz", "unknown_unit"),
-        ("aura", "7", "/min", "unknown_vital"),
-        ("body_temperature", "98.6", "Cel", "implausible"),
-        ("glucose", "5.5", "mg/dL", "implausible"),
-        ("glucose", "100", "mmol/L", "implausible"),
-        ("systolic", "120", "mmhg", "unknown_unit"),
-        ("heart_rate", "1e2", "/min", "bad_schema"),
-    ],
+    rows("""
+        heart_rate        301   /min    implausible
+        heart_rate        70    Hz      unknown_unit
+        aura              7     /min    unknown_vital
+        body_temperature  98.6  Cel     implausible
+        glucose           5.5   mg/dL   implausible
+        glucose           100   mmol/L  implausible
+        systolic          120   mmhg    unknown_unit
+        heart_rate        1e2   /min    bad_schema
+    """),
 )
 def test_values_that_are_refused(vital: str, value: str, unit: str, reason: str) -> None:
     """Law 10: a unit is never guessed by the size of the value."""

@@ -7,18 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.replaying import (
-    START,
-    alerts,
-    frame,
-    measurement,
-    of_type,
-    registry_of,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import alerts, of_type, replay_frames, replay_values
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped

@@ -10,8 +10,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START, new_replay, of_type, reading_of, replay_frames, stamp
+from support.corrections import correction
+from support.frames import START, frame, measurement, reading_of, stamp
+from support.readings import message_of
 from support.replaying import decoded as lines_of
+from support.replaying import new_replay, of_type, replay_frames
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry, RegistryError, has_unreadable_birth, parse_entry
@@ -26,7 +29,7 @@ from rpm_stream.pipeline.stored_entry import (
     read_entry,
     stored_faults,
 )
-from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
+from rpm_stream.records import Alert, Origin, PatientEntry, Readings
 from rpm_stream.score.rules.entry_faults import faults
 
 CONTROL = st.sampled_from(["\t", "\n", "\x00", "\x7f", "\x85", "\u2028"])
@@ -44,15 +47,7 @@ def old(control: str) -> Readings:
         flags=(f"f{control}",),
         origin=Origin(frame=f"f{control}1", index=0, part=0),
     )
-    return Readings(
-        patient="p",
-        frame=f"f{control}1",
-        partition=0,
-        offset=5,
-        chunk=0,
-        received_at=START,
-        readings=(reading,),
-    )
+    return message_of(reading, frame=f"f{control}1", offset=5)
 
 
 @given(CONTROL)
@@ -69,9 +64,7 @@ def test_a_state_and_a_message_of_before_are_read_and_carried_on(control: str) -
     assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert, (
         "as the feed reads it"
     )
-    given_by_hand = Action(
-        patient="p", action="void", who="n", at=START, reason="r", readings=message.readings
-    )
+    given_by_hand = correction("void", message.readings, START)
     assert judge.act(again, given_by_hand).alerts[-1].state == "resolved"
 
 
@@ -101,10 +94,8 @@ def judged(*values: bytes) -> list[dict[str, Any]]:
         except RegistryError:
             put_unreadable(registry, "patient/p")
     signs = (("heart_rate", "145"), ("respiratory_rate", "32"))
-    readings = tuple(reading_of(vital, value, "/min") for vital, value in signs)
-    message = Readings(
-        patient="p", frame="f", partition=0, offset=1, chunk=0, received_at=START, readings=readings
-    )
+    readings = [reading_of(vital, value, "/min") for vital, value in signs]
+    message = message_of(*readings, offset=1)
     return of_type(
         lines_of(Replay(shipped(), registry).message(msgspec.json.encode(message))), "alert"
     )
@@ -294,15 +285,6 @@ def test_what_enters_the_registry_is_refused_as_ever() -> None:
 
 
 def test_frames_are_refused_as_ever() -> None:
-    sent = {
-        "v": 1,
-        "frame": "f\t",
-        "gateway": "g",
-        "device": "d",
-        "seq": 1,
-        "boot": "b",
-        "sent_at": stamp(0),
-    }
-    entry = {"at": stamp(0), "vital": "heart_rate", "value": "72", "unit": "/min"}
-    ((kind, reject),) = replay_frames([{**sent, "measurements": [entry]}])
+    sent = frame([measurement(0, "heart_rate", "72")], 0, seq=1, frame="f\t")
+    ((kind, reject),) = replay_frames([sent])
     assert (kind, reject["reason"]) == ("reject", "bad_schema")

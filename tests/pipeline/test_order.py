@@ -13,16 +13,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import (
-    START,
-    frame,
-    last_alerts,
-    measurement,
-    new_replay,
-    registry_of,
-    stamp,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import last_alerts, new_replay
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest

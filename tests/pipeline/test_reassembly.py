@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START, frame, registry_of, stamp, worn
+from support.frames import START, frame, registry_of, stamp, worn
 
 from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.app.simulator.encode import gatt_body as body

@@ -7,15 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from support.replaying import (
-    START,
-    frame,
-    last_alerts,
-    measurement,
-    registry_of,
-    replay_frames,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, worn
+from support.replaying import last_alerts, replay_frames
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

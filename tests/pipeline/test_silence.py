@@ -12,24 +12,16 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import (
-    START,
-    frame,
-    measurement,
-    new_replay,
-    of_type,
-    registry_of,
-    replay_frames,
-    stamp,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.readings import message_of
 from support.replaying import decoded as lines_of
+from support.replaying import new_replay, of_type, replay_frames
 from support.ward import Ward, after
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import first_not_worn, parse_entry
-from rpm_stream.records import Assignment, Readings
+from rpm_stream.records import Assignment
 from rpm_stream.score.memory.size import forget_vital
 from rpm_stream.score.memory.state import MOST_DISTANCES
 
@@ -230,15 +222,8 @@ def test_it_ends_before_what_comes_next_is_looked_at_also_in_a_backlog_without_t
     ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
     (first,) = ward.send(0, (0, "battery", "2"))
     (other,) = ward.message(65, (49, "battery", "3")).readings
-    later = Readings(
-        patient="p",
-        frame="f",
-        partition=0,
-        offset=99,
-        chunk=0,
-        received_at=after(65),
-        readings=(msgspec.structs.replace(other, device="b", measured_at=after(65)),),
-    )
+    read = msgspec.structs.replace(other, device="b", measured_at=after(65))
+    later = message_of(read, offset=99, received_at=after(65))
     ticked = ward.tick(65) if is_ticked else ()
     judged = ward.judge.step(ward.patient, later)
     assert judged is not None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from support.device import Device, counts
-from support.replaying import START, frame, stamp, worn
+from support.frames import START, frame, stamp, worn
 
 from rpm_stream.normalise.clock_skew import APART, KEPT, LEAST, SKEWED, noted, skew
 from rpm_stream.records import Reading

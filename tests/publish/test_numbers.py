@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.readings import reading
+from support.tables import rows
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.observation import observation
@@ -119,20 +120,20 @@ def test_order_and_median_are_those_of_the_exact_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("value", "unit", "to", "text"),
-    [
-        ("16.0", "kPa", "mm[Hg]", "120.01"),
-        ("16", "kPa", "mm[Hg]", "120"),
-        ("5.6", "mmol/L", "mg/dL", "100.89"),
-        ("1.7500", "m", "cm", "175"),
-        ("31.9", "[degF]", "Cel", "-0.06"),
-        ("31.999", "[degF]", "Cel", "-0.001"),
-        ("31.9999", "[degF]", "Cel", "0"),
-        ("-40", "[degF]", "Cel", "-40"),
-        ("72.0", "{beats}/min", "/min", "72.0"),
-        ("0.25", "g", "kg", "0"),
-        ("500", "g", "kg", "0.5"),
-        ("550", "g", "kg", "0.6"),
-    ],
+    rows("""
+        16.0     kPa          mm[Hg]  120.01
+        16       kPa          mm[Hg]  120
+        5.6      mmol/L       mg/dL   100.89
+        1.7500   m            cm      175
+        31.9     [degF]       Cel     -0.06
+        31.999   [degF]       Cel     -0.001
+        31.9999  [degF]       Cel     0
+        -40      [degF]       Cel     -40
+        72.0     {beats}/min  /min    72.0
+        0.25     g            kg      0
+        500      g            kg      0.5
+        550      g            kg      0.6
+    """),
 )
 def test_numbers_by_hand(value: str, unit: str, to: str, text: str) -> None:
     assert converted(value, unit, to, shipped()) == text

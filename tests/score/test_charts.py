@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, alerts, news2_scores, of_type, replay_values
+from support.frames import START
+from support.replaying import alerts, news2_scores, of_type, replay_values
 
 UNIT = {"mean_arterial": "mm[Hg]", "consciousness": "{ACVPU}"}
 AGES = {  # months: a birthday in the middle of each age

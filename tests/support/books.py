@@ -26,7 +26,7 @@ from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.order import forward
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.records import Action, Position
-from support.replaying import registry_of, stamp
+from support.frames import registry_of, stamp
 
 Topics = dict[str, list[ConsumerRecord]]
 Change = Callable[[dict[str, Any]], None]

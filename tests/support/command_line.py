@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
@@ -23,13 +24,20 @@ def run(
         **settings,
     }
     start = ["-m", "rpm_stream"] if code is None else ["-c", code]
+    return ended([sys.executable, *start, *arguments], environment, folder)
+
+
+def ended(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without input, and return what it wrote."""
     return subprocess.run(
-        [sys.executable, *start, *arguments],
+        command,
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         stdin=subprocess.DEVNULL,
         check=False,
     )

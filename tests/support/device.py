@@ -12,7 +12,7 @@ from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position
-from support.replaying import START, registry_of
+from support.frames import START, registry_of
 
 Record = dict[str, Any]
 

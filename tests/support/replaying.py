@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
-from rpm_stream.knowledge.registry import Registry, parse_entry
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.records import Origin, Reading
+from support.frames import START, UNITS, Record, registry_of, stamp
 
-START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-UNITS = {
-    "heart_rate": "/min",
-    "pulse_rate": "/min",
-    "respiratory_rate": "/min",
-    "oxygen_saturation": "%",
-    "systolic": "mm[Hg]",
-    "diastolic": "mm[Hg]",
-    "body_temperature": "Cel",
-    "glucose": "mg/dL",
-    "glucose_interstitial": "mg/dL",
-    "weight": "kg",
-    "battery": "%",
-    "cadence": "/min",
-    "mean_arterial": "mm[Hg]",
-    "perfusion_index": "%",
-}
-
-Record = dict[str, Any]
 Output = list[tuple[str, Record]]
-
-
-def stamp(minutes: float) -> str:
-    """Return the time so many minutes after START, as RFC 3339."""
-    return (START + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
-
-
-def registry_of(entries: Iterable[Record]) -> Registry:
-    return Registry(parse_entry(msgspec.json.encode(entry)) for entry in entries)
 
 
 def new_replay(entries: Iterable[Record] = ()) -> Replay:
@@ -82,26 +53,6 @@ def replay_values(
     return replay_csv(csv_lines(values), entries, until)
 
 
-def frame(entries: Sequence[Record], minutes: float, seq: int = 0, **fields: Any) -> Record:
-    """Return a frame of device ``d``: measurements, or notifications if an entry has a payload."""
-    kind = "notifications" if "payload" in entries[0] else "measurements"
-    given = {
-        "v": 1,
-        "frame": f"f{seq}",
-        "gateway": "g",
-        "device": "d",
-        "seq": seq,
-        "boot": "b",
-        "sent_at": stamp(minutes),
-        kind: list(entries),
-    }
-    return {**given, **fields}
-
-
-def measurement(minutes: float, vital: str, value: str, unit: str | None = None) -> Record:
-    return {"at": stamp(minutes), "vital": vital, "value": value, "unit": unit or UNITS[vital]}
-
-
 def replay_frames(
     found: Iterable[Record | bytes], entries: Iterable[Record] = (), until: float | None = None
 ) -> Output:
@@ -115,11 +66,6 @@ def replay_frames(
     return decoded(
         [*output, *run.finish(None if until is None else START + timedelta(minutes=until))]
     )
-
-
-def worn(patient: str = "p", device: str = "d", **fields: Any) -> Record:
-    """Return a registry entry that gives the device to the patient, without begin or end."""
-    return {"v": 1, "device": device, "assignments": [{"patient": patient}], **fields}
 
 
 def of_type(output: Output, kind: str) -> list[Record]:
@@ -145,26 +91,3 @@ def news2_scores(output: Output) -> list[tuple[float, float]]:
     return [
         (score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"
     ]
-
-
-def reading_of(
-    vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any
-) -> Reading:
-    """Return one reading of the patient ``p``, as the pipeline would give it."""
-    at = START + timedelta(minutes=minutes)
-    given: dict[str, Any] = {
-        "id": f"r-{vital}-{minutes}",
-        "patient": "p",
-        "device": "d",
-        "vital": vital,
-        "value": value,
-        "unit": unit,
-        "measured_at": at,
-        "received_at": at,
-        "utc_offset": None,
-        "absent": None,
-        "flags": (),
-        "attributes": {},
-        "origin": Origin(frame="f", index=0, part=0),
-    }
-    return Reading(**{**given, **fields})

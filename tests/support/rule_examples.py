@@ -14,8 +14,10 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.pipeline.score_instant import Scoring
-from rpm_stream.records import Action, Alert, FindingKind, Reading, Readings
-from support.replaying import START, reading_of, registry_of
+from rpm_stream.records import Alert, FindingKind, Reading
+from support.corrections import correction
+from support.frames import START, reading_of, registry_of
+from support.readings import message_of
 
 Value = tuple[float, str, str]  # minutes, vital, value
 DAY = 1440.0
@@ -39,16 +41,7 @@ class Patient:
             reading = reading_of(
                 vital, value, shipped().vitals[vital].unit, minutes, id=f"r-{vital}-{self.offset}"
             )
-            message = Readings(
-                patient="p",
-                frame="f",
-                partition=0,
-                offset=self.offset,
-                chunk=0,
-                received_at=reading.measured_at,
-                readings=(reading,),
-            )
-            judged = self.judge.step(self.patient, message)
+            judged = self.judge.step(self.patient, message_of(reading, offset=self.offset))
             assert judged is not None
             sent.append(reading)
             alerts += judged.alerts
@@ -59,10 +52,7 @@ class Patient:
 
     def take_back(self, wrong: list[Reading]) -> None:
         at = self.patient.state.now or START
-        given = Action(
-            patient="p", action="void", who="nurse", at=at, reason="wrong", readings=tuple(wrong)
-        )
-        self.judge.act(self.patient, given)
+        self.judge.act(self.patient, correction("void", wrong, at))
 
     def put(self, **fields: Any) -> None:
         """Change the patient's registry entry."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +12,13 @@ from support.paths import repository
 SOURCE = repository("src", "rpm_stream")
 MODULES = sorted(SOURCE.rglob("*.py"))
 METRIC_CLASSES = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"})
+
+
+def exceptions(by_file: Mapping[str, Mapping[str, str]]) -> dict[tuple[str, str], str]:
+    """Return the reason of each (file, text) that a table has by file and then by text."""
+    return {
+        (file, text): reason for file, found in by_file.items() for text, reason in found.items()
+    }
 
 
 @cache

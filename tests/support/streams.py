@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rpm_stream.records import Origin, Reading, Readings
-from support.replaying import START, UNITS
+from support.frames import START, UNITS
 
 # how far values of a vital lie apart from one hour to the next, as a share of the usual
 WANDERS = {"heart_rate": 0.08, "pulse_rate": 0.08, "respiratory_rate": 0.08}

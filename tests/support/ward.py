@@ -12,7 +12,7 @@ from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.records import Action, Alert, Position, Readings
-from support.replaying import START, frame, measurement, registry_of, worn
+from support.frames import START, frame, measurement, registry_of, worn
 
 
 def after(minutes: float) -> datetime:

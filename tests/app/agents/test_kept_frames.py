@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START
+from support.frames import START
 from support.ward import Ward
 
 from rpm_stream.app.agents import kept_frames

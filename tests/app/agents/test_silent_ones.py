@@ -4,7 +4,7 @@ records would be.
 
 from __future__ import annotations
 
-from support.replaying import registry_of, stamp
+from support.frames import registry_of, stamp
 from support.ward import after
 
 from rpm_stream.app.agents.judge import JudgeStep

@@ -10,16 +10,14 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from support.replaying import START
+from support.frames import START
+from support.rejects import reject_of
 
 from rpm_stream.app.operate.rejects import MENDS, Listed, Selection, listed, shown
 from rpm_stream.records import Position, Reason, Reject
 
-REJECT = Reject(
-    id="one",
-    device="d",
-    at=START,
-    origin=None,
+REJECT = reject_of(
+    START,
     reason="unassigned",
     stage="normalise",
     detail="nobody's",

@@ -14,16 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.replaying import (
-    csv_lines,
-    decoded,
-    frame,
-    measurement,
-    new_replay,
-    replay_csv,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import csv_lines, decoded, new_replay, replay_csv
 
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.decode_line import decode_line

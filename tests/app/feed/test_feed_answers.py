@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.feed.page import Kept
-from support.feed.running import alert
+from support.feed.records import alert
 
 from rpm_stream.alert.refusals import FULL
 from rpm_stream.app.feed import answers

@@ -12,16 +12,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.feed.running import (
-    TOKEN,
-    RunningFeed,
-    alert,
-    now_of,
-    person,
-    readings,
-    running_feed,
-    wait_until,
-)
+from support.feed.records import alert, now_of, person, readings
+from support.feed.running import TOKEN, RunningFeed, running_feed, wait_until
 
 from rpm_stream.records import AlertState, Priority
 

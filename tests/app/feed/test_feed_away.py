@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError
-from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
-from support.feed.running import alert
+from support.feed.page import Kept, answer_of, ask, asked, opened, until, until_seen
+from support.feed.records import alert
 
 from rpm_stream.app.feed import service as service_module
 from rpm_stream.app.feed.consumer import Actions
@@ -87,11 +87,7 @@ def test_a_decision_is_sent_once_however_often_it_is_pressed() -> None:
     async def press() -> list[Action]:
         kept = away()
         async with opened(kept) as user:
-            await until_seen(user, "Glucose low")
-            ask(user, "Acknowledge")
-            await until_seen(user, "Acknowledge this alert")
-            send = button(user, "Acknowledge")
-            user.find("Your name").type("N. Adeyemi")
+            send = await asked(user, "Glucose low", "Acknowledge", "Acknowledge this alert")
             for _ in range(2):
                 send()
                 user.find("Your name").trigger("keydown.enter")
@@ -112,11 +108,8 @@ def test_the_late_end_of_a_decision_leaves_another_question_alone(
     async def press() -> None:
         kept = away()
         async with opened(kept) as user:
-            await until_seen(user, "Glucose low")
-            ask(user, "Acknowledge")
-            await until_seen(user, "Acknowledge this alert")
-            user.find("Your name").type("N. Adeyemi")
-            button(user, "Acknowledge")()
+            send = await asked(user, "Glucose low", "Acknowledge", "Acknowledge this alert")
+            send()
             await until(lambda: len(kept.actions) == 1)
             await until_seen(user, "Acknowledging for N. Adeyemi…")
             ask(user, "Snooze")

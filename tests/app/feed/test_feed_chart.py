@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from support.alerts import alert_of
-from support.readings import reading
+from support.readings import message_of, reading
 
 from rpm_stream.app.feed.chart import AROUND, ChartPoint, FeedChart, charts, limit_lines
 from rpm_stream.app.feed.page.chart import describe, options
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Alert, Limit, PatientEntry, Readings
+from rpm_stream.records import Alert, Limit, PatientEntry
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 ADULT = PatientEntry(patient="p", born="1950")
@@ -134,17 +134,7 @@ def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:
         found = reading(
             vital, value, unit, id=key, patient="p", measured_at=at, received_at=at, absent=absent
         )
-        state.readings.put(
-            Readings(
-                patient="p",
-                frame="f",
-                partition=0,
-                offset=0,
-                chunk=0,
-                received_at=at,
-                readings=(found,),
-            )
-        )
+        state.readings.put(message_of(found))
     return state
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
-from support.feed.running import alert
+from support.feed.page import Kept, answer_of, asked, opened, until, until_seen
+from support.feed.records import alert
 from support.ward import Ward
 
 from rpm_stream.app.feed.read_model import ActionKind
@@ -182,11 +182,7 @@ def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved()
     async def resolve() -> list[Action]:
         kept = Kept(MEDIUM)
         async with opened(kept) as user:
-            await until_seen(user, "Glucose low")
-            ask(user, "Acknowledge")
-            await until_seen(user, "Medium: Glucose low, p")
-            press = button(user, "Acknowledge")
-            user.find("Your name").type("N. Adeyemi")
+            press = await asked(user, "Glucose low", "Acknowledge", "Medium: Glucose low, p")
             kept.state.put_alert(HIGH)
             press()
             await until_seen(user, "High: Oxygen low, p")

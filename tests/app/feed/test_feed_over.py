@@ -14,7 +14,7 @@ import pytest
 from nicegui import ui
 from nicegui.testing.user import User
 from support.feed.page import Kept, ask, button, opened, until, until_seen
-from support.feed.running import alert, now_of
+from support.feed.records import alert, now_of
 
 from rpm_stream.app.feed.page.decide import offered, what_it_does
 from rpm_stream.app.feed.page.now import NOBODY_LOOKED, looked_words, now_html, now_lines

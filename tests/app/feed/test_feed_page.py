@@ -12,7 +12,7 @@ from nicegui import ui
 from nicegui.testing.user import User
 from pydantic import SecretStr
 from support.feed.page import Kept, button, opened, until, until_seen
-from support.feed.running import alert
+from support.feed.records import alert
 
 from rpm_stream.app.feed.api.v1 import events
 from rpm_stream.app.feed.auth.token import choose_token

@@ -11,6 +11,9 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from support.alerts import alert_of
+from support.corrections import correction
+from support.readings import message_of
 from support.readings import reading as reading_of
 
 from rpm_stream.alert.refusals import SENTENCES, refused_words
@@ -45,36 +48,13 @@ def reading(
 
 def message(*readings: Reading, patient: str = "p") -> Readings:
     """A message of rpm.readings."""
-    at = readings[-1].received_at
-    return Readings(
-        patient=patient,
-        frame="f",
-        partition=0,
-        offset=0,
-        chunk=0,
-        received_at=at,
-        readings=readings,
-    )
+    return message_of(*readings, patient=patient)
 
 
 def alert(key: str = "a", evidence: tuple[str, ...] = (), patient: str = "p") -> Alert:
     """An open high alert."""
     step = Transition(at=NOW, state="open", priority="high", who="", reason="")
-    return Alert(
-        id=key,
-        patient=patient,
-        group="vital_signs",
-        priority="high",
-        state="open",
-        title="t",
-        why=(),
-        rule="r",
-        evidence=evidence,
-        history=(step,),
-        opened_at=NOW,
-        measured_at=NOW,
-        updated_at=NOW,
-    )
+    return alert_of(key, NOW, patient=patient, why=(), evidence=evidence, history=(step,))
 
 
 def resolved(found: Alert, at: datetime) -> Alert:
@@ -321,14 +301,7 @@ def corrected(
     state: FeedState, kind: Literal["void", "adopt"], patient: str, *readings: Reading
 ) -> None:
     """A correction of readings, forwarded among the patient's own."""
-    action = Action(
-        patient=patient,
-        action=kind,
-        who="N. Adeyemi",
-        at=NOW,
-        reason="her husband's",
-        readings=readings,
-    )
+    action = correction(kind, readings, NOW, patient=patient, who="N. Adeyemi")
     place = Position(topic="rpm.actions", partition=0, offset=3)
     sent(state, forward(msgspec.json.encode(action), patient, place, NOW))
 

@@ -26,16 +26,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.progress import Progress
+from support.rejects import reject_of
 
 from rpm_stream.app.broker.broker import Broker
-from rpm_stream.app.gateway import (
-    BadFrame,
-    FrameTooLarge,
-    Gateway,
-    GatewayOptions,
-    SpoolFull,
-    SpoolInUse,
-)
+from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions
+from rpm_stream.app.gateway.spool import SpoolFull, SpoolInUse
 from rpm_stream.app.simulator.encode.files import frame_lines
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
@@ -219,18 +214,8 @@ def test_rejects_are_the_gateways_own_and_come_once(kafka: str, tmp_path: Path) 
     topic, rejects = f"t-{uuid4().hex}", f"r-{uuid4().hex}"
 
     def reject(number: int, device: str) -> Reject:
-        return Reject(
-            id=str(number),
-            device=device,
-            at=AT,
-            origin=None,
-            reason="truncated",
-            stage="ingest",
-            detail="",
-            original="",
-            sha256="",
-            position=Position(topic=topic, partition=0, offset=number),
-        )
+        place = Position(topic=topic, partition=0, offset=number)
+        return reject_of(AT, id=str(number), device=device, position=place)
 
     async def publish(*several: Reject) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=kafka)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.replaying import Output, decoded, of_type
+from support.tables import rows
 
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.simulator.faults import Faults, inject
@@ -229,12 +230,12 @@ def test_a_weight_in_the_wrong_unit_is_told_as_a_jump() -> None:
 
 @pytest.mark.parametrize(
     ("vital", "value", "unit", "sent_as"),
-    [
-        ("body_temperature", "36.9", "Cel", "98.42"),
-        ("body_temperature", "98.42", "[degF]", "36.90"),
-        ("systolic", "128", "mm[Hg]", "17.07"),
-        ("glucose", "110", "mg/dL", "6.11"),
-    ],
+    rows("""
+        body_temperature  36.9   Cel     98.42
+        body_temperature  98.42  [degF]  36.90
+        systolic          128    mm[Hg]  17.07
+        glucose           110    mg/dL   6.11
+    """),
 )
 def test_an_apps_number_under_the_wrong_label_is_refused(
     vital: str, value: str, unit: str, sent_as: str

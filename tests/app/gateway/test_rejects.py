@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from support.rejects import reject_of
 
 from rpm_stream.app.gateway import Gateway, GatewayOptions, link
 from rpm_stream.records import Notification, Position, Reject
@@ -21,18 +22,8 @@ PLACE = TopicPartition("rejects", 0)
 
 
 def reject(number: int) -> Reject:
-    return Reject(
-        id=str(number),
-        device="strap",
-        at=AT,
-        origin=None,
-        reason="truncated",
-        stage="ingest",
-        detail="",
-        original="",
-        sha256="",
-        position=Position(topic="frames", partition=0, offset=number),
-    )
+    place = Position(topic="frames", partition=0, offset=number)
+    return reject_of(AT, id=str(number), device="strap", position=place)
 
 
 class Partition:

@@ -382,16 +382,7 @@ def test_weight(x: body.WeightSteps) -> None:
     )
 
 
-WORDS = (
-    "metabolism",
-    "muscle",
-    "muscle_mass",
-    "fat_free",
-    "soft_lean",
-    "water",
-    "impedance",
-    "height",
-)
+WORDS = "metabolism muscle muscle_mass fat_free soft_lean water impedance height".split()
 
 
 @given(

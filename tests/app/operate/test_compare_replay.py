@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.replaying import START, measurement, new_replay, stamp
-from support.replaying import frame as frame_of
+from support.frames import START, measurement, stamp
+from support.frames import frame as frame_of
+from support.replaying import new_replay
 
 from rpm_stream.app.operate.compare_replay import Comparison
 from rpm_stream.pipeline.replay import ReplayLine

@@ -41,24 +41,10 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def account(gateway: str, at: datetime, device: str = "d") -> bytes:
-    return msgspec.json.encode(
-        Account(
-            frame="f",
-            gateway=gateway,
-            device=device,
-            seq=0,
-            boot="b",
-            partition=0,
-            offset=0,
-            received_at=at,
-            entries=1,
-            context=0,
-            parts=1,
-            readings=1,
-            duplicates=0,
-            rejects={},
-        )
-    )
+    place = {"frame": "f", "seq": 0, "boot": "b", "partition": 0, "offset": 0}
+    counted = {"entries": 1, "context": 0, "parts": 1, "readings": 1, "duplicates": 0}
+    given: dict[str, Any] = {**place, **counted, "rejects": {}}
+    return msgspec.json.encode(Account(gateway=gateway, device=device, received_at=at, **given))
 
 
 def worn(*devices: str, until: datetime | None = None) -> Registry:

@@ -27,7 +27,7 @@ from support.faults.decisions import (
     without_marks,
 )
 from support.faults.run import HOW_MANY, SEED
-from support.faults.stand import Stand, standing
+from support.faults.stand import Stand, standing, survived
 from support.kafka.against_replay import check_against_replay, last_by_id
 from support.kafka.service import read
 
@@ -151,15 +151,5 @@ def test_decisions_have_their_place_whatever_is_killed(
     began = monotonic()
     stand, note, repeated, between = asyncio.run(run())
     assert between > 50, "hardly a decision lay between readings"
-    table.append(
-        [
-            harm.name,
-            note,
-            f"{len(load.frames):,}",
-            "0",
-            "0",
-            f"{sum(repeated.values()):,}",
-            str(len(stand.service.exits)),
-            f"{monotonic() - began:.0f} s",
-        ]
-    )
+    seconds = monotonic() - began
+    table.append(survived(harm.name, note, stand, sum(repeated.values()), seconds))

@@ -19,7 +19,7 @@ import pytest
 from support.faults.cases import FAULTS, Fault
 from support.faults.load import Load, load_of, real_load
 from support.faults.run import HOW_MANY, SEED
-from support.faults.stand import Stand, standing
+from support.faults.stand import Stand, standing, survived
 
 # a load that one fault hits many times; the random kills get more, to be hit all along
 STAYS, PEOPLE = 30, 1
@@ -110,14 +110,5 @@ def test_fault_changes_nothing(
             stand, note, repeated = asyncio.run(run(disk))
     else:
         stand, note, repeated = asyncio.run(run(None))
-    row = [
-        fault.name,
-        note,
-        f"{len(load.frames):,}",
-        "0",
-        "0",
-        f"{sum(repeated.values()):,}",
-        str(len(stand.service.exits)),
-        f"{monotonic() - began:.0f} s",
-    ]
-    table.append(row)
+    seconds = monotonic() - began
+    table.append(survived(fault.name, note, stand, sum(repeated.values()), seconds))

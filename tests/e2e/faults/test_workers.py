@@ -17,6 +17,7 @@ from time import monotonic
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from support.faults.load import encoded
 from support.kafka.against_replay import check_against_replay, replayed
 from support.kafka.service import Service, drained, read, running, send, until
 
@@ -49,11 +50,7 @@ def ward(folder: Path) -> tuple[list[bytes], Path]:
             lines.append(f"p{person},{at},heart_rate,{70 + (turn * 13 + person) % 9},/min\n")
     (folder / "ward.csv").write_text("".join(lines))
     registry = folder / "registry.jsonl"
-    command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(folder / "ward.csv")]
-    made = subprocess.run(
-        [*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True
-    )
-    return made.stdout.splitlines(), registry
+    return encoded(folder / "ward.csv", registry), registry
 
 
 class Workers:

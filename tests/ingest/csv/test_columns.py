@@ -10,6 +10,7 @@ from rpm_stream.ingest.gatt.decoders import DecodeError
 from rpm_stream.knowledge import shipped
 
 T = "2026-03-01T08:00:00Z"
+OURS = "patient,measured_at,vital,value,unit"
 
 
 def read(columns: str | None, *lines: str) -> list[CsvRow | BadRow]:
@@ -90,10 +91,10 @@ def test_a_wrong_map_is_named(columns: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "header", "word"),
     [
-        ("patient=pid", "patient,measured_at,vital,value,unit", "pid"),
+        ("patient=pid", OURS, "pid"),
         ("patient=pid", "pid,pid,measured_at,vital,value,unit", "repeats pid"),
-        ("device=box", "patient,measured_at,vital,value,unit,device", "box"),
-        ("weight=w:kg", "patient,measured_at,vital,value,unit", "lacks w"),
+        ("device=box", f"{OURS},device", "box"),
+        ("weight=w:kg", OURS, "lacks w"),
     ],
 )
 def test_a_header_without_the_mapped_columns_is_named(columns: str, header: str, word: str) -> None:
@@ -104,4 +105,4 @@ def test_a_header_without_the_mapped_columns_is_named(columns: str, header: str,
 
 def test_without_a_map_the_header_must_be_ours() -> None:
     with pytest.raises(DecodeError):
-        read(None, "patient,measured_at,vital,value,unit,note")
+        read(None, f"{OURS},note")

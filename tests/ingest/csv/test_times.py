@@ -114,15 +114,15 @@ def test_with_am_the_hour_is_1_to_12(hour: str) -> None:
 
 @pytest.mark.parametrize(
     ("form", "word"),
-    [
-        ("dd.mm.yy hh:mm", "'y' is no part"),
-        ("dd.mm.yyyy", "lacks the hour"),
-        ("dd.mm.yyyy hh", "lacks the minute"),
-        ("dd.dd.yyyy hh:mm", "day is given twice"),
-        ("dmyyyy hh:mm", "no mark between the day"),
-        ("%d.%m.%Y", "'%' is no part"),
-        ("", "lacks the year"),
-    ],
+    {
+        "dd.mm.yy hh:mm": "'y' is no part",
+        "dd.mm.yyyy": "lacks the hour",
+        "dd.mm.yyyy hh": "lacks the minute",
+        "dd.dd.yyyy hh:mm": "day is given twice",
+        "dmyyyy hh:mm": "no mark between the day",
+        "%d.%m.%Y": "'%' is no part",
+        "": "lacks the year",
+    }.items(),
 )
 def test_a_form_that_is_none_is_named(form: str, word: str) -> None:
     with pytest.raises(UsageError, match=word):

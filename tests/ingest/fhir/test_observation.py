@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.frames import START, frame, measurement, registry_of, worn
 from support.paths import repository
-from support.replaying import START, frame, measurement, registry_of, worn
+from support.readings import reading_at
 
 from rpm_stream.ingest.fhir.codes import codes_of
 from rpm_stream.ingest.fhir.observation import Observed, decode_observation
@@ -26,7 +27,7 @@ from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.publish.fhir.codes import BLOOD_PRESSURE, published_unit
 from rpm_stream.publish.fhir.observation import observation
 from rpm_stream.publish.numbers import converted
-from rpm_stream.records import Origin, Position, Reading
+from rpm_stream.records import Position, Reading
 
 LOINC, MDC, UCUM = "http://loinc.org", "urn:iso:std:iso:11073:10101", "http://unitsofmeasure.org"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -117,20 +118,17 @@ times = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.ju
 def published(
     vital: str, unit: str, value: str | None, at: datetime, utc_offset: str | None
 ) -> bytes:
-    reading = Reading(
+    reading = reading_at(
+        at,
+        vital,
+        value,
         id="r-1",
         patient="p_1",
         device="d-1",
-        vital=vital,
-        value=value,
         unit=unit,
-        measured_at=at,
-        received_at=at,
         utc_offset=utc_offset,
         absent=None if value else "error",
-        flags=(),
         attributes={"characteristic": "app"},
-        origin=Origin(frame="f", index=0, part=0),
     )
     found = observation(reading, TABLES)
     assert found is not None

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.alerts import alert_of
 
 from rpm_stream.publish import old_life
 from rpm_stream.publish.feed import timeline as life
@@ -43,19 +44,13 @@ def step(
 def alert(*history: Transition) -> Alert:
     """The alert with this history."""
     last = history[-1]
-    return Alert(
-        id="a",
-        patient="p",
-        group="glucose",
+    return alert_of(
+        "a",
+        history[0].at,
         priority=last.priority,
         state=last.state,
-        title="Low",
         why=(LONG,),
-        rule="limit.shipped.glucose",
-        evidence=("r",),
         history=history,
-        opened_at=history[0].at,
-        measured_at=history[0].at,
         updated_at=last.at,
     )
 

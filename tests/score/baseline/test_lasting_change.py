@@ -12,9 +12,10 @@ from math import pi, sin
 
 import msgspec
 import pytest
+from support.readings import reading_at
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Finding, Origin, Reading
+from rpm_stream.records import Finding, Reading
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.memory.state import ScoreState
@@ -27,21 +28,7 @@ NOTHING_OPEN = Paused(since={})
 
 
 def heart_rate(at: datetime, value: float) -> Reading:
-    return Reading(
-        id=f"r{at}",
-        patient="p",
-        device="d",
-        vital="heart_rate",
-        value=str(round(value)),
-        unit="/min",
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    return reading_at(at, "heart_rate", str(round(value)))
 
 
 class Person:

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from support.readings import reading_at
 
 from rpm_stream.knowledge import Knowledge, shipped
 from rpm_stream.knowledge.scoring import VitalDetectorName
-from rpm_stream.records import Finding, Origin, Reading, Score
+from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.detectors.table import VITAL_DETECTORS
@@ -38,21 +39,7 @@ UNITS = {vital: shipped().vitals[vital].unit for vital in USUAL}
 
 
 def reading(vital: str, at: datetime, value: float, unit: str) -> Reading:
-    return Reading(
-        id=f"{vital} {at}",
-        patient="p",
-        device="d",
-        vital=vital,
-        value=f"{value:.1f}",
-        unit=unit,
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    return reading_at(at, vital, f"{value:.1f}", unit=unit)
 
 
 class Run:

@@ -10,9 +10,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.readings import reading_at
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Origin, Reading
+from rpm_stream.records import Reading
 from rpm_stream.score.baseline.wording import UsualWords
 
 WORDS = UsualWords(shipped())
@@ -21,21 +22,7 @@ WATCHED = sorted(shipped().detectors.personal.vitals | shipped().detectors.lasti
 
 
 def reading(vital: str, value: str, unit: str | None = None) -> Reading:
-    return Reading(
-        id="r",
-        patient="p",
-        device="d",
-        vital=vital,
-        value=value,
-        unit=unit or shipped().vitals[vital].unit,
-        measured_at=AT,
-        received_at=AT,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    return reading_at(AT, vital, value, unit=unit or shipped().vitals[vital].unit)
 
 
 @pytest.mark.parametrize(

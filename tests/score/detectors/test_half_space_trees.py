@@ -10,16 +10,7 @@ from typing import Any
 
 import pytest
 from river.anomaly import HalfSpaceTrees as RiverTrees
-from support.people import (
-    VECTOR,
-    VECTOR_SETS,
-    VITALS,
-    Vector,
-    feature,
-    features,
-    gross_values,
-    vector,
-)
+from support.people import VECTOR, VECTOR_SETS, VITALS, feature, features, gross_values, vector
 
 from rpm_stream.score.detectors import half_space_trees
 from rpm_stream.score.detectors.codec import StateError
@@ -43,7 +34,7 @@ def test_scores_equal_rivers_bit_by_bit(vitals: tuple[str, ...]) -> None:
     )
     usual = {vital: Gaussian(feature(vital)) for vital in vitals}
 
-    def places(x: Vector) -> dict[int, float]:
+    def places(x: dict[str, float]) -> dict[int, float]:
         return {
             at: half_space_trees.unusualness(usual[vital].deviation(x[vital]))
             for at, vital in enumerate(vitals)

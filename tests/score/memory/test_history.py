@@ -8,7 +8,7 @@ from itertools import groupby
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.replaying import reading_of
+from support.frames import reading_of
 
 from rpm_stream.score.memory.history import (
     PlacingLevel,

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
+from support.readings import reading_at
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.records import Finding, Limit, Of, Origin, PatientEntry, Reading
+from rpm_stream.records import Finding, Limit, Of, PatientEntry, Reading
 from rpm_stream.score.memory.size import forget_vital, slim_readings
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
@@ -23,21 +25,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 
 def reading(vital: str, value: str, minute: int, **attributes: object) -> Reading:
     at = START + timedelta(minutes=minute)
-    return Reading(
-        id=f"{vital}-{minute}",
-        patient="p",
-        device="d",
-        vital=vital,
-        value=value,
-        unit=shipped().vitals[vital].unit,
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes=attributes,
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    return reading_at(at, vital, value, id=f"{vital}-{minute}", attributes=attributes)
 
 
 def judged(
@@ -57,15 +45,9 @@ def judged(
     return [*found, *Totals(shared).scored(state, readings[-1:], [placing], entry)[1]]
 
 
-LASTING = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", for_=30)
-COUNTED = Limit(
-    vital="heart_rate",
-    high="100",
-    unit="/min",
-    owner="dr-7",
-    priority="high",
-    of=Of(count=3, last=4, within=60),
-)
+LIMIT = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high")
+LASTING = msgspec.structs.replace(LIMIT, for_=30)
+COUNTED = msgspec.structs.replace(LIMIT, of=Of(count=3, last=4, within=60))
 
 
 @pytest.mark.parametrize(

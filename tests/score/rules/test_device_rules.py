@@ -9,16 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    measurement,
-    of_type,
-    registry_of,
-    replay_frames,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, notified, registry_of, stamp, worn
+from support.replaying import alerts, of_type, replay_frames
 from support.ward import Ward
 
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
@@ -35,20 +27,6 @@ DEVICE = (
     "device:fault",
     "device:measurement",
 )
-
-
-def notified(
-    characteristic: str, payloads: Sequence[tuple[float, str]], **fields: Any
-) -> list[dict[str, Any]]:
-    return [
-        frame(
-            [{"at": stamp(at), "characteristic": characteristic, "payload": payload}],
-            at,
-            seq=number,
-            **fields,
-        )
-        for number, (at, payload) in enumerate(payloads)
-    ]
 
 
 def told(

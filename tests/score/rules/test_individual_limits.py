@@ -11,18 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import (
-    START,
-    alerts,
-    frame,
-    measurement,
-    of_type,
-    registry_of,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import alerts, of_type, replay_frames, replay_values
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.score.rules.entry_faults import faults

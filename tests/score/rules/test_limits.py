@@ -7,16 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    measurement,
-    of_type,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import alerts, of_type, replay_frames, replay_values
 
 BP_HIGH = "Systolic blood pressure high"
 

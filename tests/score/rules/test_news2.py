@@ -4,18 +4,11 @@ apply to.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    measurement,
-    news2_scores,
-    of_type,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import alerts, news2_scores, of_type, replay_frames, replay_values
 
 CHART = [
     (
@@ -60,7 +53,7 @@ CHART = [
         [("35.0", 3), ("35.1", 1), ("36.0", 1), ("36.1", 0), ("38.0", 0), ("38.1", 1), ("39.1", 2)],
     ),
 ]
-CODED = {"consciousness": ("{ACVPU}",)}
+CODED = {"consciousness": ("{ACVPU}",), "oxygen_flow": ("L/min",)}
 ROUNDED = [
     ("body_temperature", "35.04", "Cel", 3),
     ("body_temperature", "35.05", "Cel", 1),
@@ -118,6 +111,13 @@ WHOLE = [  # rate, saturation, oxygen, systolic, pulse, consciousness, temperatu
     (("18", "89", "0", "125", "80", "0", "37.1"), 3),
     (("16", "98", "2", "118", "66", "0", "36.6"), 2),
 ]
+
+
+def at_once(*values: str | None) -> list[tuple[Any, ...]]:
+    """Return a set of values of one minute, in the order of WHOLE. None is not known."""
+    vitals = ("respiratory_rate", "oxygen_saturation", "oxygen_flow", "systolic", "heart_rate")
+    given = zip((*vitals, "consciousness", "body_temperature"), values, strict=True)
+    return [(0, vital, value, *CODED.get(vital, ())) for vital, value in given if value]
 
 
 @pytest.mark.parametrize(
@@ -268,13 +268,9 @@ def check_in(minutes: float, what: tuple[str, str], value: str) -> tuple[float, 
 @pytest.mark.parametrize(
     ("what", "value", "points"),
     [
-        (FLOW, "0", 0),
-        (FLOW, "0.5", 2),
-        (FLOW, "2", 2),
-        (SHARE, "20.9", 0),
-        (SHARE, "21", 0),
-        (SHARE, "22", 2),
-        (SHARE, "28", 2),
+        *((FLOW, value, points) for value, points in (("0", 0), ("0.5", 2), ("2", 2))),
+        *((SHARE, value, 0) for value in ("20.9", "21")),
+        *((SHARE, value, 2) for value in ("22", "28")),
     ],
 )
 def test_air_or_oxygen_from_a_check_in(what: tuple[str, str], value: str, points: int) -> None:
@@ -304,13 +300,7 @@ def test_a_check_in_counts_for_twelve_hours(minutes: int, points: int) -> None:
 
 @pytest.mark.parametrize(("values", "total"), WHOLE)
 def test_the_parts_of_a_whole_set_are_added(values: tuple[str, ...], total: int) -> None:
-    vitals = ("respiratory_rate", "oxygen_saturation", "oxygen_flow", "systolic", "heart_rate")
-    units = {"consciousness": "{ACVPU}", "oxygen_flow": "L/min"}
-    given = zip((*vitals, "consciousness", "body_temperature"), values, strict=True)
-    rows = [
-        (0, vital, value, *([units[vital]] if vital in units else [])) for vital, value in given
-    ]
-    score = of_type(replay_values(rows), "score")[-1]
+    score = of_type(replay_values(at_once(*values)), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (total, total, [])
 
 
@@ -318,28 +308,14 @@ def test_on_scale_2_the_range_holds_the_answer_that_is_not_known() -> None:
     """97 % and more is nothing on air, and three points and two for the oxygen where there is
     some.
     """
-    rows = [
-        (0, "systolic", "126"),
-        (0, "heart_rate", "68"),
-        (0, "respiratory_rate", "15"),
-        (0, "body_temperature", "36.7"),
-        (0, "consciousness", "0", "{ACVPU}"),
-        (0, "oxygen_saturation", "98"),
-    ]
-    score = of_type(replay_values(rows, [{"v": 1, "patient": "p", "oxygen_scale": 2}]), "score")[-1]
+    values = at_once("15", "98", None, "126", "68", "0", "36.7")
+    entry = {"v": 1, "patient": "p", "oxygen_scale": 2}
+    score = of_type(replay_values(values, [entry]), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
 
 
 def test_a_complete_score_is_no_range() -> None:
-    values = [
-        (0, "consciousness", "0", "{ACVPU}"),
-        check_in(0, FLOW, "0"),
-        (0, "body_temperature", "37.0"),
-        (0, "systolic", "120"),
-        (0, "heart_rate", "80"),
-        (0, "respiratory_rate", "16"),
-        (0, "oxygen_saturation", "97"),
-    ]
+    values = at_once("16", "97", "0", "120", "80", "0", "37.0")
     score = of_type(replay_values(values), "score")[-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 0, [])
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import frame, measurement, of_type, replay_frames, replay_values, stamp, worn
+from support.frames import frame, measurement, stamp, worn
+from support.replaying import of_type, replay_frames, replay_values
 
 RULE = "rate.falling.glucose_interstitial"
 Alert = dict[str, Any]

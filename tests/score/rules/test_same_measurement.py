@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.readings import reading_at
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Origin, Reading
@@ -31,23 +32,15 @@ SAME = Same(shipped())
 
 
 def reading(seconds: float, value: str | None, device: str = "cuff", **fields: Any) -> Reading:
-    at = START + timedelta(seconds=seconds)
-    given: dict[str, Any] = {
+    given = {
         "id": f"{device} {seconds} {value}",
-        "patient": "p",
         "device": device,
-        "vital": "systolic",
-        "value": value,
         "unit": "mm[Hg]",
-        "measured_at": at,
-        "received_at": at,
-        "utc_offset": None,
         "absent": None if value else "error",
-        "flags": (),
         "attributes": {"characteristic": "app"},
         "origin": Origin(frame=f"f-{device}-{seconds}", index=0, part=0),
     }
-    return Reading(**{**given, **fields})
+    return reading_at(START + timedelta(seconds=seconds), "systolic", value, **(given | fields))
 
 
 def is_again(state: ScoreState, fact: Reading) -> bool:

@@ -8,17 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from support.replaying import (
-    alerts,
-    frame,
-    last_alerts,
-    measurement,
-    of_type,
-    replay_frames,
-    replay_values,
-    stamp,
-    worn,
-)
+from support.frames import frame, measurement, notified, worn
+from support.replaying import alerts, last_alerts, of_type, replay_frames, replay_values
 from support.ward import Ward
 
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
@@ -32,20 +23,6 @@ def frames_of(values: Iterable[Sequence[Any]], device: str = "d") -> list[dict[s
     return [
         frame([measurement(*value)], value[0], seq=number, frame=f"{device}{number}", device=device)
         for number, value in enumerate(values)
-    ]
-
-
-def notified(
-    device: str, characteristic: str, payloads: Iterable[tuple[float, str]]
-) -> list[dict[str, Any]]:
-    return [
-        frame(
-            [{"at": stamp(at), "characteristic": characteristic, "payload": payload}],
-            at,
-            seq=number,
-            device=device,
-        )
-        for number, (at, payload) in enumerate(payloads)
     ]
 
 
@@ -249,9 +226,9 @@ def test_a_red_value_after_a_jump_is_told_at_once_with_the_jump_beside_it() -> N
 
 def strap_and_oximeter(heart: int, pulse: int, minutes: int) -> list[dict[str, Any]]:
     """2A37 and 2A5F once a minute."""
-    strap = notified("strap", "2A37", ((at, f"06{heart:02X}") for at in range(minutes)))
+    strap = notified("2A37", ((at, f"06{heart:02X}") for at in range(minutes)), device="strap")
     oximeter = notified(
-        "oximeter", "2A5F", ((at + 0.1, f"006100{pulse:02X}00") for at in range(minutes))
+        "2A5F", ((at + 0.1, f"006100{pulse:02X}00") for at in range(minutes)), device="oximeter"
     )
     return strap + oximeter
 
@@ -267,17 +244,19 @@ def test_a_pulse_that_is_not_the_hearts_is_told_with_both_sensors_named() -> Non
 
 
 def test_they_must_speak_of_the_same_minute() -> None:
-    strap = notified("strap", "2A37", ((at, "0650") for at in range(0, 60, 6)))
-    oximeter = notified("oximeter", "2A5F", ((at + 3, "0061007800") for at in range(0, 60, 6)))
+    strap = notified("2A37", ((at, "0650") for at in range(0, 60, 6)), device="strap")
+    oximeter = notified(
+        "2A5F", ((at + 3, "0061007800") for at in range(0, 60, 6)), device="oximeter"
+    )
     assert told(strap + oximeter) == []
 
 
 def test_agreement_ends_it() -> None:
     apart, together = (
         strap_and_oximeter(80, 120, 6),
-        notified("oximeter", "2A5F", [(6, "0061005200")]),
+        notified("2A5F", [(6, "0061005200")], device="oximeter"),
     )
-    strap = notified("strap", "2A37", [(6, "0650")])
+    strap = notified("2A37", [(6, "0650")], device="strap")
     for number, each in enumerate((*together, *strap), start=100):
         each["seq"] = number
     opened = ("device:disagreement", "low", "open")
@@ -291,8 +270,8 @@ def walking(cadence: int, ago: float, rate: str = "06A0") -> dict[str, Any]:
     """The alert of 160 a minute (or another payload of 2A37), so many minutes after steps of
     2A53.
     """
-    pod = notified("pod", "2A53", [(10 - ago, f"000001{cadence:02X}")])  # 1 m/s
-    strap = notified("strap", "2A37", [(10, rate)])
+    pod = notified("2A53", [(10 - ago, f"000001{cadence:02X}")], device="pod")  # 1 m/s
+    strap = notified("2A37", [(10, rate)], device="strap")
     (alert,) = last_alerts(replayed(pod + strap)).values()
     return alert
 
@@ -311,7 +290,7 @@ def test_old_steps_and_slow_hearts_have_nothing_to_do_with_each_other() -> None:
 
 def test_a_value_that_its_device_doubts_asks_for_a_repeat() -> None:
     # 220/110, body movement, cuff too loose
-    loose = notified("cuff", "2A35", [(0, "10DC006E0092000300")])
+    loose = notified("2A35", [(0, "10DC006E0092000300")], device="cuff")
     (alert,) = (
         each for each in last_alerts(replayed(loose)).values() if each["group"] == "vital_signs"
     )
@@ -321,7 +300,7 @@ def test_a_value_that_its_device_doubts_asks_for_a_repeat() -> None:
 
 
 def test_a_strap_without_contact_is_judged_and_says_so() -> None:
-    (alert,) = last_alerts(replayed(notified("strap", "2A37", [(0, "04A0")]))).values()
+    (alert,) = last_alerts(replayed(notified("2A37", [(0, "04A0")], device="strap"))).values()
     assert (alert["priority"], alert["why"][0].endswith("; no contact")) == ("medium", True)
 
 

@@ -11,20 +11,15 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.frames import UNITS, frame, measurement, registry_of, stamp, worn
 from support.replaying import (
-    UNITS,
     alerts,
     csv_lines,
-    frame,
-    measurement,
     new_replay,
     of_type,
-    registry_of,
     replay_csv,
     replay_frames,
     replay_values,
-    stamp,
-    worn,
 )
 from support.ward import Ward
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.replaying import reading_of
+from support.frames import reading_of
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +13,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from support.faults.load import Load, load_of
+from support.faults.load import Load, encoded, load_of
 from support.kafka.against_replay import Wanted, replayed
 from support.kafka.service import Service, read
 
@@ -49,11 +47,7 @@ def ward(folder: Path, rounds: int) -> Load:
                 lines.append(f"p{person},{at},glucose,{glucose},mg/dL\n")
     (folder / "ward.csv").write_text("".join(lines))
     registry = folder / "registry.jsonl"
-    command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(folder / "ward.csv")]
-    made = subprocess.run(
-        [*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True
-    )
-    return load_of(folder, made.stdout.splitlines(), registry)
+    return load_of(folder, encoded(folder / "ward.csv", registry), registry)
 
 
 class People:

@@ -35,23 +35,20 @@ def real_load(folder: Path, stays: int, people: int) -> Load:
         if not count:
             continue
         registry = folder / f"{name}.jsonl"
-        command = [
-            sys.executable,
-            "-m",
-            "rpm_stream",
-            "gateway",
-            "encode",
-            str(shared_data(f"{name}.csv.gz")),
-        ]
-        made = subprocess.run(
-            [*command, "--registry", str(registry), "--patients", str(count)],
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        frames += made.stdout.splitlines()
+        table = shared_data(f"{name}.csv.gz")
+        frames += encoded(table, registry, "--patients", str(count))
         entries += registry.read_bytes()
     (folder / "registry.jsonl").write_bytes(entries)
     return load_of(folder, frames, folder / "registry.jsonl")
+
+
+def encoded(table: Path, registry: Path, *options: str) -> list[bytes]:
+    """Return the frames of a CSV file; ``registry`` is written."""
+    command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(table)]
+    made = subprocess.run(
+        [*command, "--registry", str(registry), *options], stdout=subprocess.PIPE, check=True
+    )
+    return made.stdout.splitlines()
 
 
 def load_of(folder: Path, frames: list[bytes], registry: Path) -> Load:

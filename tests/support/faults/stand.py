@@ -205,6 +205,12 @@ class Stand:
         return {row["id"] for row in rows if row["priority"] == "high"}
 
 
+def survived(name: str, note: str, stand: Stand, repeated: int, seconds: float) -> list[str]:
+    """Return the row of the table for a fault that a stand has survived."""
+    frames, exits = len(stand.load.frames), len(stand.service.exits)
+    return [name, note, f"{frames:,}", "0", "0", f"{repeated:,}", str(exits), f"{seconds:.0f} s"]
+
+
 def is_high_and_open(alert: dict[str, Any]) -> bool:
     return alert["priority"] == "high" and alert["state"] != "resolved"
 

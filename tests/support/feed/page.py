@@ -101,6 +101,19 @@ def ask(user: User, text: str) -> None:
     UserInteraction(user, {found}, text).trigger("click.stop")
 
 
+async def asked(user: User, listed: str, decision: str, title: str) -> Callable[[], object]:
+    """Open the dialogue ``title`` of a decision when ``listed`` is there, and give a name.
+
+    Returns a function that presses the dialogue's button.
+    """
+    await until_seen(user, listed)
+    ask(user, decision)
+    await until_seen(user, title)
+    press = button(user, decision)
+    user.find("Your name").type("N. Adeyemi")
+    return press
+
+
 def button(user: User, text: str) -> Callable[[], object]:
     """Return a function that presses the dialogue's button with this text.
 

@@ -216,14 +216,8 @@ class BluezDouble:
 
     async def _round_trip(self) -> None:
         assert self._bus is not None
-        await self._bus.call(
-            Message(
-                destination="org.freedesktop.DBus",
-                path="/org/freedesktop/DBus",
-                interface="org.freedesktop.DBus",
-                member="GetId",
-            )
-        )
+        name = "org.freedesktop.DBus"
+        await self._bus.call(Message(name, "/org/freedesktop/DBus", name, member="GetId"))
 
     # --- what happens in the air ------------------------------------------------------------------
 

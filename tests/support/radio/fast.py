@@ -10,7 +10,6 @@ import asyncio
 import random
 import selectors
 from collections.abc import AsyncGenerator, Callable, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from rpm_stream.app.gateway.ble.radio import (
@@ -142,12 +141,7 @@ class SimpleRadio:
             raise RadioOff(self.fault)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         return None
 
 

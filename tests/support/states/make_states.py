@@ -15,8 +15,8 @@ import random
 from typing import Any
 
 import msgspec
+from support.frames import START, frame, measurement, registry_of, worn
 from support.paths import repository
-from support.replaying import START, frame, measurement, registry_of, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 from support.feed.page import Kept
+from support.tables import rows
 
 from rpm_stream.app.feed.api.v1 import Doors, create_app
 from rpm_stream.app.feed.auth.bounds import BodyLimit
@@ -274,13 +275,13 @@ def test_what_is_remembered_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     ("client", "place"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
-        ("unknown", "unknown"),
-    ],
+    rows("""
+        192.0.2.7             192.0.2.7
+        ::ffff:192.0.2.7      192.0.2.7
+        2001:db8:1:2:3:4:5:6  2001:db8:1:2::/64
+        2001:db8:1:2::9       2001:db8:1:2::/64
+        unknown               unknown
+    """),
 )
 def test_a_subscriber_is_one_address(client: str, place: str) -> None:
     assert place_of(client) == place

@@ -18,15 +18,8 @@ from dbus_fast.errors import InvalidAddressError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpm_stream.app.gateway.ble import radio
 from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_connecting, of_link
-from rpm_stream.app.gateway.ble.radio import (
-    LinkLost,
-    NotFound,
-    NotPaired,
-    RadioError,
-    RadioOff,
-    Refused,
-)
 
 SECRET = "Ada Lovelace 190/125"
 NAMES = st.sampled_from(
@@ -63,7 +56,7 @@ ERRORS = st.one_of(
 def test_every_error_is_one_of_ours(error: Exception, connected: bool) -> None:
     assert isinstance(error, RAISED)
     for said in (of_link(error, connected), of_connecting(error)):
-        assert isinstance(said, RadioError)
+        assert isinstance(said, radio.RadioError)
         assert SECRET not in str(said)
         assert str(said)
 
@@ -73,7 +66,7 @@ def test_on_a_connection_that_is_gone_nothing_was_refused(error: Exception) -> N
     """A no of a device is only told of a device that is there: else the next thing asked would
     be asked for nothing.
     """
-    assert isinstance(of_link(error, connected=False), LinkLost) or isinstance(
+    assert isinstance(of_link(error, connected=False), radio.LinkLost) or isinstance(
         error, NotImplementedError
     )
 
@@ -81,42 +74,45 @@ def test_on_a_connection_that_is_gone_nothing_was_refused(error: Exception) -> N
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (BleakGATTProtocolError(0x05), NotPaired),
-        (BleakGATTProtocolError(0x0F), NotPaired),
-        (BleakGATTProtocolError(0x06), Refused),
-        (BleakGATTProtocolError(0x80), Refused),
-        (BleakDBusError("org.bluez.Error.NotPermitted", ["Not paired"]), NotPaired),
-        (BleakDBusError("org.bluez.Error.NotPermitted", ["Write acquired"]), Refused),
-        (BleakDBusError("org.bluez.Error.Failed", ["Not connected"]), LinkLost),
-        (BleakDBusError("org.freedesktop.DBus.Error.UnknownObject", []), LinkLost),
-        (BleakDBusError("org.bluez.Error.Failed", ["Operation failed"]), Refused),
-        (BleakCharacteristicNotFoundError("2A37"), NotFound),
-        (BleakError("Not connected"), LinkLost),
-        (TimeoutError(), LinkLost),
-        (NotImplementedError(), Refused),
-        (EOFError(), LinkLost),
+        (BleakGATTProtocolError(0x05), radio.NotPaired),
+        (BleakGATTProtocolError(0x0F), radio.NotPaired),
+        (BleakGATTProtocolError(0x06), radio.Refused),
+        (BleakGATTProtocolError(0x80), radio.Refused),
+        (BleakDBusError("org.bluez.Error.NotPermitted", ["Not paired"]), radio.NotPaired),
+        (BleakDBusError("org.bluez.Error.NotPermitted", ["Write acquired"]), radio.Refused),
+        (BleakDBusError("org.bluez.Error.Failed", ["Not connected"]), radio.LinkLost),
+        (BleakDBusError("org.freedesktop.DBus.Error.UnknownObject", []), radio.LinkLost),
+        (BleakDBusError("org.bluez.Error.Failed", ["Operation failed"]), radio.Refused),
+        (BleakCharacteristicNotFoundError("2A37"), radio.NotFound),
+        (BleakError("Not connected"), radio.LinkLost),
+        (TimeoutError(), radio.LinkLost),
+        (NotImplementedError(), radio.Refused),
+        (EOFError(), radio.LinkLost),
     ],
 )
-def test_errors_of_a_connection(error: Exception, kind: type[RadioError]) -> None:
+def test_errors_of_a_connection(error: Exception, kind: type[radio.RadioError]) -> None:
     assert type(of_link(error, connected=True)) is kind
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (BleakDBusError("org.bluez.Error.NotReady", []), RadioOff),
-        (BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), RadioOff),
+        (BleakDBusError("org.bluez.Error.NotReady", []), radio.RadioOff),
+        (BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), radio.RadioOff),
         (
             BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF),
-            RadioOff,
+            radio.RadioOff,
         ),
-        (BleakError("adapter 'hci0' not found"), RadioOff),
-        (ConnectionResetError(), RadioOff),
-        (BleakDBusError("org.bluez.Error.Failed", ["le-connection-abort-by-local"]), NotFound),
-        (BleakDeviceNotFoundError("x"), NotFound),
-        (BleakError("failed to discover services, device disconnected"), NotFound),
-        (TimeoutError(), NotFound),
+        (BleakError("adapter 'hci0' not found"), radio.RadioOff),
+        (ConnectionResetError(), radio.RadioOff),
+        (
+            BleakDBusError("org.bluez.Error.Failed", ["le-connection-abort-by-local"]),
+            radio.NotFound,
+        ),
+        (BleakDeviceNotFoundError("x"), radio.NotFound),
+        (BleakError("failed to discover services, device disconnected"), radio.NotFound),
+        (TimeoutError(), radio.NotFound),
     ],
 )
-def test_errors_of_an_attempt(error: Exception, kind: type[RadioError]) -> None:
+def test_errors_of_an_attempt(error: Exception, kind: type[radio.RadioError]) -> None:
     assert type(of_connecting(error)) is kind

@@ -11,8 +11,19 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.radio.air import Air, Spec, part
-from support.radio.home import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Meter, serving, until
+from support.radio.air import Air, Peripheral, Spec, part
+from support.radio.home import (
+    CUFF,
+    FAST,
+    METER,
+    STRAP,
+    THERMOMETER,
+    Cuff,
+    Meter,
+    Served,
+    serving,
+    until,
+)
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff
@@ -57,9 +68,15 @@ def known(spec: Spec, device: str, **more: object) -> KnownDevice:
     return KnownDevice(device=device, address=spec.address, **more)  # type: ignore[arg-type]
 
 
+async def advertised(air: Air, spec: Spec) -> Peripheral:
+    """Put a device that advertises on the air."""
+    device = await air.peripheral(spec)
+    await device.advertise()
+    return device
+
+
 async def test_every_value_of_a_strap_is_in_frames_byte_for_byte(air: Air, tmp_path: Path) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    strap = await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         ready = asyncio.Event()
         strap.on_subscribed = lambda uuid: ready.set() if uuid == "2A37" else None
@@ -175,17 +192,18 @@ async def test_a_meter_is_read_from_its_last_record_on_and_never_deleted(
     assert stat.S_IMODE((tmp_path / "marks.json").stat().st_mode) == 0o600
 
 
+async def read_and_marked(served: Served, folder: Path, count: int) -> None:
+    """Wait until so many records of the meter are on disk, and where to go on too."""
+    await until(lambda: len(served.disk.values("meter-1", "2A18")) >= count)
+    await until((folder / "marks.json").exists)
+
+
 async def test_a_meter_whose_memory_began_again_is_read_whole(air: Air, tmp_path: Path) -> None:
     meter = Meter(await air.peripheral(METER), [sugar(count) for count in range(100, 103)])
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(
-            lambda: (
-                len(served.disk.values("meter-1", "2A18")) >= 3
-                and (tmp_path / "marks.json").exists()
-            )
-        )
+        await read_and_marked(served, tmp_path, 3)
     meter.records = [sugar(count, "180") for count in range(2)]
     async with serving(air, tmp_path, devices) as served:
         await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 2)
@@ -200,12 +218,7 @@ async def test_another_record_at_the_last_number_is_noticed(air: Air, tmp_path: 
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(
-            lambda: (
-                len(served.disk.values("meter-1", "2A18")) >= 3
-                and (tmp_path / "marks.json").exists()
-            )
-        )
+        await read_and_marked(served, tmp_path, 3)
     later = [
         (
             number,
@@ -301,8 +314,7 @@ async def test_a_strap_with_the_slow_pace_of_a_watch_is_left_alone(
 async def test_an_adapter_that_was_pulled_out_is_used_again_when_it_is_back(
     air: Air, tmp_path: Path
 ) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         await until(lambda: served.board.row("strap-1").presence == "connected")
         air.unplug()
@@ -369,8 +381,7 @@ async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(
     air: Air, tmp_path: Path
 ) -> None:
     """Values that pile up behind a sender that is gone would be lost without a word."""
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
         served.disk.broken = True
         with pytest.raises(RuntimeError, match="the sending task has ended"):
@@ -418,8 +429,7 @@ async def test_a_sensors_session_start_comes_before_its_values_also_where_it_mus
 
 
 async def test_the_status_file_says_how_each_device_is(air: Air, tmp_path: Path) -> None:
-    strap = await air.peripheral(STRAP)
-    await strap.advertise()
+    await advertised(air, STRAP)
     async with serving(air, tmp_path, [known(STRAP, "strap-1", model="HR-70A")]) as served:
         await until(lambda: served.board.row("strap-1").battery)
     said = json.loads((tmp_path / "status.json").read_text())
