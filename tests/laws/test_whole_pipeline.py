@@ -155,6 +155,29 @@ def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -
     assert _high_by_rules(output) == {"vital_signs"}
 
 
+@pytest.mark.parametrize("calm", [(1, 9), (1, 6, 9), (1, 2, 9), (1, 5, 6, 9)])
+@pytest.mark.parametrize("others", [(3, 4), (4, 5), (2, 3)])
+def test_law_2b_a_late_value_counts_until_the_next_one(
+    calm: tuple[int, ...], others: tuple[int, int]
+) -> None:
+    """The state does not know when the readings of a calm time were measured.
+
+    So a late value in it counts at its own time and at all moments up to the first that may be one
+    of the calm readings.
+    """
+    values = [
+        *((minute, "body_temperature", "36.6") for minute in calm),
+        (others[0], "heart_rate", "135"),
+        (others[1], "oxygen_saturation", "88"),
+        (3, "body_temperature", "38.4"),
+    ]
+    ordered = sorted(values, key=lambda value: value[0])
+    entries = [worn(), {**PATIENT, "expected_every": {}}]
+    assert _high_by_rules(replay_frames(frames_of(ordered), entries)) <= _high_by_rules(
+        replay_frames(frames_of(values), entries)
+    )
+
+
 def test_law_2b_a_known_calm_value_between_two_late_reds_parts_them() -> None:
     values = [
         (minute, "respiratory_rate", value)
