@@ -49,6 +49,9 @@ MOST_VITALS = 48
 MOST_LEARNED = 16
 
 MOST_SHADOW = 4096  # bytes for each patient that detectors in shadow may store
+MOST_BUDGET_US = 10_000  # CPU time that one vector of a detector in shadow may be declared to take
+# the same for all that a detector learns when it is rebuilt, while the messages of others wait
+MOST_REBUILD_US = 500_000
 SHADOW_FRAME = 160  # bytes for the name, versions and checksum of one state
 SHADOW_NAME = re.compile("[a-z][a-z0-9_]{0,23}")
 TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_trees"})
@@ -251,8 +254,13 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
             yield f"{place}: inputs are different vitals, one at least"
         elif bool(row.class_) == bool(row.pipeline):
             yield f"{place}: it has a class or a pipeline"
-        elif not 10 <= row.keep <= 1000 or row.budget_us < 1:
-            yield f"{place}: keep is 10 to 1000, budget_us more than nothing"
+        elif not 10 <= row.keep <= 1000 or not 1 <= row.budget_us <= MOST_BUDGET_US:
+            yield f"{place}: keep is 10 to 1000, budget_us 1 to {MOST_BUDGET_US}"
+        elif row.keep * row.budget_us > MOST_REBUILD_US:
+            yield (
+                f"{place}: keep times budget_us is at most {MOST_REBUILD_US}, as all of them are"
+                " learned again at once"
+            )
         else:
             # imported here because River is slow to load
             from rpm_stream.knowledge.estimators import fault_of

@@ -1,4 +1,9 @@
-"""Detectors that are only tried: their scores are written and counted, and none raises an alert."""
+"""Detectors that are only tried: their scores are written and counted, and none raises an alert.
+
+Each rests between two vectors, in proportion to the cost that its row declares. The rest is
+measured time. So what a row scores follows from the readings and the tables alone, and never from
+the speed of a machine.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +33,15 @@ class Shadow:
     def one(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
     ) -> Score | None:
-        """Score one reading of one of the row's vitals, then learn it."""
+        """Score one reading of one of the row's vitals, then learn it.
+
+        A late reading is left out: it lies before the end of a rest.
+        """
         key = self._runner.keys.get(reading.vital)
-        if key is None or reading.value is None:
+        if key is None or reading.value is None or late:
             return None
         x: Vector = {reading.vital: self._numbers.of(reading)}
-        asked = DetectorCall(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
+        asked = DetectorCall(key, x, reading.measured_at, self._groups[reading.vital], paused)
         return self._look(state, live, asked, (reading, reading))
 
     def together(
@@ -54,6 +62,10 @@ class Shadow:
         asked: DetectorCall,
         readings: Sequence[Reading],
     ) -> Score | None:
+        last = state.scored_at.get(asked.key)
+        if last is not None and asked.at < last + self._entry.rest:
+            return None
+        state.scored_at[asked.key] = asked.at
         record = None
         # River has no score for the vector, but may still learn it
         if self._runner.answer(state, live, asked) is None:

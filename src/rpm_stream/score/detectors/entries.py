@@ -7,6 +7,7 @@ The runner (``baseline/runner.py``) takes a row and does all that detectors have
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
@@ -46,7 +47,8 @@ class DetectorEntry(Record, frozen=True, kw_only=True):
     """A row: a detector, what it watches, when it runs, and whether its findings become alerts.
 
     ``prefix`` is the prefix of the names of its states. ``fresh_for_minutes`` is how long the
-    vitals of a moment count as fresh.
+    vitals of a moment count as fresh. ``rest`` is the least measured time between two vectors of
+    one detector.
     """
 
     name: str
@@ -56,6 +58,7 @@ class DetectorEntry(Record, frozen=True, kw_only=True):
     prefix: str = ""
     mode: Mode = "live"
     fresh_for_minutes: int = 0
+    rest: timedelta = timedelta(0)
     version: str = ""
 
     @property
@@ -128,6 +131,7 @@ def _shadows(knowledge: Knowledge) -> Iterator[DetectorEntry]:
             prefix=f"{SHADOW}{name}." if row.each else f"{SHADOW}{name}",
             mode="off" if name in knowledge.detectors.off else "shadow",
             fresh_for_minutes=knowledge.detectors.combined.fresh_for_minutes,
+            rest=row.rest,
             version=version_of(row),
         )
 
