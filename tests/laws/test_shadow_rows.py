@@ -8,25 +8,29 @@ import pytest
 from structlog.testing import capture_logs
 from support.shadow import EXAMPLE, Course
 
-from rpm_stream.app.agents import detector_budget
-from rpm_stream.knowledge import load
+from rpm_stream.app.agents import detector_budget, judge
+from rpm_stream.app.runtime.settings import Settings
+from rpm_stream.knowledge import Knowledge, load
 from rpm_stream.score.baseline.learned import Learned
 
 
 def test_no_clock_changes_what_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Law 12: a replay gives the same again, also where each vector takes a hundred times longer.
+    """A replay gives the same again, also where each vector takes a second.
 
-    The clock that measures rows is that of a machine that stands still for a second at each look.
+    The judge stage measures the rows before it judges, here by a clock that goes on by a second
+    whenever it is read. It reports each row, and then judges by the tables as they are.
     """
     usual, slow = Course(EXAMPLE), Course(EXAMPLE)
     usual.run(200)
     knowledge = load(EXAMPLE)
     seconds = count()
     monkeypatch.setattr(detector_budget, "process_time", lambda: float(next(seconds)))
+    bound: list[Knowledge] = []
+    monkeypatch.setattr(judge, "Judge", lambda tables, _registry: bound.append(tables))
     with capture_logs() as lines:
-        detector_budget.report_costs(knowledge)
+        judge.judge_app(Settings(), knowledge, 3)
     assert {line["detector"] for line in lines} == set(knowledge.detectors.shadow)
-    slow.learned = Learned(knowledge)
+    slow.learned = Learned(*bound)
     slow.run(200)
     assert slow.scores == usual.scores
     assert {each.detector for each in slow.scores} >= set(knowledge.detectors.shadow)
