@@ -43,15 +43,14 @@ from river.drift import ADWIN
 from rpm_stream.records import Record
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
 from rpm_stream.score.detectors.protocol import (
-    LARGEST,
     WARM_AFTER,
-    Detector,
     Feature,
     Features,
     Vector,
-    checked,
+    VitalDetector,
     one_of,
 )
+from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 DELTA: Final = 0.002
 """Chance of a cut although nothing changed (River's default)."""
@@ -146,7 +145,7 @@ class AdwinWindow(Record, frozen=True, kw_only=True):
         return sum(len(buckets) << row for row, buckets in enumerate(self.rows))
 
 
-class Drift(ADWIN, Detector):
+class Drift(ADWIN, VitalDetector):
     """Scores one vital, in the feature's unit, and finds when it changed.
 
     The state takes at most 600 bytes.
@@ -154,9 +153,12 @@ class Drift(ADWIN, Detector):
 
     name: ClassVar[str] = "drift"
     version: ClassVar[str] = "2"
+    threshold: ClassVar[float] = THRESHOLD
+    adapts_within: ClassVar[int] = ADAPTS_WITHIN
+    state_bytes: ClassVar[int] = 600
 
     def __init__(self, features: Features) -> None:
-        Detector.__init__(self, features)
+        VitalDetector.__init__(self, features)
         ADWIN.__init__(  # type: ignore[no-untyped-call]
             self,
             delta=DELTA,
@@ -165,15 +167,7 @@ class Drift(ADWIN, Detector):
             min_window_length=SHORTEST,
             grace_period=GRACE,
         )
-        self._feature = one_of(features)
-        self._vital = self._feature.vital
         self._resolution = self._feature.resolution
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """Number of readings learned."""
-        return self._count
 
     def score_one(self, x: Vector) -> float:
         """Return how unusual the vital is for the window, 0 to 1: ``z**2 / (1 + z**2)``.

@@ -51,15 +51,14 @@ from typing import ClassVar, Final, Self
 
 from rpm_stream.score.detectors.codec import Stamp, StateError, seal, unseal
 from rpm_stream.score.detectors.protocol import (
-    LARGEST,
     WARM_AFTER,
-    Detector,
     Feature,
     Features,
     Vector,
-    checked,
+    VitalDetector,
     one_of,
 )
+from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 MEMORY: Final = 100
 """Readings over which the weight of the past falls to 37 %.
@@ -93,7 +92,7 @@ _STATE: Final = struct.Struct(">Idd")
 _LOG_RANGE: Final = 2 * log(LARGEST)
 
 
-class Gaussian(Detector):
+class Gaussian(VitalDetector):
     """Scores one vital, in the feature's unit.
 
     The state takes about 55 bytes, and a reading about 1 µs.
@@ -101,25 +100,15 @@ class Gaussian(Detector):
 
     name: ClassVar[str] = "gaussian"
     version: ClassVar[str] = "1"
+    threshold: ClassVar[float] = THRESHOLD
+    adapts_within: ClassVar[int] = ADAPTS_WITHIN
+    state_bytes: ClassVar[int] = 100
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)
-        self._feature = one_of(features)
-        self._vital = self._feature.vital
-        self._count = 0
         self._mean = 0.0  # of ln x
         self._variance = 0.0  # of ln x, without the floor
         self._spread = 1.0  # of ln x, with the floor, computed from the two above
-
-    @property
-    def count(self) -> int:
-        """Number of readings learned."""
-        return self._count
-
-    @property
-    def warm(self) -> bool:
-        """True once ``WARM_AFTER`` readings were learned."""
-        return self._count >= WARM_AFTER
 
     def _settle(self) -> None:
         # the resolution as a ratio of the usual value

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rpm_stream.records import Record
-from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.gaussian import Gaussian
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
-from rpm_stream.score.detectors.protocol import Detector, Feature, Features
+from rpm_stream.score.detectors.protocol import Detector, Feature, Features, VitalDetector
 from rpm_stream.score.detectors.quantile import Quantile
 
 
@@ -37,41 +36,28 @@ class DetectorKind(Record, frozen=True, kw_only=True):
     around: Callable[[Feature, tuple[float, float]], Detector] | None = None
 
 
+def _kind(
+    detector: type[VitalDetector] | type[HalfSpaceTrees],
+    around: Callable[[Feature, tuple[float, float]], Detector] | None = None,
+) -> DetectorKind:
+    return DetectorKind(
+        fresh=detector,
+        restore=detector.from_state,
+        threshold=detector.threshold,
+        adapts_within=detector.adapts_within,
+        state_bytes=detector.state_bytes,
+        around=around,
+    )
+
+
 VITAL_DETECTORS: Final[Mapping[str, DetectorKind]] = {
-    Gaussian.name: DetectorKind(
-        fresh=Gaussian,
-        restore=Gaussian.from_state,
-        threshold=gaussian.THRESHOLD,
-        adapts_within=gaussian.ADAPTS_WITHIN,
-        state_bytes=100,
-        around=Gaussian.around,
-    ),
-    Quantile.name: DetectorKind(
-        fresh=Quantile,
-        restore=Quantile.from_state,
-        threshold=quantile.THRESHOLD,
-        adapts_within=quantile.ADAPTS_WITHIN,
-        state_bytes=460,
-    ),
-    Drift.name: DetectorKind(
-        fresh=Drift,
-        restore=Drift.from_state,
-        threshold=drift.THRESHOLD,
-        adapts_within=drift.ADAPTS_WITHIN,
-        state_bytes=600,
-    ),
+    Gaussian.name: _kind(Gaussian, Gaussian.around),
+    Quantile.name: _kind(Quantile),
+    Drift.name: _kind(Drift),
 }
 """Detectors of one vital."""
 
-VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {
-    HalfSpaceTrees.name: DetectorKind(
-        fresh=HalfSpaceTrees,
-        restore=HalfSpaceTrees.from_state,
-        threshold=half_space_trees.THRESHOLD,
-        adapts_within=half_space_trees.ADAPTS_WITHIN,
-        state_bytes=1536,
-    ),
-}
+VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {HalfSpaceTrees.name: _kind(HalfSpaceTrees)}
 """Detectors of several vitals together."""
 
 DETECTORS: Final[Mapping[str, DetectorKind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}
