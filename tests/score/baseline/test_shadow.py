@@ -38,7 +38,7 @@ def row(name: str = "", vitals: int = 1, **more: Any) -> ShadowTable:
         "inputs": list(USUAL)[:vitals],
         "threshold": 1.0,
         "keep": 12,
-        "each": vitals == 1,
+        "when": "reading" if vitals == 1 else "moment",
     }
     return msgspec.convert(fields | more, ShadowTable)
 
@@ -208,22 +208,22 @@ WRONG = {
         "finds neither anomalies nor drift"
     ),
     'class = "river.drift.ADWIN"\ninputs = ["heart_rate", "systolic"]': (
-        "takes one vital: say each = true"
+        'takes one vital: say when = "reading"'
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart"]': "unknown vital heart",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 4': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart"]': "unknown vital heart",
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nkeep = 4': (
         "keep is 10 to 1000"
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 999': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nkeep = 999': (
         "has room for 4096"
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nbudget_us = 10001': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nbudget_us = 10001': (
         "budget_us 1 to 10000"
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\n'
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\n'
     "keep = 300\nbudget_us = 2000": ("keep times budget_us is at most 500000"),
     'inputs = ["heart_rate"]': "it has a class or a pipeline",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nwindow = 3': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nwindow = 3': (
         "unknown field `window`"
     ),
     'class = "river.anomaly.PredictiveAnomalyDetection"\ninputs = ["heart_rate", "systolic"]': "",

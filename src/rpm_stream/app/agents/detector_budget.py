@@ -66,7 +66,7 @@ def _once(name: str, row: ShadowTable) -> float:
     from rpm_stream.score.detectors.protocol import Feature
     from rpm_stream.score.detectors.relearned import Relearned
 
-    names = row.inputs[:1] if row.each else row.inputs
+    names = row.inputs[:1] if row.is_of_each else row.inputs
     detector = Relearned(row, name, tuple(Feature(vital=vital, resolution=1.0) for vital in names))
     vectors = list(islice(cycle(trial(row)), 2 * row.keep))
     for x in vectors[: row.keep]:
