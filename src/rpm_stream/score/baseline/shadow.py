@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.report import score_record
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Vector
 from rpm_stream.score.memory.marks import emits
@@ -71,31 +71,9 @@ class Shadow:
         if self._runner.answer(state, live, asked) is None:
             asked.warm = live.of[asked.key].warm
         elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
-            record = self._record(readings, asked.score)
+            record = score_record(self._entry, readings, asked.score)
         try:
             self._runner.learn(state, live, asked)
         except ValueError:
             return None  # no usable number
         return record
-
-    def _record(self, readings: Sequence[Reading], score: float) -> Score:
-        """The record of a score.
-
-        ``readings`` are the one that gives the id, then those of the vector.
-        """
-        first = readings[0]
-        of_each = self._entry.is_of_each
-        return Score(
-            id=deterministic_id("score", f"shadow.{self._entry.name}", first.id),
-            patient=first.patient,
-            readings=tuple(reading.id for reading in readings[1:]),
-            vital=first.vital if of_each else None,
-            value=first.value if of_each else None,
-            detector=self._entry.name,
-            version=self._entry.version,
-            score=score,
-            score_min=score,
-            score_max=score,
-            threshold=self._entry.kind.threshold,
-            measured_at=first.measured_at,
-        )

@@ -42,14 +42,7 @@ from river.drift import ADWIN
 
 from rpm_stream.records import Record
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
-from rpm_stream.score.detectors.protocol import (
-    WARM_AFTER,
-    Feature,
-    Features,
-    Vector,
-    VitalDetector,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
 from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 DELTA: Final = 0.002
@@ -153,9 +146,6 @@ class Drift(ADWIN, VitalDetector):
 
     name: ClassVar[str] = "drift"
     version: ClassVar[str] = "2"
-    threshold: ClassVar[float] = THRESHOLD
-    adapts_within: ClassVar[int] = ADAPTS_WITHIN
-    state_bytes: ClassVar[int] = 600
 
     def __init__(self, features: Features) -> None:
         VitalDetector.__init__(self, features)
@@ -245,12 +235,11 @@ class Drift(ADWIN, VitalDetector):
         return seal(_stamp(self._feature, Drift.version), head + buckets)
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError.
 
         Version 1 kept the buckets alone.
         """
-        feature = one_of(features)
         stamp, payload = opened((_stamp(feature, Drift.version), _stamp(feature, "1")), data)
         head = _HEAD if stamp.version == Drift.version else _FIRST_HEAD
         if len(payload) < head.size:

@@ -59,7 +59,11 @@ class DetectorEntry(Record, frozen=True, kw_only=True):
     mode: Mode = "live"
     fresh_for_minutes: int = 0
     rest: timedelta = timedelta(0)
-    version: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name by which ids of scores differ from those of other rows."""
+        return self.name if self.mode == "live" else f"{SHADOW}{self.name}"
 
     @property
     def is_of_each(self) -> bool:
@@ -106,15 +110,11 @@ def _live(knowledge: Knowledge, row: PersonalTable | LastingTable | CombinedTabl
 
 
 def _shadow(knowledge: Knowledge, name: str, row: ShadowTable) -> DetectorEntry:
-    # imported here because only the rows of a clinic need it
-    from rpm_stream.score.detectors.relearned import version_of
-
     return replace(
         _entry(knowledge, f"{SHADOW}{name}", row, _kind(name, row)),
         name=name,
         mode="off" if name in knowledge.detectors.off else "shadow",
         rest=row.rest,
-        version=version_of(row),
     )
 
 
@@ -133,8 +133,9 @@ def _entry(
 
 
 def _kind(name: str, row: ShadowTable) -> DetectorKind:
+    # imported here because only the rows of a clinic need it
     from rpm_stream.knowledge.checks import SHADOW_FRAME
-    from rpm_stream.score.detectors.relearned import Relearned
+    from rpm_stream.score.detectors.relearned import Relearned, version_of
 
     def fresh(features: Features) -> Detector:
         return Relearned(row, name, (features,) if isinstance(features, Feature) else features)
@@ -142,6 +143,7 @@ def _kind(name: str, row: ShadowTable) -> DetectorKind:
     return DetectorKind(
         fresh=fresh,
         restore=partial(Relearned.restored, row, name),
+        version=version_of(row),
         threshold=row.threshold,
         adapts_within=2 * row.keep,
         state_bytes=row.vectors_bytes + SHADOW_FRAME,

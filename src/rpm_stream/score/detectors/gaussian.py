@@ -50,14 +50,7 @@ from math import exp, isfinite, log, sqrt
 from typing import ClassVar, Final, Self
 
 from rpm_stream.score.detectors.codec import Stamp, StateError, seal, unseal
-from rpm_stream.score.detectors.protocol import (
-    WARM_AFTER,
-    Feature,
-    Features,
-    Vector,
-    VitalDetector,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
 from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 MEMORY: Final = 100
@@ -100,9 +93,6 @@ class Gaussian(VitalDetector):
 
     name: ClassVar[str] = "gaussian"
     version: ClassVar[str] = "1"
-    threshold: ClassVar[float] = THRESHOLD
-    adapts_within: ClassVar[int] = ADAPTS_WITHIN
-    state_bytes: ClassVar[int] = 100
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)
@@ -196,9 +186,8 @@ class Gaussian(VitalDetector):
         return seal(_stamp(self._feature), _STATE.pack(*self.moments()))
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
-        feature = one_of(features)
         count, mean, variance = _STATE.unpack(unseal(_stamp(feature), data, _STATE.size))
         return cls.from_moments(feature, (count, mean, variance))
 

@@ -143,9 +143,6 @@ class HalfSpaceTrees(Detector):
 
     name: ClassVar[str] = "half_space_trees"
     version: ClassVar[str] = "1"
-    threshold: ClassVar[float] = THRESHOLD
-    adapts_within: ClassVar[int] = ADAPTS_WITHIN
-    state_bytes: ClassVar[int] = 1536
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)

@@ -64,15 +64,6 @@ class Detector(AnomalyDetector):
     version: ClassVar[str]
     """Changes whenever the same readings would give another score."""
 
-    threshold: ClassVar[float]
-    """The score from which on it flags."""
-
-    adapts_within: ClassVar[int]
-    """Learned readings after which a lasting shift is no longer flagged."""
-
-    state_bytes: ClassVar[int]
-    """The bound of the state's size."""
-
     def __init__(self, features: Features) -> None:
         self.features = features
         self.watched = (features,) if isinstance(features, Feature) else features
@@ -131,9 +122,14 @@ class VitalDetector(Detector):
         return self._count >= WARM_AFTER
 
     @classmethod
-    @abstractmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
+        return cls.restored(one_of(features), data)
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, feature: Feature, data: bytes) -> Self:
+        """Restore the detector of one vital as ``from_state`` does."""
 
 
 def one_of(features: Features) -> Feature:

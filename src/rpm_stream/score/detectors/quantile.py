@@ -34,14 +34,7 @@ import numpy as np
 from river.stats import RollingQuantile
 
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
-from rpm_stream.score.detectors.protocol import (
-    WARM_AFTER,
-    Feature,
-    Features,
-    Vector,
-    VitalDetector,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
 from rpm_stream.score.detectors.ranges import checked
 from rpm_stream.score.detectors.windows import SINGLE, Window, stored_window
 
@@ -82,9 +75,6 @@ class Quantile(VitalDetector):
 
     name: ClassVar[str] = "quantile"
     version: ClassVar[str] = "2"
-    threshold: ClassVar[float] = THRESHOLD
-    adapts_within: ClassVar[int] = ADAPTS_WITHIN
-    state_bytes: ClassVar[int] = 460
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)
@@ -160,9 +150,8 @@ class Quantile(VitalDetector):
         return seal(_stamp(self._feature, Quantile.version), payload)
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
-        feature = one_of(features)
         _, payload = opened((_stamp(feature, Quantile.version), _stamp(feature, "1")), data)
         if len(payload) != _COUNT.size + WINDOW * SINGLE.itemsize:
             raise StateError("the payload has a wrong size")

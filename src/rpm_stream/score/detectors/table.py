@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rpm_stream.records import Record
+from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.gaussian import Gaussian
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
@@ -22,7 +23,8 @@ from rpm_stream.score.detectors.quantile import Quantile
 class DetectorKind(Record, frozen=True, kw_only=True):
     """A detector: how to begin, how to restore it, and from which score to flag.
 
-    ``restore`` continues from a state or raises StateError. ``adapts_within`` is the number of
+    ``restore`` continues from a state or raises StateError. ``version`` changes whenever the same
+    readings would give another score. ``adapts_within`` is the number of
     learned readings after which a lasting shift is no longer flagged. ``state_bytes`` is the bound
     of the state's size. ``around`` begins again, warm, around a usual value and a spread. It is
     None where the detector forgets by itself.
@@ -30,6 +32,7 @@ class DetectorKind(Record, frozen=True, kw_only=True):
 
     fresh: Callable[[Features], Detector]
     restore: Callable[[tuple[Feature, ...], bytes], Detector]
+    version: str
     threshold: float
     adapts_within: int
     state_bytes: int
@@ -38,26 +41,36 @@ class DetectorKind(Record, frozen=True, kw_only=True):
 
 def _kind(
     detector: type[VitalDetector] | type[HalfSpaceTrees],
+    flags: tuple[float, int],
+    state_bytes: int,
     around: Callable[[Feature, tuple[float, float]], Detector] | None = None,
 ) -> DetectorKind:
+    """Return a row. ``flags`` are the threshold, and the readings after which it has adapted."""
     return DetectorKind(
         fresh=detector,
         restore=detector.from_state,
-        threshold=detector.threshold,
-        adapts_within=detector.adapts_within,
-        state_bytes=detector.state_bytes,
+        version=detector.version,
+        threshold=flags[0],
+        adapts_within=flags[1],
+        state_bytes=state_bytes,
         around=around,
     )
 
 
 VITAL_DETECTORS: Final[Mapping[str, DetectorKind]] = {
-    Gaussian.name: _kind(Gaussian, Gaussian.around),
-    Quantile.name: _kind(Quantile),
-    Drift.name: _kind(Drift),
+    Gaussian.name: _kind(
+        Gaussian, (gaussian.THRESHOLD, gaussian.ADAPTS_WITHIN), 100, Gaussian.around
+    ),
+    Quantile.name: _kind(Quantile, (quantile.THRESHOLD, quantile.ADAPTS_WITHIN), 460),
+    Drift.name: _kind(Drift, (drift.THRESHOLD, drift.ADAPTS_WITHIN), 600),
 }
 """Detectors of one vital."""
 
-VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {HalfSpaceTrees.name: _kind(HalfSpaceTrees)}
+VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {
+    HalfSpaceTrees.name: _kind(
+        HalfSpaceTrees, (half_space_trees.THRESHOLD, half_space_trees.ADAPTS_WITHIN), 1536
+    ),
+}
 """Detectors of several vitals together."""
 
 DETECTORS: Final[Mapping[str, DetectorKind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}
