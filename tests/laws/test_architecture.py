@@ -141,7 +141,6 @@ LONGEST_CHAIN = {
 
 NOT_IMPORTED = {
     "cramjam": "aiokafka loads it for messages that are compressed with lz4",
-    "fhir.resources": "to be used where resources come in, or to become an extra",
 }
 
 
