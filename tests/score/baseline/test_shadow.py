@@ -328,7 +328,12 @@ def test_a_row_that_is_gone_leaves_nothing() -> None:
     assert any(key.startswith("shadow.") for key in course.state.detectors)
     course.learned, course.live = Learned(shipped()), LiveDetectors()
     course.run(1)
-    kept = {*course.state.detectors, *course.state.learned_at, *course.state.emitted}
+    kept = {
+        *course.state.detectors,
+        *course.state.learned_at,
+        *course.state.emitted,
+        *(course.state.scored_at or ()),
+    }
     assert not [key for key in kept if key.startswith("shadow.")]
     assert "heart_rate" in kept
 
@@ -377,7 +382,7 @@ class Stream:
         """Judge a reading, and return whether the detector looked at it."""
         at = BEGIN + timedelta(seconds=seconds)
         heard = reading("heart_rate", at, random.Random(seconds).gauss(72.0, 20.0))
-        before = dict(self.state.scored_at)
+        before = dict(self.state.scored_at or {})
         late_ids = {heard.id} if late else set()
         for found, _ in self.learned.instant(
             self.state, self.live, [heard], late_ids, Paused(since={})

@@ -104,6 +104,6 @@ class Learned:
 
     def _drop_strangers(self, state: ScoreState) -> None:
         """Drop what is stored of shadow rows that are no longer in the table, to save room."""
-        for stored in (state.detectors, state.learned_at, state.emitted, state.scored_at):
+        for stored in (state.detectors, state.learned_at, state.emitted, state.scored_at or {}):
             for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
                 del stored[key]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
@@ -62,6 +64,8 @@ class Shadow:
         asked: DetectorCall,
         readings: Sequence[Reading],
     ) -> Score | None:
+        if state.scored_at is UNSET:
+            state.scored_at = {}
         last = state.scored_at.get(asked.key)
         if last is not None and asked.at < last + self._entry.rest:
             return None
