@@ -51,9 +51,21 @@ MANY_MOODS = "".join(VITAL.replace("mood]", f"mood{number}]") for number in rang
 PERSONAL = """
 [personal]
 detector = "gaussian"
-vitals = {vitals}
+when = "reading"
+inputs = {vitals}
 sustained_count = 3
 sustained_minutes = 10
+source = "x"
+"""
+COMBINED = """
+[combined]
+detector = "half_space_trees"
+when = "moment"
+inputs = {vitals}
+sustained_count = 3
+sustained_minutes = 10
+fresh_for_minutes = 720
+learn_for_hours = 72
 source = "x"
 """
 SEVENTEEN = sorted(shipped().vitals)[:17]
@@ -164,12 +176,22 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
         (
             "detectors",
             PERSONAL.format(vitals=["moods"]),
-            "detectors.toml: personal.vitals: unknown vital moods",
+            "detectors.toml: personal.inputs: unknown vital moods",
+        ),
+        (
+            "detectors",
+            PERSONAL.format(vitals=["weight", "weight"]),
+            "personal.inputs: inputs are different vitals, one at least",
+        ),
+        (
+            "detectors",
+            COMBINED.format(vitals=SEVENTEEN[:8]),
+            "combined.inputs: 2 to 7 vitals together",
         ),
         (
             "detectors",
             PERSONAL.format(vitals=SEVENTEEN),
-            "personal.vitals: 17 vitals; a patient's state has room for",
+            "personal.inputs: 17 vitals; a patient's state has room for",
         ),
         ("vitals", MANY_MOODS, "vitals; a patient's state has room"),
         ("moods", "x = 1\n", "moods.toml: no such table"),

@@ -141,8 +141,6 @@ LONGEST_CHAIN = {
 
 NOT_IMPORTED = {
     "cramjam": "aiokafka loads it for messages that are compressed with lz4 or zstd",
-    "fhir.resources": "to be used where resources come in, or to become an extra",
-    "numpy": "to be used where windows and evaluation calculate, or to become an extra",
 }
 
 

@@ -109,7 +109,9 @@ class FhirServer:
 
 
 def outcome(status: int, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"resourceType": "OperationOutcome"}, status=status, headers=headers)
+    issue = {"severity": "error", "code": "business-rule", "diagnostics": "as the test asked"}
+    body = {"resourceType": "OperationOutcome", "issue": [issue]}
+    return web.json_response(body, status=status, headers=headers)
 
 
 def answer_of(kind: str, entries: list[dict[str, Any]]) -> web.Response:

@@ -46,8 +46,12 @@ OTHER_RULES = (
 # (pipeline/state_budget.py) and leaves 14 KB for what is heard.
 MOST_VITALS = 48
 MOST_LEARNED = 16
+MOST_TOGETHER = 7  # what the detector of several vitals takes (score/detectors/half_space_trees.py)
 
 MOST_SHADOW = 4096  # bytes for each patient that detectors in shadow may store
+MOST_BUDGET_US = 10_000  # CPU time that one vector of a detector in shadow may be declared to take
+# the same for all that a detector learns when it is rebuilt, while the messages of others wait
+MOST_REBUILD_US = 500_000
 SHADOW_FRAME = 160  # bytes for the name, versions and checksum of one state
 SHADOW_NAME = re.compile("[a-z][a-z0-9_]{0,23}")
 TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_trees"})
@@ -209,19 +213,24 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
 
 def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
     """Yield unknown vitals of detectors, and lists that a patient's state has no room for."""
-    named = {
-        "personal.vitals": detectors.personal.vitals,
-        # from the device that sent it last
-        "combined.features": frozenset(detectors.combined.features) - {"pulse"},
-        "lasting.vitals": detectors.lasting.vitals,
+    rows = {
+        "personal": detectors.personal,
+        "combined": detectors.combined,
+        "lasting": detectors.lasting,
     }
-    for key, names in named.items():
-        if unknown := sorted(names - vitals.keys()):
+    for name, row in rows.items():
+        key = f"{name}.inputs"
+        # the pulse is from the device that sent it last
+        known = vitals.keys() if row.is_of_each else {*vitals, "pulse"}
+        if unknown := sorted(row.vitals - known):
             yield f"detectors.toml: {key}: unknown vital {', '.join(unknown)}"
-    for key in ("personal.vitals", "lasting.vitals"):
-        if len(named[key]) > MOST_LEARNED:
+        if not row.inputs or len(row.vitals) != len(row.inputs):
+            yield f"detectors.toml: {key}: inputs are different vitals, one at least"
+        if not row.is_of_each and not 2 <= len(row.inputs) <= MOST_TOGETHER:
+            yield f"detectors.toml: {key}: 2 to {MOST_TOGETHER} vitals together"
+        if row.is_of_each and len(row.inputs) > MOST_LEARNED:
             yield (
-                f"detectors.toml: {key}: {len(named[key])} vitals; a patient's state has room for"
+                f"detectors.toml: {key}: {len(row.inputs)} vitals; a patient's state has room for"
                 f" {MOST_LEARNED}"
             )
 
@@ -237,21 +246,24 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
         yield f"detectors.toml: off: no row [shadow.{unknown[0]}]"
     for name, row in detectors.shadow.items():
         place = f"detectors.toml: shadow.{name}"
-        taken += (row.vectors_bytes + SHADOW_FRAME) * (len(row.inputs) if row.each else 1)
-        if unknown := sorted(
-            set(row.inputs) - vitals.keys() - ({"pulse"} if not row.each else set())
-        ):
+        taken += (row.vectors_bytes + SHADOW_FRAME) * (len(row.inputs) if row.is_of_each else 1)
+        if unknown := sorted(row.vitals - vitals.keys() - (set() if row.is_of_each else {"pulse"})):
             yield f"{place}: unknown vital {', '.join(unknown)}"
         if SHADOW_NAME.fullmatch(name) is None or name in TAKEN_NAMES:
             yield (
                 f"{place}: a name is up to 24 small letters, digits and _, and no other detector's"
             )
-        if not row.inputs or len(set(row.inputs)) != len(row.inputs):
+        if not row.inputs or len(row.vitals) != len(row.inputs):
             yield f"{place}: inputs are different vitals, one at least"
         elif bool(row.class_) == bool(row.pipeline):
             yield f"{place}: it has a class or a pipeline"
-        elif not 10 <= row.keep <= 1000 or row.budget_us < 1:
-            yield f"{place}: keep is 10 to 1000, budget_us more than nothing"
+        elif not 10 <= row.keep <= 1000 or not 1 <= row.budget_us <= MOST_BUDGET_US:
+            yield f"{place}: keep is 10 to 1000, budget_us 1 to {MOST_BUDGET_US}"
+        elif row.keep * row.budget_us > MOST_REBUILD_US:
+            yield (
+                f"{place}: keep times budget_us is at most {MOST_REBUILD_US}, as all of them are"
+                " learned again at once"
+            )
         else:
             # imported here because River is slow to load
             from rpm_stream.knowledge.estimators import fault_of

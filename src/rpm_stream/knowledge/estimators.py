@@ -98,8 +98,8 @@ class Runnable:
         self._of_one = self._is_drift or isinstance(model, SupervisedAnomalyDetector)
         if not self._of_one and not isinstance(model, AnomalyDetector):
             raise EstimatorError(f"{type(model).__name__} finds neither anomalies nor drift")
-        if self._of_one and not row.each and len(row.inputs) != 1:
-            raise EstimatorError(f"{type(model).__name__} takes one vital: say each = true")
+        if self._of_one and not row.is_of_each and len(row.inputs) != 1:
+            raise EstimatorError(f'{type(model).__name__} takes one vital: say when = "reading"')
         if isinstance(model, Base) and model._is_stochastic:
             raise EstimatorError(
                 f"{type(model).__name__}: give it a seed, so that a replay gives the same"
@@ -143,7 +143,7 @@ class Runnable:
 
 def trial(row: ShadowTable) -> list[Vector]:
     """Return the fixed vectors for trying an estimator, the same everywhere and no two alike."""
-    names = row.inputs[:1] if row.each else row.inputs
+    names = row.inputs[:1] if row.is_of_each else row.inputs
     return [
         {
             name: 80.0 + 10.0 * place + (step * (7919 + 104729 * place) % 9973) / 997.3

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import field
 
@@ -12,6 +13,15 @@ from rpm_stream.records.terms import Direction, Priority
 
 # names of the table in score/detectors/table.py
 VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]
+
+DetectorTrigger: TypeAlias = Literal["reading", "learned", "moment"]
+
+REST: Final = 20_000
+"""How long a detector in shadow rests after a vector, in multiples of the vector's ``budget_us``.
+
+It is measured time, so what is scored follows from readings and tables alone. With 500 µs it is 10
+seconds: 1,000 patients who stream five vitals to a row of each take a quarter of a core at most.
+"""
 
 
 ScoreRows: TypeAlias = tuple[tuple[str, int], ...]
@@ -154,66 +164,90 @@ class Limits(Table, frozen=True):
         return (row.low if side == "low" else row.high), row.unit
 
 
-class PersonalTable(Table, frozen=True):
-    """The detector of single vitals: which one, for which vitals, and when it alerts.
+class DetectorRow(Table, frozen=True, kw_only=True):
+    """A row of the detectors: what one watches and when it runs. Rows of all kinds begin so.
 
-    It alerts on a run of unusual values.
+    ``inputs`` are vitals. ``when`` is ``reading`` for a detector of each of them that runs with
+    each reading, ``learned`` for one of each that runs with each reading that the detector of
+    single readings has learned, and ``moment`` for one of all that runs whenever all are fresh.
     """
 
+    inputs: tuple[str, ...]
+    when: DetectorTrigger
+
+    @property
+    def is_of_each(self) -> bool:
+        """Whether each vital has a detector of its own."""
+        return self.when != "moment"
+
+    @property
+    def vitals(self) -> frozenset[str]:
+        """The inputs without their order."""
+        return frozenset(self.inputs)
+
+
+class PersonalTable(DetectorRow, frozen=True):
+    """The detector of single vitals, and when it alerts: on a run of unusual values."""
+
     detector: VitalDetectorName
-    vitals: frozenset[str]
+    when: Literal["reading"]
     sustained_count: int
     sustained_minutes: int
 
 
-class CombinedTable(Table, frozen=True):
-    """The detector of several vitals together."""
+class CombinedTable(DetectorRow, frozen=True):
+    """The detector of several vitals together, and when it alerts."""
 
-    features: tuple[str, ...]
+    detector: Literal["half_space_trees"]
+    when: Literal["moment"]
     sustained_count: int
     sustained_minutes: int
     fresh_for_minutes: int
     learn_for_hours: int
 
 
-class LastingTable(Table, frozen=True):
-    """Changes that last: their vitals, how long and how large they are, how long they are listed.
+class LastingTable(DetectorRow, frozen=True):
+    """Changes that last: how long and how large they are, and how long they are listed.
 
     The size is a number of resolutions.
     """
 
-    vitals: frozenset[str]
+    detector: Literal["drift"]
+    when: Literal["learned"]
     lasts_hours: int
     least_steps: int
     listed_hours: int
 
 
-class ShadowTable(Table, frozen=True, rename={"class_": "class"}):
+class ShadowTable(DetectorRow, frozen=True, kw_only=True, rename={"class_": "class"}):
     """A detector of River that is only tried.
 
     Its scores are written and counted, and never become an alert.
 
     - It has a ``class`` with ``parameters``, or a ``pipeline`` of such tables.
-    - ``each``: there is a detector for each of ``inputs``, called with each reading. Otherwise
-      there is one of all inputs, called with each moment at which all are fresh.
     - ``threshold``: the score from which on it would flag.
     - ``keep``: the number of learned vectors from which it is rebuilt. Twice as many are stored.
-    - ``budget_us``: the CPU time for one vector. A process in which it takes more runs without it.
+    - ``budget_us``: the CPU time that one vector is declared to take. The detector rests in
+      proportion to it. What it really takes is reported and changes nothing.
     """
 
-    inputs: tuple[str, ...]
     threshold: float
+    when: Literal["reading", "moment"] = "moment"
     class_: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     pipeline: tuple[dict[str, Any], ...] = ()
-    each: bool = False
     keep: int = 40
     budget_us: int = 500
 
     @property
+    def rest(self) -> timedelta:
+        """The least measured time between two vectors that one detector scores."""
+        return timedelta(microseconds=self.budget_us * REST)
+
+    @property
     def vectors_bytes(self) -> int:
         """The bytes of the vectors that one detector stores at most: four for each number."""
-        return 2 * self.keep * 4 * (1 if self.each else len(self.inputs))
+        return 2 * self.keep * 4 * (1 if self.is_of_each else len(self.inputs))
 
 
 class Detectors(Table, frozen=True):
@@ -227,3 +261,8 @@ class Detectors(Table, frozen=True):
     lasting: LastingTable
     shadow: dict[str, ShadowTable] = field(default_factory=dict)
     off: frozenset[str] = frozenset()
+
+    @property
+    def live(self) -> tuple[PersonalTable | LastingTable | CombinedTable, ...]:
+        """The rows whose findings become alerts, one for each ``when``."""
+        return (self.personal, self.lasting, self.combined)

@@ -1,6 +1,4 @@
-"""A detector in shadow that is too slow is switched off for the process, and nothing else
-changes.
-"""
+"""A detector in shadow that is slower than its row says is reported, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -9,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 from support.paths import repository
 
-from rpm_stream.app.agents.detector_budget import cost_us, within_budget
-from rpm_stream.app.runtime.metrics import DETECTORS_OFF
+from rpm_stream.app.agents.detector_budget import cost_us, report_costs
+from rpm_stream.app.runtime.metrics import DETECTORS_OFF, DETECTORS_SLOW
 from rpm_stream.knowledge import load, shipped
 from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.score.detectors.entries import entries
@@ -18,24 +16,44 @@ from rpm_stream.score.detectors.entries import entries
 EXAMPLE = repository("docs", "detectors")
 
 
-def test_the_shipped_tables_are_left_as_they_are() -> None:
-    """Nothing is measured where nothing is in shadow."""
-    assert within_budget(shipped()) is shipped()
-
-
-def test_one_that_is_too_slow_is_off_with_one_line() -> None:
-    """The others run; its states keep their room."""
-    costs = {"outliers": 2001.0, "boundary": 500.0, "shift": 1.0}
-    before = load(EXAMPLE)
+def test_nothing_is_reported_where_nothing_is_in_shadow() -> None:
+    """The shipped tables have no such row, and River is not loaded for one."""
     with capture_logs() as lines:
-        after = within_budget(before, lambda name, row: costs[name])
+        report_costs(shipped(), lambda name, row: 1e9)
+    assert lines == []
+
+
+def test_one_that_is_too_slow_is_one_line_and_a_metric() -> None:
+    """The row goes on: what is scored must not depend on the speed of a machine."""
+    costs = {"outliers": 2001.0, "boundary": 500.0, "shift": 1.0}
+    knowledge = load(EXAMPLE)
+    before = entries(knowledge)
+    with capture_logs() as lines:
+        report_costs(knowledge, lambda name, row: costs[name])
     assert [(line["detector"], line["cost_us"], line["budget_us"]) for line in lines] == [
         ("outliers", 2001, 2000)
     ]
-    assert after.detectors.off == {"outliers"}
-    assert [row.mode for row in entries(after) if row.name in costs] == ["off", "shadow", "shadow"]
-    assert [row.states for row in entries(after)] == [row.states for row in entries(before)]
-    assert [DETECTORS_OFF.labels(name)._value.get() for name in costs] == [1.0, 0.0, 0.0]
+    assert [row.mode for row in entries(knowledge) if row.name in costs] == ["shadow"] * 3
+    assert [(row.name, row.mode, row.rest) for row in entries(knowledge)] == [
+        (row.name, row.mode, row.rest) for row in before
+    ]
+    assert [DETECTORS_SLOW.labels(name)._value.get() for name in costs] == [1.0, 0.0, 0.0]
+    assert [DETECTORS_OFF.labels(name)._value.get() for name in costs] == [0.0, 0.0, 0.0]
+
+
+def test_one_that_the_table_switches_off_is_not_measured() -> None:
+    """It is counted, so that a row that somebody forgot is seen."""
+    knowledge = load(EXAMPLE)
+    table = msgspec.structs.replace(knowledge.detectors, off=frozenset({"shift"}))
+    measured = []
+
+    def cost(name: str, row: ShadowTable) -> float:
+        measured.append(name)
+        return 1.0
+
+    report_costs(msgspec.structs.replace(knowledge, detectors=table), cost)
+    assert measured == ["boundary", "outliers"]
+    assert DETECTORS_OFF.labels("shift")._value.get() == 1.0
 
 
 def test_the_cost_is_measured() -> None:
@@ -56,6 +74,6 @@ def test_the_cost_is_measured() -> None:
 
 @pytest.mark.parametrize("name", ["outliers", "boundary", "shift"])
 def test_the_example_of_the_docs_is_within_a_generous_budget(name: str) -> None:
-    """Ten times what it may take: the docs must not show what is switched off at once."""
+    """Ten times what it may take: the docs must not show what is reported at once."""
     row = load(EXAMPLE).detectors.shadow[name]
     assert cost_us(name, row) < 10 * row.budget_us

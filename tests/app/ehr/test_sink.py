@@ -227,9 +227,8 @@ def test_logs_name_no_patient(kafka: str, tmp_path: Path) -> None:
 
     with structlog.testing.capture_logs() as logs:
         asyncio.run(body())
-    assert [log["event"] for log in logs if log["log_level"] == "warning"].count(
-        "sink.resource_refused"
-    ) == 1
+    refused = [log for log in logs if log["event"] == "sink.resource_refused"]
+    assert [(log["status"], log["issues"]) for log in refused] == [(400, ["business-rule"])]
     assert run_id not in repr(logs)
 
 

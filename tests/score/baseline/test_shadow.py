@@ -5,7 +5,8 @@ and never ring.
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from itertools import pairwise
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.paths import repository
+from support.shadow import BEGIN, EXAMPLE, USUAL, Course, reading
 
 from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
 from rpm_stream.knowledge.estimators import MODULES, Runnable, fault_of
 from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.pipeline.state_budget import StateBudget
-from rpm_stream.records import Finding, Origin, Reading, Score
+from rpm_stream.records import Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.detectors.codec import StateError
@@ -30,16 +31,6 @@ from rpm_stream.score.detectors.protocol import Feature, Vector
 from rpm_stream.score.detectors.relearned import Relearned
 from rpm_stream.score.memory.state import ScoreState
 
-EXAMPLE = repository("docs", "detectors")
-BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-USUAL = {
-    "heart_rate": (72.0, 4.0),
-    "systolic": (128.0, 8.0),
-    "oxygen_saturation": (97.0, 0.8),
-    "respiratory_rate": (16.0, 1.0),
-    "body_temperature": (36.8, 0.2),
-}
-
 
 def row(name: str = "", vitals: int = 1, **more: Any) -> ShadowTable:
     fields: dict[str, Any] = {
@@ -47,7 +38,7 @@ def row(name: str = "", vitals: int = 1, **more: Any) -> ShadowTable:
         "inputs": list(USUAL)[:vitals],
         "threshold": 1.0,
         "keep": 12,
-        "each": vitals == 1,
+        "when": "reading" if vitals == 1 else "moment",
     }
     return msgspec.convert(fields | more, ShadowTable)
 
@@ -217,17 +208,22 @@ WRONG = {
         "finds neither anomalies nor drift"
     ),
     'class = "river.drift.ADWIN"\ninputs = ["heart_rate", "systolic"]': (
-        "takes one vital: say each = true"
+        'takes one vital: say when = "reading"'
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart"]': "unknown vital heart",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 4': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart"]': "unknown vital heart",
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nkeep = 4': (
         "keep is 10 to 1000"
     ),
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 999': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nkeep = 999': (
         "has room for 4096"
     ),
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nbudget_us = 10001': (
+        "budget_us 1 to 10000"
+    ),
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\n'
+    "keep = 300\nbudget_us = 2000": ("keep times budget_us is at most 500000"),
     'inputs = ["heart_rate"]': "it has a class or a pipeline",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nwindow = 3': (
+    'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nwindow = 3': (
         "unknown field `window`"
     ),
     'class = "river.anomaly.PredictiveAnomalyDetection"\ninputs = ["heart_rate", "systolic"]': "",
@@ -261,59 +257,6 @@ def test_every_detector_of_river_is_either_run_or_refused_with_a_reason() -> Non
 
 
 # --- the example in the docs ----------------------------------------------------------------------
-
-
-def reading(vital: str, at: datetime, value: float) -> Reading:
-    return Reading(
-        id=f"{vital} {at}",
-        patient="p",
-        device="d",
-        vital=vital,
-        value=f"{value:.1f}",
-        unit=shipped().vitals[vital].unit,
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
-
-
-class Course:
-    """One patient, a value of each vital every 15 minutes, with the example's tables or the
-    shipped ones.
-    """
-
-    def __init__(self, own: Path | None) -> None:
-        self.learned = Learned(load(own))
-        self.state, self.live, self.now = ScoreState(), LiveDetectors(), BEGIN
-        self.scores: list[Score] = []
-        self.findings: list[Finding] = []
-
-    def run(self, rounds: int, restart_every: int = 0) -> None:
-        for turn in range(rounds):
-            self.now += timedelta(minutes=15)
-            rng = random.Random(f"{self.now}")
-            readings = [
-                reading(
-                    vital, self.now, rng.gauss(*USUAL[vital]) * (1.3 if self.now.day >= 5 else 1.0)
-                )
-                for vital in USUAL
-            ]
-            self.state.latest.update((each.vital, each) for each in readings)
-            for found, finding in self.learned.instant(
-                self.state, self.live, readings, set(), Paused(since={})
-            ):
-                self.scores += [found] if found else []
-                self.findings += [finding] if finding else []
-            if restart_every and turn % restart_every == 0:
-                self.live.store(self.state)
-                self.state = msgspec.msgpack.decode(
-                    msgspec.msgpack.encode(self.state), type=ScoreState
-                )
-                self.live = LiveDetectors()
 
 
 def test_the_example_of_the_docs_runs_in_shadow() -> None:
@@ -385,7 +328,12 @@ def test_a_row_that_is_gone_leaves_nothing() -> None:
     assert any(key.startswith("shadow.") for key in course.state.detectors)
     course.learned, course.live = Learned(shipped()), LiveDetectors()
     course.run(1)
-    kept = {*course.state.detectors, *course.state.learned_at, *course.state.emitted}
+    kept = {
+        *course.state.detectors,
+        *course.state.learned_at,
+        *course.state.emitted,
+        *(course.state.scored_at or ()),
+    }
     assert not [key for key in kept if key.startswith("shadow.")]
     assert "heart_rate" in kept
 
@@ -411,3 +359,74 @@ def test_a_row_that_is_off_keeps_its_state_and_says_nothing() -> None:
         key: state for key, state in course.state.detectors.items() if key.startswith("shadow.")
     } == before
     assert not {each.detector for each in course.scores} & set(knowledge.detectors.shadow)
+
+
+# --- what a row does follows from the readings and the tables alone -------------------------------
+
+
+class Stream:
+    """One patient with a heart rate, and a drift detector for it in shadow."""
+
+    def __init__(self, budget_us: int) -> None:
+        knowledge = load(EXAMPLE)
+        table = msgspec.structs.replace(
+            knowledge.detectors.shadow["shift"], budget_us=budget_us, keep=12
+        )
+        rows = msgspec.structs.replace(knowledge.detectors, shadow={"shift": table})
+        self.rest = table.rest
+        self.learned = Learned(msgspec.structs.replace(knowledge, detectors=rows))
+        self.state, self.live = ScoreState(), LiveDetectors()
+        self.scores: list[Score] = []
+
+    def hear(self, seconds: int, late: bool = False) -> bool:
+        """Judge a reading, and return whether the detector looked at it."""
+        at = BEGIN + timedelta(seconds=seconds)
+        heard = reading("heart_rate", at, random.Random(seconds).gauss(72.0, 20.0))
+        before = dict(self.state.scored_at or {})
+        late_ids = {heard.id} if late else set()
+        for found, _ in self.learned.instant(
+            self.state, self.live, [heard], late_ids, Paused(since={})
+        ):
+            self.scores += [found] if found and found.detector == "shift" else []
+        return self.state.scored_at != before
+
+    def restart(self) -> None:
+        """Store the state and continue from what was stored."""
+        self.live.store(self.state)
+        self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=ScoreState)
+        self.live = LiveDetectors()
+
+
+@given(
+    gaps=st.lists(st.integers(0, 40), min_size=1, max_size=120),
+    restarts=st.sets(st.integers(0, 119)),
+    budget_us=st.sampled_from([1, 500, 1500]),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_row_rests_as_long_as_its_cost_declares(
+    gaps: list[int], restarts: set[int], budget_us: int
+) -> None:
+    """The vectors that it takes are bounded by measured time, and a restart changes none."""
+    straight, restarted = Stream(budget_us), Stream(budget_us)
+    taken, seconds = [], 0
+    for turn, gap in enumerate(gaps):
+        seconds += gap
+        looked = straight.hear(seconds)
+        assert restarted.hear(seconds) == looked
+        taken += [seconds] if looked else []
+        if turn in restarts:
+            restarted.restart()
+    assert restarted.scores == straight.scores
+    rest = straight.rest.total_seconds()
+    assert all(later - earlier >= rest for earlier, later in pairwise(taken))
+    assert len(taken) <= sum(gaps) / rest + 1
+    if min(gaps) >= rest:
+        assert len(taken) == len(gaps)
+
+
+def test_a_late_reading_is_left_out() -> None:
+    """A gateway that sends a day at once would otherwise have each second scored."""
+    stream = Stream(500)
+    assert stream.hear(1000)
+    assert not any(stream.hear(seconds, late=True) for seconds in range(0, 900, 10))
+    assert stream.hear(1010)

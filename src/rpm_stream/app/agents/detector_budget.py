@@ -1,8 +1,8 @@
-"""Measures the cost of each detector in shadow before the first record, and switches off slow ones.
+"""Measures the cost of each detector in shadow before the first record, and reports slow ones.
 
-The cost is measured on fixed vectors and includes the learning of the restored detector. So a
-process runs a row from its first record to its last, or not at all, and the results of a row never
-depend on the load of the machine. Live detectors are not measured, because they always run.
+The cost is measured on fixed vectors and includes the learning of the restored detector. It is
+only logged and counted. What a row scores never depends on it, so a replay and another machine
+give the same. Live detectors are not measured.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from itertools import cycle, islice
 from time import process_time
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
-from rpm_stream.app.runtime.metrics import DETECTORS_OFF
+from rpm_stream.app.runtime.metrics import DETECTORS_OFF, DETECTORS_SLOW
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.scoring import ShadowTable
 
@@ -30,33 +29,27 @@ Another process that takes the core for a while adds nothing to the cost of the 
 """
 
 
-def within_budget(
+def report_costs(
     knowledge: Knowledge, cost: Callable[[str, ShadowTable], float] | None = None
-) -> Knowledge:
-    """Return the tables with the rows over their ``budget_us`` switched off.
+) -> None:
+    """Log and count the rows that take longer than their ``budget_us``. Count those that are off.
 
-    Each such row is logged and counted. ``cost`` returns the microseconds of CPU that one vector
-    costs a row. None measures them.
+    ``cost`` returns the microseconds of CPU that one vector costs a row. None measures them.
     """
     table = knowledge.detectors
-    slow = set()
-    for name in sorted(table.shadow.keys() - table.off):
-        row = table.shadow[name]
+    for name, row in sorted(table.shadow.items()):
+        DETECTORS_OFF.labels(name).set(name in table.off)
+        if name in table.off:
+            continue
         taken = (cost or cost_us)(name, row)
-        DETECTORS_OFF.labels(name).set(taken > row.budget_us)
+        DETECTORS_SLOW.labels(name).set(taken > row.budget_us)
         if taken > row.budget_us:
-            slow.add(name)
             log.warning(
-                "judge.detector_off",
+                "judge.detector_slow",
                 detector=name,
                 cost_us=round(taken),
                 budget_us=row.budget_us,
             )
-    if not slow:
-        return knowledge
-    return msgspec.structs.replace(
-        knowledge, detectors=msgspec.structs.replace(table, off=table.off | slow)
-    )
 
 
 def cost_us(name: str, row: ShadowTable) -> float:
@@ -73,7 +66,7 @@ def _once(name: str, row: ShadowTable) -> float:
     from rpm_stream.score.detectors.protocol import Feature
     from rpm_stream.score.detectors.relearned import Relearned
 
-    names = row.inputs[:1] if row.each else row.inputs
+    names = row.inputs[:1] if row.is_of_each else row.inputs
     detector = Relearned(row, name, tuple(Feature(vital=vital, resolution=1.0) for vital in names))
     vectors = list(islice(cycle(trial(row)), 2 * row.keep))
     for x in vectors[: row.keep]:

@@ -17,7 +17,7 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
-from rpm_stream.app.agents.detector_budget import within_budget
+from rpm_stream.app.agents.detector_budget import report_costs
 from rpm_stream.app.agents.hold_notices import FeedNotices
 from rpm_stream.app.agents.holding import Holding, LateStep
 from rpm_stream.app.agents.ready import tell_when_serving
@@ -72,7 +72,8 @@ def judge_app(
     clock = clock or Clock.of(settings)
     app.clock = clock
     reader = RegistryReader(settings.bootstrap, knowledge)
-    step = JudgeStep(Judge(within_budget(knowledge), reader.registry), clock, partitions)
+    report_costs(knowledge)
+    step = JudgeStep(Judge(knowledge, reader.registry), clock, partitions)
     holding = Holding(STAGE, app, FeedNotices(step.home), step.late, settings)
     work = BatchWork(app, table, states, patients_in_turn, holding)
 

@@ -23,6 +23,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from prometheus_client import Counter
 
 from rpm_stream.app.ehr.client import FailureCause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.ehr.outcome import issue_codes
 from rpm_stream.app.ehr.refused_file import RefusedFile
 from rpm_stream.app.ehr.subjects import Named, Subjects
 from rpm_stream.app.kafka.clients import consumer, gone
@@ -222,7 +223,12 @@ class Sink:
         for refusal in refusals:
             self._refused.add(refusal)
             REFUSED.labels(kind=refusal.resource.kind).inc()
-            _log.warning("sink.resource_refused", kind=refusal.resource.kind, status=refusal.status)
+            _log.warning(
+                "sink.resource_refused",
+                kind=refusal.resource.kind,
+                status=refusal.status,
+                issues=issue_codes(refusal.answer),
+            )
         self._refused.sync()
 
 

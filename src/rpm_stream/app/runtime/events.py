@@ -70,7 +70,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "gateway.spool_ballast_small": "The reserve for a full disk is smaller than set.",
     "gateway.spool_full": "The disk is full; sent frames stay spooled and may be sent twice.",
     "ingest.not_an_action": "A message of rpm.actions is unreadable or has no key; it is skipped.",
-    "judge.detector_off": "A detector costs more than its budget; this process runs without it.",
+    "judge.detector_slow": "A detector in shadow takes longer than its budget_us; it goes on.",
     "judge.not_readings": "A message of rpm.readings is unreadable; the judge passes over it.",
     "judge.ticks_paused": "Kafka does not answer; silent devices are not looked for meanwhile.",
     "reconcile.not_balanced": "Parts of a frame are missing; the line names their place.",

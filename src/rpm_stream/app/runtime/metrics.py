@@ -36,7 +36,12 @@ OBSERVATIONS = Counter("rpm_observations", "Observations written")
 SCORES = Counter("rpm_scores", "Scores written", ["detector"])
 DETECTORS_OFF = Gauge(
     "rpm_detectors_off",
-    "1 for a detector in shadow that this process does not run: it is too slow",
+    "1 for a detector in shadow that the tables switch off",
+    ["detector"],
+)
+DETECTORS_SLOW = Gauge(
+    "rpm_detectors_slow",
+    "1 for a detector in shadow that takes longer than its declared cost in this process",
     ["detector"],
 )
 MEASURED_TO_ALERT = Histogram(

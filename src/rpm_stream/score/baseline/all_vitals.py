@@ -5,42 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.baseline.learning import (
+    Columns,
     LiveDetectors,
-    Numbers,
     Paused,
     StretchTimes,
     calm_by_time,
     is_sustained,
 )
+from rpm_stream.score.baseline.report import LiveReport, ReportTables, score_record
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
-from rpm_stream.score.baseline.wording import UsualWords
-from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector
-from rpm_stream.score.memory.column import FOREVER, Column
+from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.state import ScoreState, emits, note_calm_for
 
 GROUP = "vital_signs"  # the group of the detector of several vitals
-NAME = HalfSpaceTrees.name
 MOST_NAMED = 3  # most vitals that a text names
 # The third vital is named only if it has this part of the first one's share. The second always is.
 NAMED_FROM = 0.25
 
 
-class Combined:
-    """The detector of all vitals, bound to the knowledge."""
+class Combined(LiveReport):
+    """The row of all vitals together."""
 
-    def __init__(
-        self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
-    ) -> None:
-        self._runner = runner
-        self._numbers = numbers
-        self._words = words
-        self._table = knowledge.detectors.combined
-        self._kind = runner.entry.kind
+    def __init__(self, tables: ReportTables, runner: Runner) -> None:
+        super().__init__(tables, runner)
+        self._name = runner.entry.name
+        self._table = tables.knowledge.detectors.combined
 
     def look(
         self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
@@ -50,15 +42,16 @@ class Combined:
         if readings is None:
             return None, None
         at = instant[0].measured_at
-        asked = DetectorCall(NAME, vector_of(self._numbers, readings), at, GROUP, paused)
+        asked = DetectorCall(self._name, vector_of(self._numbers, readings), at, GROUP, paused)
         detector = self._runner.answer(state, live, asked)
         if detector is None:
             return None, None
         run = asked.run
         parts = detector.contributions(asked.x) if asked.flagged else {}
         record = None
-        if asked.warm and emits(state, NAME, at, "flagged" if asked.flagged else ""):
-            record = self._record(detector, asked.score, parts, (instant[0], *readings.values()))
+        if asked.warm and emits(state, self._name, at, "flagged" if asked.flagged else ""):
+            vector = (instant[0], *readings.values())
+            record = score_record(self._entry, vector, asked.score, contributions=parts)
         finding = None
         if (
             run
@@ -70,11 +63,7 @@ class Combined:
         return record, finding
 
     def calm_until(
-        self,
-        state: ScoreState,
-        live: LiveDetectors,
-        columns: Mapping[str, Column],
-        times: StretchTimes,
+        self, state: ScoreState, live: LiveDetectors, columns: Columns, times: StretchTimes
     ) -> datetime:
         """Up to when the warm detector flags, learns and puts out nothing.
 
@@ -85,14 +74,14 @@ class Combined:
         scores: dict[tuple[float, ...], float] = {}
         for at, readings in self._runner.completed(state, columns, times.moments):
             if not times.complete:
-                until = calm_by_time(state, live, (NAME, NAME), at)
+                until = calm_by_time(state, live, (self._name, self._name), at)
             if at >= until:
                 break
             x = vector_of(self._numbers, readings)
             values = tuple(x.values())
             if values not in scores:
                 try:
-                    scores[values] = live.of[NAME].score_one(x)
+                    scores[values] = live.of[self._name].score_one(x)
                 except ValueError:  # as in ``Runner.answer``
                     return at
             if scores[values] >= self._kind.threshold:
@@ -103,35 +92,7 @@ class Combined:
     def pass_by(self, state: ScoreState, complete: Sequence[datetime]) -> None:
         """The vitals together are calm at the moments at which all of them were known."""
         if complete:
-            note_calm_for(state, f"detector:{NAME}", complete[0], complete[-1])
-
-    def _record(
-        self,
-        detector: Detector,
-        score: float,
-        parts: Mapping[str, float],
-        readings: Sequence[Reading],
-    ) -> Score:
-        """The record of a score.
-
-        ``readings`` are the one that gives the id, then those of the vector.
-        """
-        first = readings[0]
-        return Score(
-            id=deterministic_id("score", detector.name, first.id),
-            patient=first.patient,
-            readings=tuple(reading.id for reading in readings[1:]),
-            vital=None,
-            value=None,
-            detector=detector.name,
-            version=detector.version,
-            score=score,
-            score_min=score,
-            score_max=score,
-            threshold=self._kind.threshold,
-            contributions=dict(parts),
-            measured_at=first.measured_at,
-        )
+            note_calm_for(state, f"detector:{self._name}", complete[0], complete[-1])
 
     def _finding(
         self,
@@ -152,7 +113,7 @@ class Combined:
         ]
         opening = leading if leading in here else here[0]
         usual = detector.expected()
-        listed = self._words.together((readings[name], usual[name][0]) for name in named)
+        listed = self._tables.words.together((readings[name], usual[name][0]) for name in named)
         return Finding(
             kind="detector",
             key=Key(what=detector.name),

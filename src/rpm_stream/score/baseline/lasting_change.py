@@ -17,11 +17,10 @@ from datetime import datetime, timedelta
 from math import exp
 from typing import Final
 
-from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.learning import LiveDetectors, Paused
+from rpm_stream.score.baseline.report import LiveReport, ReportTables
 from rpm_stream.score.baseline.runner import Looked, Runner
-from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.memory.state import Course, Level, ScoreState, note_calm
 
@@ -55,22 +54,17 @@ window is right after 40 values, with a spread twice too wide.
 """
 
 
-class Lasting:
-    """Lasting changes, bound to the knowledge table."""
+class Lasting(LiveReport):
+    """The row of changes that last."""
 
-    def __init__(
-        self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
-    ) -> None:
-        self._knowledge = knowledge
-        self._runner = runner
-        self._numbers = numbers
-        self._words = words
-        table = knowledge.detectors.lasting
+    def __init__(self, tables: ReportTables, runner: Runner) -> None:
+        super().__init__(tables, runner)
+        table = tables.knowledge.detectors.lasting
         self._lasts = timedelta(hours=table.lasts_hours)
         self._listed = timedelta(hours=table.listed_hours)
         self._least = {
             name: table.least_steps * feature.resolution
-            for name, feature in numbers.features.items()
+            for name, feature in self._numbers.features.items()
         }
 
     def listed(self, state: ScoreState, reading: Reading, paused: Paused) -> None:
@@ -81,7 +75,7 @@ class Lasting:
         vital = reading.vital
         at = reading.measured_at
         change = state.changed[reading.vital]
-        joined = self._knowledge.vitals[vital].group in paused.since
+        joined = self._vitals[vital].group in paused.since
         note_calm(state, f"{MEMBER}{vital}", at, joined or at - change >= self._listed)
         if at - change > 2 * self._listed:
             del state.changed[vital]
@@ -101,7 +95,7 @@ class Lasting:
         """
         vital = reading.vital
         at = reading.measured_at
-        key = self._runner.keys.get(vital)
+        key = self._keys.get(vital)
         if key is None:
             return None, None
         course = state.courses.get(vital)
@@ -148,7 +142,7 @@ class Lasting:
         lasts = reading.measured_at - course.since
         away = abs(course.level.value - course.before)
         least = self._least[vital]
-        group = self._knowledge.vitals[vital].group
+        group = self._vitals[vital].group
         is_settled = lasts >= DAY and course.readings >= SETTLED
         if (is_settled and away < least / 2) or paused.is_accepted(course.since, group):
             course.since = None
@@ -177,9 +171,9 @@ class Lasting:
             rule=f"detector.{Drift.name}.{vital}@{Drift.version}",
             group=group,
             priority="low",
-            title=f"{self._knowledge.vitals[vital].display}: this person's usual has changed",
+            title=f"{self._vitals[vital].display}: this person's usual has changed",
             why=(
-                f"{self._words.lasting(reading, (course.before, course.level.value), lasts)}"
+                f"{self._tables.words.lasting(reading, (course.before, course.level.value), lasts)}"
                 " (learned)"
             ),
             evidence=(reading,),

@@ -8,7 +8,7 @@ learned. ``one_vital.py`` reports on one vital by a live row, ``all_vitals.py`` 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -16,13 +16,14 @@ from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.all_vitals import Combined
 from rpm_stream.score.baseline.lasting_change import Lasting
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, StretchTimes
+from rpm_stream.score.baseline.learning import Columns, LiveDetectors, Numbers, Paused, StretchTimes
 from rpm_stream.score.baseline.one_vital import Personal
+from rpm_stream.score.baseline.report import ReportTables
 from rpm_stream.score.baseline.runner import Runner
 from rpm_stream.score.baseline.shadow import Shadow
 from rpm_stream.score.baseline.wording import UsualWords
-from rpm_stream.score.detectors.entries import SHADOW, entries
-from rpm_stream.score.memory.column import Column
+from rpm_stream.score.detectors.detector_entry import SHADOW
+from rpm_stream.score.detectors.entries import entries
 from rpm_stream.score.memory.state import ScoreState
 
 LearnedResult: TypeAlias = tuple[Score | None, Finding | None]
@@ -33,16 +34,16 @@ class Learned:
 
     def __init__(self, knowledge: Knowledge) -> None:
         numbers = Numbers(knowledge)
-        words = UsualWords(knowledge)
+        tables = ReportTables(knowledge=knowledge, numbers=numbers, words=UsualWords(knowledge))
         pause = timedelta(hours=knowledge.detectors.combined.learn_for_hours)
         rows = entries(knowledge)
         self._known = {row.key(each.vital) for row in rows for each in row.features}
         runners = [Runner(row, pause) for row in rows]
         live = {runner.entry.when: runner for runner in runners if runner.entry.mode == "live"}
         shadows = [runner for runner in runners if runner.entry.mode == "shadow"]
-        self._personal = Personal(knowledge, live["reading"], numbers, words)
-        self._lasting = Lasting(knowledge, live["learned"], numbers, words)
-        self._combined = Combined(knowledge, live["moment"], numbers, words)
+        self._personal = Personal(tables, live["reading"])
+        self._lasting = Lasting(tables, live["learned"])
+        self._combined = Combined(tables, live["moment"])
         self._of_readings = [
             Shadow(knowledge, each, numbers) for each in shadows if each.entry.is_of_each
         ]
@@ -84,11 +85,7 @@ class Learned:
                 yield shadow.together(state, live, readings, paused), None
 
     def calm_until(
-        self,
-        state: ScoreState,
-        live: LiveDetectors,
-        columns: Mapping[str, Column],
-        times: StretchTimes,
+        self, state: ScoreState, live: LiveDetectors, columns: Columns, times: StretchTimes
     ) -> datetime:
         """Up to when nothing is flagged, learned or put out; the first moment where a detector has
         to look at each reading.
@@ -100,9 +97,7 @@ class Learned:
         found = (self._personal.calm_until(state, live, each) for each in columns.values())
         return min(*found, self._combined.calm_until(state, live, columns, times))
 
-    def pass_by(
-        self, state: ScoreState, columns: Mapping[str, Column], complete: Sequence[datetime]
-    ) -> None:
+    def pass_by(self, state: ScoreState, columns: Columns, complete: Sequence[datetime]) -> None:
         """Each vital is calm by its readings; all together at the moments that were complete."""
         self._combined.pass_by(state, complete)
         for column in columns.values():
@@ -110,6 +105,6 @@ class Learned:
 
     def _drop_strangers(self, state: ScoreState) -> None:
         """Drop what is stored of shadow rows that are no longer in the table, to save room."""
-        for stored in (state.detectors, state.learned_at, state.emitted):
+        for stored in (state.detectors, state.learned_at, state.emitted, state.scored_at or {}):
             for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
                 del stored[key]

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detectors.protocol import Detector, Feature
+from rpm_stream.score.memory.column import Column
 from rpm_stream.score.memory.state import EMIT_EVERY, FlagRun, ScoreState, note_calm
 
 LEARN_EVERY: Final = timedelta(minutes=15)
@@ -27,6 +28,9 @@ At 1 Hz the usual value would otherwise be that of the last minutes, not of the 
 """
 
 MOST_NUMBERS: Final = 50_000
+
+Columns: TypeAlias = Mapping[str, Column]
+"""The readings of a stretch by vital."""
 
 
 class Paused(Record, frozen=True, kw_only=True):

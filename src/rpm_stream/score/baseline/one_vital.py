@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.baseline.learning import (
     LiveDetectors,
-    Numbers,
     Paused,
     calm_by_time,
     is_sustained,
 )
+from rpm_stream.score.baseline.report import LiveReport, ReportTables, score_record
 from rpm_stream.score.baseline.runner import DetectorCall, Looked, Runner
-from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import FlagRun, ScoreState, emits, note_calm_for
@@ -23,20 +20,13 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState, emits, note_calm_
 NOTHING = Looked()
 
 
-class Personal:
-    """The detector of one vital, bound to the knowledge."""
+class Personal(LiveReport):
+    """The row of single vitals."""
 
-    def __init__(
-        self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
-    ) -> None:
-        self._knowledge = knowledge
-        self._runner = runner
-        self._numbers = numbers
-        self._words = words
-        self._table = knowledge.detectors.personal
-        self._kind = runner.entry.kind
-        self._keys = runner.keys
-        self._groups = {name: row.group for name, row in knowledge.vitals.items()}
+    def __init__(self, tables: ReportTables, runner: Runner) -> None:
+        super().__init__(tables, runner)
+        self._table = tables.knowledge.detectors.personal
+        self._groups = {name: row.group for name, row in self._vitals.items()}
 
     def look(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
@@ -112,21 +102,8 @@ class Personal:
         ):
             return None
         usual, spread = detector.expected()[reading.vital]
-        return Score(
-            id=deterministic_id("score", detector.name, reading.id),
-            patient=reading.patient,
-            readings=(reading.id,),
-            vital=reading.vital,
-            value=reading.value,
-            detector=detector.name,
-            version=detector.version,
-            score=score,
-            score_min=score,
-            score_max=score,
-            threshold=threshold,
-            limits={"usual": round(usual, 6), "spread": round(spread, 6)},
-            measured_at=reading.measured_at,
-        )
+        limits = {"usual": round(usual, 6), "spread": round(spread, 6)}
+        return score_record(self._entry, (reading, reading), score, limits)
 
     def _finding(
         self, reading: Reading, detector: Detector, run: FlagRun, group: str
@@ -135,6 +112,7 @@ class Personal:
             run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes
         ):
             return None
+        usual = detector.expected()[reading.vital][0]
         return Finding(
             kind="detector",
             key=Key(vital=reading.vital),
@@ -142,8 +120,8 @@ class Personal:
             rule=f"detector.{detector.name}.{reading.vital}@{detector.version}",
             group=group,
             priority="low",
-            title=f"{self._knowledge.vitals[reading.vital].display} unusual for this person",
-            why=f"{self._words.value(reading, detector.expected()[reading.vital][0])} (learned)",
+            title=f"{self._vitals[reading.vital].display} unusual for this person",
+            why=f"{self._tables.words.value(reading, usual)} (learned)",
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,

@@ -1,13 +1,20 @@
-"""Detectors that are only tried: their scores are written and counted, and none raises an alert."""
+"""Detectors that are only tried: their scores are written and counted, and none raises an alert.
+
+Each rests between two vectors, in proportion to the cost that its row declares. The rest is
+measured time. So what a row scores follows from the readings and the tables alone, and never from
+the speed of a machine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rpm_stream.ids import deterministic_id
+from msgspec import UNSET
+
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.report import score_record
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Vector
 from rpm_stream.score.memory.state import ScoreState, emits
@@ -27,12 +34,15 @@ class Shadow:
     def one(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
     ) -> Score | None:
-        """Score one reading of one of the row's vitals, then learn it."""
+        """Score one reading of one of the row's vitals, then learn it.
+
+        A late reading is left out: it lies before the end of a rest.
+        """
         key = self._runner.keys.get(reading.vital)
-        if key is None or reading.value is None:
+        if key is None or reading.value is None or late:
             return None
         x: Vector = {reading.vital: self._numbers.of(reading)}
-        asked = DetectorCall(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
+        asked = DetectorCall(key, x, reading.measured_at, self._groups[reading.vital], paused)
         return self._look(state, live, asked, (reading, reading))
 
     def together(
@@ -53,36 +63,20 @@ class Shadow:
         asked: DetectorCall,
         readings: Sequence[Reading],
     ) -> Score | None:
+        if state.scored_at is UNSET:
+            state.scored_at = {}
+        last = state.scored_at.get(asked.key)
+        if last is not None and asked.at < last + self._entry.rest:
+            return None
+        state.scored_at[asked.key] = asked.at
         record = None
         # River has no score for the vector, but may still learn it
         if self._runner.answer(state, live, asked) is None:
             asked.warm = live.of[asked.key].warm
         elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
-            record = self._record(readings, asked.score)
+            record = score_record(self._entry, readings, asked.score)
         try:
             self._runner.learn(state, live, asked)
         except ValueError:
             return None  # no usable number
         return record
-
-    def _record(self, readings: Sequence[Reading], score: float) -> Score:
-        """The record of a score.
-
-        ``readings`` are the one that gives the id, then those of the vector.
-        """
-        first = readings[0]
-        of_each = self._entry.is_of_each
-        return Score(
-            id=deterministic_id("score", f"shadow.{self._entry.name}", first.id),
-            patient=first.patient,
-            readings=tuple(reading.id for reading in readings[1:]),
-            vital=first.vital if of_each else None,
-            value=first.value if of_each else None,
-            detector=self._entry.name,
-            version=self._entry.version,
-            score=score,
-            score_min=score,
-            score_max=score,
-            threshold=self._entry.kind.threshold,
-            measured_at=first.measured_at,
-        )

@@ -6,17 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
+from rpm_stream.knowledge.scoring import DetectorTrigger
 from rpm_stream.records.base import Record
 from rpm_stream.score.detectors.protocol import Detector, Feature, Features
-
-DetectorTrigger: TypeAlias = Literal["reading", "learned", "moment"]
-"""When a detector runs.
-
-``reading``: with each reading of one of its vitals. ``learned``: with each reading that the
-personal detector has learned. ``moment``: whenever all of its vitals are fresh.
-"""
 
 Mode: TypeAlias = Literal["live", "shadow", "off"]
 """What becomes of a detector's output.
@@ -24,6 +19,9 @@ Mode: TypeAlias = Literal["live", "shadow", "off"]
 ``live``: its findings become alerts. ``shadow``: its scores are written, but it raises no alert.
 ``off``: it does not run, and its states are only kept.
 """
+
+SHADOW: Final = "shadow."
+"""Prefix of the names of states that belong to shadow rows."""
 
 PULSE: Final = ("heart_rate", "pulse_rate")
 """The vitals that make up the input ``pulse`` of a detector of several vitals.
@@ -35,14 +33,16 @@ The one that was measured last is used.
 class DetectorKind(Record, frozen=True, kw_only=True):
     """A detector: how to begin, how to restore it, and from which score to flag.
 
-    ``restore`` continues from a state or raises StateError. ``adapts_within`` is the number of
-    learned readings after which a lasting shift is no longer flagged. ``state_bytes`` is the bound
-    of the state's size. ``around`` begins again, warm, around a usual value and a spread. It is
-    None where the detector forgets by itself.
+    ``restore`` continues from a state or raises StateError. ``version`` changes whenever the same
+    readings would give another score. ``adapts_within`` is the number of learned readings after
+    which a lasting shift is no longer flagged. ``state_bytes`` is the bound of the state's size.
+    ``around`` begins again, warm, around a usual value and a spread. It is None where the detector
+    forgets by itself.
     """
 
     fresh: Callable[[Features], Detector]
     restore: Callable[[tuple[Feature, ...], bytes], Detector]
+    version: str
     threshold: float
     adapts_within: int
     state_bytes: int
@@ -53,7 +53,8 @@ class DetectorEntry(Record, frozen=True, kw_only=True):
     """A row: a detector, what it watches, when it runs, and whether its findings become alerts.
 
     ``prefix`` is the prefix of the names of its states. ``fresh_for_minutes`` is how long the
-    vitals of a moment count as fresh.
+    vitals of a moment count as fresh. ``rest`` is the least measured time between two vectors of
+    one detector.
     """
 
     name: str
@@ -63,7 +64,12 @@ class DetectorEntry(Record, frozen=True, kw_only=True):
     prefix: str = ""
     mode: Mode = "live"
     fresh_for_minutes: int = 0
-    version: str = ""
+    rest: timedelta = timedelta(0)
+
+    @property
+    def label(self) -> str:
+        """The name by which ids of scores differ from those of other rows."""
+        return self.name if self.mode == "live" else f"{SHADOW}{self.name}"
 
     @property
     def is_of_each(self) -> bool:

@@ -42,16 +42,8 @@ from river.drift import ADWIN
 
 from rpm_stream.records.base import Record
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
-from rpm_stream.score.detectors.protocol import (
-    LARGEST,
-    WARM_AFTER,
-    Detector,
-    Feature,
-    Features,
-    Vector,
-    checked,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
+from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 DELTA: Final = 0.002
 """Chance of a cut although nothing changed (River's default)."""
@@ -146,7 +138,7 @@ class AdwinWindow(Record, frozen=True, kw_only=True):
         return sum(len(buckets) << row for row, buckets in enumerate(self.rows))
 
 
-class Drift(ADWIN, Detector):
+class Drift(ADWIN, VitalDetector):
     """Scores one vital, in the feature's unit, and finds when it changed.
 
     The state takes at most 600 bytes.
@@ -156,7 +148,7 @@ class Drift(ADWIN, Detector):
     version: ClassVar[str] = "2"
 
     def __init__(self, features: Features) -> None:
-        Detector.__init__(self, features)
+        VitalDetector.__init__(self, features)
         ADWIN.__init__(  # type: ignore[no-untyped-call]
             self,
             delta=DELTA,
@@ -165,15 +157,7 @@ class Drift(ADWIN, Detector):
             min_window_length=SHORTEST,
             grace_period=GRACE,
         )
-        self._feature = one_of(features)
-        self._vital = self._feature.vital
         self._resolution = self._feature.resolution
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """Number of readings learned."""
-        return self._count
 
     def score_one(self, x: Vector) -> float:
         """Return how unusual the vital is for the window, 0 to 1: ``z**2 / (1 + z**2)``.
@@ -251,12 +235,11 @@ class Drift(ADWIN, Detector):
         return seal(_stamp(self._feature, Drift.version), head + buckets)
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError.
 
         Version 1 kept the buckets alone.
         """
-        feature = one_of(features)
         stamp, payload = opened((_stamp(feature, Drift.version), _stamp(feature, "1")), data)
         head = _HEAD if stamp.version == Drift.version else _FIRST_HEAD
         if len(payload) < head.size:

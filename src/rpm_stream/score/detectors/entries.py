@@ -1,76 +1,72 @@
 """The rows of the table ``detectors.toml``: each detector that runs, with its inputs and bounds.
 
-The runner (``baseline/runner.py``) takes a row and does all that detectors have in common.
+The shipped rows and a clinic's own are made alike: what runs, on what and when is data. The runner
+(``baseline/runner.py``) takes a row and does all that detectors have in common.
 ``baseline/learned.py`` loops over the rows. A clinic adds a row ``[shadow.NAME]`` and no code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Final
+
+from msgspec.structs import replace
 
 from rpm_stream.knowledge.knowledge import Knowledge
-from rpm_stream.knowledge.scoring import ShadowTable
-from rpm_stream.score.detectors.detector_entry import PULSE, DetectorEntry, DetectorKind
-from rpm_stream.score.detectors.drift import Drift
-from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
+from rpm_stream.knowledge.scoring import (
+    CombinedTable,
+    DetectorRow,
+    LastingTable,
+    PersonalTable,
+    ShadowTable,
+)
+from rpm_stream.score.detectors.detector_entry import PULSE, SHADOW, DetectorEntry, DetectorKind
 from rpm_stream.score.detectors.protocol import Detector, Feature, Features
-from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS
-
-SHADOW: Final = "shadow."
-"""Prefix of the names of states that belong to shadow rows."""
+from rpm_stream.score.detectors.table import DETECTORS
 
 
 def entries(knowledge: Knowledge) -> tuple[DetectorEntry, ...]:
     """Return all rows, the live ones first."""
     table = knowledge.detectors
     return (
-        DetectorEntry(
-            name=table.personal.detector,
-            kind=VITAL_DETECTORS[table.personal.detector],
-            features=_features(knowledge, sorted(table.personal.vitals)),
-            when="reading",
-        ),
-        DetectorEntry(
-            name=Drift.name,
-            kind=VITAL_DETECTORS[Drift.name],
-            features=_features(knowledge, sorted(table.lasting.vitals)),
-            when="learned",
-            prefix=f"{Drift.name}.",
-        ),
-        DetectorEntry(
-            name=HalfSpaceTrees.name,
-            kind=VECTOR_DETECTORS[HalfSpaceTrees.name],
-            features=_features(knowledge, table.combined.features),
-            when="moment",
-            prefix=HalfSpaceTrees.name,
-            fresh_for_minutes=table.combined.fresh_for_minutes,
-        ),
-        *_shadows(knowledge),
+        *(_live(knowledge, row) for row in table.live),
+        *(_shadow(knowledge, name, row) for name, row in table.shadow.items()),
     )
 
 
-def _shadows(knowledge: Knowledge) -> Iterator[DetectorEntry]:
-    for name, row in knowledge.detectors.shadow.items():
-        # imported here because only the rows of a clinic need it
-        from rpm_stream.score.detectors.relearned import version_of
+def _live(knowledge: Knowledge, row: PersonalTable | LastingTable | CombinedTable) -> DetectorEntry:
+    kind = DETECTORS[row.detector]
+    entry = _entry(knowledge, row.detector, row, kind)
+    # the states of single readings have the names of their vitals alone
+    return replace(entry, prefix="") if row.when == "reading" else entry
 
-        yield DetectorEntry(
-            name=name,
-            kind=_kind(name, row),
-            features=_features(knowledge, row.inputs),
-            when="reading" if row.each else "moment",
-            prefix=f"{SHADOW}{name}." if row.each else f"{SHADOW}{name}",
-            mode="off" if name in knowledge.detectors.off else "shadow",
-            fresh_for_minutes=knowledge.detectors.combined.fresh_for_minutes,
-            version=version_of(row),
-        )
+
+def _shadow(knowledge: Knowledge, name: str, row: ShadowTable) -> DetectorEntry:
+    return replace(
+        _entry(knowledge, f"{SHADOW}{name}", row, _kind(name, row)),
+        name=name,
+        mode="off" if name in knowledge.detectors.off else "shadow",
+        rest=row.rest,
+    )
+
+
+def _entry(
+    knowledge: Knowledge, states: str, row: DetectorRow, kind: DetectorKind
+) -> DetectorEntry:
+    """Return a live row. ``states`` is the name of its states."""
+    return DetectorEntry(
+        name=states,
+        kind=kind,
+        features=_features(knowledge, row.inputs),
+        when=row.when,
+        prefix=f"{states}." if row.is_of_each else states,
+        fresh_for_minutes=knowledge.detectors.combined.fresh_for_minutes,
+    )
 
 
 def _kind(name: str, row: ShadowTable) -> DetectorKind:
+    # imported here because only the rows of a clinic need it
     from rpm_stream.knowledge.checks import SHADOW_FRAME
-    from rpm_stream.score.detectors.relearned import Relearned
+    from rpm_stream.score.detectors.relearned import Relearned, version_of
 
     def fresh(features: Features) -> Detector:
         return Relearned(row, name, (features,) if isinstance(features, Feature) else features)
@@ -78,15 +74,14 @@ def _kind(name: str, row: ShadowTable) -> DetectorKind:
     return DetectorKind(
         fresh=fresh,
         restore=partial(Relearned.restored, row, name),
+        version=version_of(row),
         threshold=row.threshold,
         adapts_within=2 * row.keep,
         state_bytes=row.vectors_bytes + SHADOW_FRAME,
     )
 
 
-def _features(
-    knowledge: Knowledge, vitals: Mapping[str, object] | list[str] | tuple[str, ...]
-) -> tuple[Feature, ...]:
+def _features(knowledge: Knowledge, vitals: tuple[str, ...]) -> tuple[Feature, ...]:
     return tuple(
         Feature(
             vital=vital,

@@ -50,16 +50,8 @@ from math import exp, isfinite, log, sqrt
 from typing import ClassVar, Final, Self
 
 from rpm_stream.score.detectors.codec import Stamp, StateError, seal, unseal
-from rpm_stream.score.detectors.protocol import (
-    LARGEST,
-    WARM_AFTER,
-    Detector,
-    Feature,
-    Features,
-    Vector,
-    checked,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
+from rpm_stream.score.detectors.ranges import LARGEST, checked
 
 MEMORY: Final = 100
 """Readings over which the weight of the past falls to 37 %.
@@ -93,7 +85,7 @@ _STATE: Final = struct.Struct(">Idd")
 _LOG_RANGE: Final = 2 * log(LARGEST)
 
 
-class Gaussian(Detector):
+class Gaussian(VitalDetector):
     """Scores one vital, in the feature's unit.
 
     The state takes about 55 bytes, and a reading about 1 µs.
@@ -104,22 +96,9 @@ class Gaussian(Detector):
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)
-        self._feature = one_of(features)
-        self._vital = self._feature.vital
-        self._count = 0
         self._mean = 0.0  # of ln x
         self._variance = 0.0  # of ln x, without the floor
         self._spread = 1.0  # of ln x, with the floor, computed from the two above
-
-    @property
-    def count(self) -> int:
-        """Number of readings learned."""
-        return self._count
-
-    @property
-    def warm(self) -> bool:
-        """True once ``WARM_AFTER`` readings were learned."""
-        return self._count >= WARM_AFTER
 
     def _settle(self) -> None:
         # the resolution as a ratio of the usual value
@@ -207,9 +186,8 @@ class Gaussian(Detector):
         return seal(_stamp(self._feature), _STATE.pack(*self.moments()))
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
-        feature = one_of(features)
         count, mean, variance = _STATE.unpack(unseal(_stamp(feature), data, _STATE.size))
         return cls.from_moments(feature, (count, mean, variance))
 

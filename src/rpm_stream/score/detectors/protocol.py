@@ -1,35 +1,27 @@
 """The base class of every learned detector: a River estimator with a fixed way to use it.
 
-This module has the base class, the warm-up and the range of numbers that a detector accepts. It
-must not have a detector, a clinical limit or a record of a topic. A detector is a small mutable
-object that belongs to one patient. It holds no identifier and reads no clock. The laws that each
-detector meets are in ``tests/score/detectors/test_table.py``.
+This module has the base classes and the warm-up. It must not have a detector, a clinical limit or a
+record of a topic. A detector is a small mutable object that belongs to one patient. It holds no
+identifier and reads no clock. The laws that each detector meets are in
+``tests/score/detectors/test_table.py``.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from river.base import AnomalyDetector
 
 from rpm_stream.records.base import Record
+from rpm_stream.score.detectors.ranges import LARGEST, SMALLEST
 
 WARM_AFTER = 200
 """Learned readings before a detector returns scores other than 0.
 
 The laws on detectors hold from here on.
 """
-
-SMALLEST = 1e-9
-LARGEST = 1e9
-"""The range of values that a detector accepts.
-
-Vitals are positive in every unit in use, and none comes near either end. The bounds keep every
-later step (logarithm, fourth power) inside what a float can hold.
-"""
-
 
 Vector: TypeAlias = dict[Hashable, Any]
 """The input of River's estimators: values by feature, here numbers by vital."""
@@ -110,6 +102,36 @@ class Detector(AnomalyDetector):
         yield {"features": Feature(vital="heart_rate", resolution=1.0)}
 
 
+class VitalDetector(Detector):
+    """A learned detector of one vital."""
+
+    def __init__(self, features: Features) -> None:
+        super().__init__(features)
+        self._feature = one_of(features)
+        self._vital = self._feature.vital
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """Number of readings learned."""
+        return self._count
+
+    @property
+    def warm(self) -> bool:
+        """True once ``WARM_AFTER`` readings were learned."""
+        return self._count >= WARM_AFTER
+
+    @classmethod
+    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+        """Restore exactly what ``to_state`` returned, or raise StateError."""
+        return cls.restored(one_of(features), data)
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, feature: Feature, data: bytes) -> Self:
+        """Restore the detector of one vital as ``from_state`` does."""
+
+
 def one_of(features: Features) -> Feature:
     """Return the feature of a detector that watches one vital.
 
@@ -120,16 +142,6 @@ def one_of(features: Features) -> Feature:
     if len(features) != 1:
         raise ValueError("the detector takes one vital")
     return features[0]
-
-
-def checked(x: float) -> float:
-    """Return ``x``, or raise ValueError if a detector does not accept it.
-
-    Not accepted are NaN, infinity, zero, negative numbers and numbers outside the range of vitals.
-    """
-    if not SMALLEST <= x <= LARGEST:  # NaN fails both comparisons
-        raise ValueError("a detector takes finite numbers above zero")
-    return x
 
 
 def score_then_learn(detector: Detector, x: Vector, learn: bool) -> float:

@@ -26,24 +26,17 @@ arbitrarily wrong on either side without any effect.
 from __future__ import annotations
 
 import struct
-from math import isfinite, log, sqrt
+from math import log, sqrt
 from statistics import NormalDist
 from typing import ClassVar, Final, Self
 
+import numpy as np
 from river.stats import RollingQuantile
 
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
-from rpm_stream.score.detectors.protocol import (
-    LARGEST,
-    SMALLEST,
-    WARM_AFTER,
-    Detector,
-    Feature,
-    Features,
-    Vector,
-    checked,
-    one_of,
-)
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, Features, Vector, VitalDetector
+from rpm_stream.score.detectors.ranges import checked
+from rpm_stream.score.detectors.windows import SINGLE, Window, stored_window
 
 WINDOW: Final = 100
 """Learned readings that count.
@@ -71,11 +64,10 @@ THRESHOLD: Final = 16.0 / 17.0
 """Suggested threshold: z = 4, as for the Gaussian detector."""
 
 _OUTER_DEVIATION: Final = NormalDist().inv_cdf(OUTER)
-_STATE: Final = struct.Struct(f">I{WINDOW}f")
-_SINGLE: Final = struct.Struct(">f")
+_COUNT: Final = struct.Struct(">I")
 
 
-class Quantile(Detector):
+class Quantile(VitalDetector):
     """Scores one vital, in the feature's unit.
 
     The state takes about 440 bytes.
@@ -86,18 +78,11 @@ class Quantile(Detector):
 
     def __init__(self, features: Features) -> None:
         super().__init__(features)
-        self._feature = one_of(features)
-        self._vital = self._feature.vital
-        self._count = 0
-        self._came: list[float] = []  # a ring buffer: reading n is at n % WINDOW
+        # a ring buffer: reading n is at n % WINDOW
+        self._came: Window = np.zeros(WINDOW, SINGLE)
         self._quantiles = {q: RollingQuantile(q=q, window_size=WINDOW) for q in QUANTILES}
         # ln of the median, spread below, spread above, computed from the quantiles
         self._places = (0.0, 1.0, 1.0)
-
-    @property
-    def count(self) -> int:
-        """Number of readings learned."""
-        return self._count
 
     def quantile(self, q: float) -> float:
         """Return the ``q`` quantile of the window, one of ``QUANTILES``.
@@ -143,12 +128,9 @@ class Quantile(Detector):
         value = x.get(self._vital)
         if value is None:
             return
-        (kept,) = _SINGLE.unpack(_SINGLE.pack(checked(value)))
         at = self._count % WINDOW
-        if len(self._came) < WINDOW:
-            self._came.append(kept)
-        else:
-            self._came[at] = kept
+        self._came[at] = checked(value)
+        kept = self._came.item(at)
         for each in self._quantiles.values():
             each.update(kept)
         self._count += 1
@@ -164,29 +146,25 @@ class Quantile(Detector):
 
     def to_state(self) -> bytes:
         """Return count and window, sealed. Places that no reading has taken yet hold 0."""
-        rest = [0.0] * (WINDOW - len(self._came))
-        return seal(
-            _stamp(self._feature, Quantile.version), _STATE.pack(self._count, *self._came, *rest)
-        )
+        payload = _COUNT.pack(self._count) + self._came.tobytes()
+        return seal(_stamp(self._feature, Quantile.version), payload)
 
     @classmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
+    def restored(cls, feature: Feature, data: bytes) -> Self:
         """Restore exactly what ``to_state`` returned, or raise StateError."""
-        feature = one_of(features)
         _, payload = opened((_stamp(feature, Quantile.version), _stamp(feature, "1")), data)
-        if len(payload) != _STATE.size:
+        if len(payload) != _COUNT.size + WINDOW * SINGLE.itemsize:
             raise StateError("the payload has a wrong size")
-        count, *window = _STATE.unpack(payload)
+        (count,) = _COUNT.unpack_from(payload)
         known = min(count, WINDOW)
-        if not all(isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2 for x in window[:known]) or any(
-            window[known:]
-        ):
+        window = stored_window(payload[_COUNT.size :], known)
+        if window[known:].any():
             raise StateError("values out of range")
         detector = cls(feature)
         detector._count = count
-        detector._came = window[:known]
-        oldest = count % WINDOW if known == WINDOW else 0
-        for x in (*window[oldest:known], *window[:oldest]):
+        detector._came = window
+        # in the order in which they came
+        for x in np.roll(window[:known], -count if known == WINDOW else 0).tolist():
             for each in detector._quantiles.values():
                 each.update(x)
         if known:

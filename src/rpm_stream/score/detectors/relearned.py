@@ -11,24 +11,19 @@ each vector is learned twice.
 from __future__ import annotations
 
 import struct
-from math import isfinite
 from typing import ClassVar, Self
 from zlib import crc32
 
 import msgspec
+import numpy as np
 from river.__version__ import __version__ as river_version
 
 from rpm_stream.knowledge.estimators import Runnable
 from rpm_stream.knowledge.scoring import ShadowTable
 from rpm_stream.score.detectors.codec import Stamp, StateError, opened, seal
-from rpm_stream.score.detectors.protocol import (
-    LARGEST,
-    SMALLEST,
-    Detector,
-    Feature,
-    Vector,
-    checked,
-)
+from rpm_stream.score.detectors.protocol import Detector, Feature, Vector
+from rpm_stream.score.detectors.ranges import checked
+from rpm_stream.score.detectors.windows import SINGLE, Window, stored_window
 
 _COUNT = struct.Struct(">I")
 
@@ -47,9 +42,9 @@ class Relearned(Detector):
         self.row = row
         self.label = name
         self._vitals = tuple(feature.vital for feature in features)
-        self._numbers = struct.Struct(f">{len(features)}f")
         self._count = 0
-        self._kept: list[tuple[float, ...]] = []
+        self._window: Window = np.zeros((2 * row.keep, len(features)), SINGLE)
+        self._used = 0  # so many vectors of the window were learned
         self._model = Runnable(row)
 
     @property
@@ -87,24 +82,25 @@ class Relearned(Detector):
         watched = self._checked(x)
         if watched is None:
             return
-        vector = self._numbers.unpack(self._numbers.pack(*watched.values()))
+        self._window[self._used] = list(watched.values())
         try:
-            self._learn(vector)
+            self._learn(self._window[self._used])
         except ValueError:
             self._rebuild()  # River may have learned a part of the vector
             return
         self._count += 1
-        self._kept.append(vector)
-        if len(self._kept) == 2 * self.row.keep:
-            del self._kept[: -self.row.keep]
+        self._used += 1
+        if self._used == len(self._window):
+            self._used = self.row.keep
+            self._window[: self._used] = self._window[self._used :]
             self._rebuild()
 
-    def _learn(self, vector: tuple[float, ...]) -> None:
-        self._model.learn_one(dict(zip(self._vitals, vector, strict=True)))
+    def _learn(self, vector: Window) -> None:
+        self._model.learn_one(dict(zip(self._vitals, vector.tolist(), strict=True)))
 
     def _rebuild(self) -> None:
         self._model = Runnable(self.row)
-        for vector in self._kept:
+        for vector in self._window[: self._used]:
             self._learn(vector)
 
     def expected(self) -> dict[str, tuple[float, float]]:
@@ -113,8 +109,8 @@ class Relearned(Detector):
 
     def to_state(self) -> bytes:
         """Return the count and the kept vectors, sealed."""
-        vectors = b"".join(self._numbers.pack(*vector) for vector in self._kept)
-        return seal(_stamp(self.row, self.label, self._vitals), _COUNT.pack(self._count) + vectors)
+        payload = _COUNT.pack(self._count) + self._window[: self._used].tobytes()
+        return seal(_stamp(self.row, self.label, self._vitals), payload)
 
     @classmethod
     def restored(
@@ -123,20 +119,16 @@ class Relearned(Detector):
         """Restore exactly what ``to_state`` returned, or raise StateError."""
         detector = cls(row, name, features)
         _, payload = opened((_stamp(row, name, detector._vitals),), data)
-        size = len(payload) - _COUNT.size
-        if size < 0 or size % detector._numbers.size:
+        most = len(detector._window)
+        used, rest = divmod(len(payload) - _COUNT.size, len(features) * SINGLE.itemsize)
+        if not 0 <= used < most or rest:
             raise StateError("the payload has a wrong size")
         (detector._count,) = _COUNT.unpack_from(payload)
-        detector._kept = list(detector._numbers.iter_unpack(payload[_COUNT.size :]))
-        most = detector._count if detector._count < 2 * row.keep else 2 * row.keep - 1
-        if not min(detector._count, row.keep) <= len(detector._kept) <= most:
+        if not min(detector._count, row.keep) <= used <= min(detector._count, most - 1):
             raise StateError("vectors do not fit the count")
-        if not all(
-            isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2
-            for vector in detector._kept
-            for x in vector
-        ):
-            raise StateError("values out of range")
+        numbers = stored_window(payload[_COUNT.size :], used * len(features))
+        detector._window[:used] = numbers.reshape(used, len(features))
+        detector._used = used
         try:
             detector._rebuild()
         except ValueError:

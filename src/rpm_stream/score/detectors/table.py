@@ -8,7 +8,7 @@ line of code, in shadow (``baseline/shadow.py``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
@@ -16,41 +16,40 @@ from rpm_stream.score.detectors.detector_entry import DetectorKind
 from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.gaussian import Gaussian
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.detectors.protocol import Detector, Feature, VitalDetector
 from rpm_stream.score.detectors.quantile import Quantile
 
+
+def _kind(
+    detector: type[VitalDetector] | type[HalfSpaceTrees],
+    flags: tuple[float, int],
+    state_bytes: int,
+    around: Callable[[Feature, tuple[float, float]], Detector] | None = None,
+) -> DetectorKind:
+    """Return a row. ``flags`` are the threshold, and the readings after which it has adapted."""
+    return DetectorKind(
+        fresh=detector,
+        restore=detector.from_state,
+        version=detector.version,
+        threshold=flags[0],
+        adapts_within=flags[1],
+        state_bytes=state_bytes,
+        around=around,
+    )
+
+
 VITAL_DETECTORS: Final[Mapping[str, DetectorKind]] = {
-    Gaussian.name: DetectorKind(
-        fresh=Gaussian,
-        restore=Gaussian.from_state,
-        threshold=gaussian.THRESHOLD,
-        adapts_within=gaussian.ADAPTS_WITHIN,
-        state_bytes=100,
-        around=Gaussian.around,
+    Gaussian.name: _kind(
+        Gaussian, (gaussian.THRESHOLD, gaussian.ADAPTS_WITHIN), 100, Gaussian.around
     ),
-    Quantile.name: DetectorKind(
-        fresh=Quantile,
-        restore=Quantile.from_state,
-        threshold=quantile.THRESHOLD,
-        adapts_within=quantile.ADAPTS_WITHIN,
-        state_bytes=460,
-    ),
-    Drift.name: DetectorKind(
-        fresh=Drift,
-        restore=Drift.from_state,
-        threshold=drift.THRESHOLD,
-        adapts_within=drift.ADAPTS_WITHIN,
-        state_bytes=600,
-    ),
+    Quantile.name: _kind(Quantile, (quantile.THRESHOLD, quantile.ADAPTS_WITHIN), 460),
+    Drift.name: _kind(Drift, (drift.THRESHOLD, drift.ADAPTS_WITHIN), 600),
 }
 """Detectors of one vital."""
 
 VECTOR_DETECTORS: Final[Mapping[str, DetectorKind]] = {
-    HalfSpaceTrees.name: DetectorKind(
-        fresh=HalfSpaceTrees,
-        restore=HalfSpaceTrees.from_state,
-        threshold=half_space_trees.THRESHOLD,
-        adapts_within=half_space_trees.ADAPTS_WITHIN,
-        state_bytes=1536,
+    HalfSpaceTrees.name: _kind(
+        HalfSpaceTrees, (half_space_trees.THRESHOLD, half_space_trees.ADAPTS_WITHIN), 1536
     ),
 }
 """Detectors of several vitals together."""

@@ -132,6 +132,9 @@ class ScoreState(msgspec.Struct):
     runs: dict[str, FlagRun] = {}
     learned_at: dict[str, datetime] = {}
     emitted: dict[str, Emitted] = {}
+    # detector in shadow -> when its last vector was measured (ShadowTable.rest)
+    # not in the bytes of a patient for whom nothing is in shadow
+    scored_at: dict[str, datetime] | msgspec.UnsetType = msgspec.UNSET
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
     # members of the group settings that were reported and are not fixed
