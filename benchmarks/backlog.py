@@ -1,6 +1,7 @@
 """Measure how much memory the stages take for a backlog.
 
-Run: ``python benchmarks/backlog.py [frames]`` (default 100,000).
+Run: ``python benchmarks/backlog.py [frames] [--quick]`` (default 100,000; ``--quick``: 400
+against 200).
 
 rpm.frames is filled while the stages are down, with small frames of two measurements each, of 200
 people in turn. Then both stages start, and their resident memory is read ten times a second until
@@ -12,13 +13,13 @@ run with 1,000 frames of the same people.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from rig import options
 from rig.load import RECORDED_START, Load
 from rig.stages import STAGES, Stage, Stages, Watch, broker_with, fill
 
@@ -27,6 +28,7 @@ from rpm_stream.records import Frame, Measurement
 
 FRAMES = 100_000
 FEW = 1_000
+QUICK = (200, 400)
 PEOPLE = 200
 PATIENCE_SECONDS = 1800.0
 POLL_SECONDS = 0.1
@@ -100,11 +102,14 @@ def run(count: int) -> dict[Stage, float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
-    few = run(FEW)
+    parser = options.parser(__doc__)
+    parser.add_argument("frames", nargs="?", type=int, default=FRAMES)
+    asked = parser.parse_args()
+    fewer, count = QUICK if asked.quick else (FEW, asked.frames)
+    few = run(fewer)
     many = run(count)
     for stage in STAGES:
-        print(f"{stage}: {many[stage] - few[stage]:+.0f} MB for {count // FEW} times the backlog")
+        print(f"{stage}: {many[stage] - few[stage]:+.0f} MB for {count // fewer} times the backlog")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
 """Measure what each learned detector in the table costs.
 
-Run: ``python benchmarks/detectors.py [readings]`` (default 20,000).
+Run: ``python benchmarks/detectors.py [readings] [--quality] [--quick]`` (default 20,000;
+``--quick``: 500).
 
 It prints one table: CPU time of a score and a learning, and bytes of state. The time is this
 process's CPU time, the least of three runs, so a busy machine disturbs it little. ``--quality``
 prints instead what the alarms of each are worth on real data, beside NEWS2 and chance (a minute or
-two; needs RPM_SHARED).
+two; needs RPM_SHARED), with ``--quick`` of few people.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from rig import detector_quality
+from rig import detector_quality, options
 
 from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector, Feature
 from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS
@@ -35,6 +35,8 @@ VITALS = {
     "body_temperature": (36.8, 0.3, 0.1),
 }
 FEATURES = tuple(Feature(vital=vital, resolution=row[2]) for vital, row in VITALS.items())
+READINGS = 20_000
+QUICK_READINGS = 500
 RUNS = 3
 RESTORED = 500
 
@@ -105,7 +107,11 @@ def row(name: str, costs: Sequence[float]) -> None:
 
 
 if __name__ == "__main__":
-    if "--quality" in sys.argv:
-        detector_quality.main(Path(os.environ.get("RPM_SHARED", "../shared")))
+    parser = options.parser(__doc__)
+    parser.add_argument("readings", nargs="?", type=int, default=READINGS)
+    parser.add_argument("--quality", action="store_true")
+    asked = parser.parse_args()
+    if asked.quality:
+        detector_quality.main(Path(os.environ.get("RPM_SHARED", "../shared")), asked.quick)
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+        main(QUICK_READINGS if asked.quick else asked.readings)

@@ -1,6 +1,6 @@
 """Measure how many notifications a second the pure pipeline takes on one core.
 
-Run: ``python benchmarks/pure.py [--profile]``.
+Run: ``python benchmarks/pure.py [--profile] [--quick]`` (``--quick``: 10 patients).
 
 There are 200 patients, each with a strap (2A37 with one RR interval) and an oximeter (2A5F) at 1
 Hz, uplinked every 30 seconds. A frame goes through ``Ingest.step`` and its messages through
@@ -14,12 +14,12 @@ from __future__ import annotations
 import cProfile
 import pstats
 import random
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from time import process_time
 
 import msgspec
+from rig import options
 
 from rpm_stream.app.engine.application import settle_collector
 from rpm_stream.knowledge import shipped
@@ -31,6 +31,7 @@ from rpm_stream.pipeline.state_envelope import pack_device
 from rpm_stream.records import Assignment, DeviceEntry, Position
 
 PATIENTS = 200
+QUICK_PATIENTS = 10
 NOTIFICATIONS = 30  # a frame
 ROUNDS = 24
 WARM_UP = 8
@@ -86,8 +87,8 @@ def frames_of(number: int, rounds: int) -> Iterator[tuple[str, bytes]]:
 class Bench:
     """The two agents without Kafka."""
 
-    def __init__(self) -> None:
-        owners = {f"{kind}-{n}": f"p{n}" for n in range(PATIENTS) for kind in ("2A37", "2A5F")}
+    def __init__(self, patients: int = PATIENTS) -> None:
+        owners = {f"{kind}-{n}": f"p{n}" for n in range(patients) for kind in ("2A37", "2A5F")}
         registry = Registry(
             DeviceEntry(device=device, assignments=(Assignment(patient=patient),))
             for device, patient in owners.items()
@@ -121,17 +122,21 @@ class Bench:
 
 
 def main() -> None:
-    feed = [list(frames_of(number, ROUNDS)) for number in range(PATIENTS)]
+    parser = options.parser(__doc__)
+    parser.add_argument("--profile", action="store_true")
+    asked = parser.parse_args()
+    patients = QUICK_PATIENTS if asked.quick else PATIENTS
+    feed = [list(frames_of(number, ROUNDS)) for number in range(patients)]
     ordered = [
         frame for turn in range(2 * ROUNDS) for patient in feed for frame in (patient[turn],)
     ]
-    split = 2 * WARM_UP * PATIENTS
-    bench = Bench()
+    split = 2 * WARM_UP * patients
+    bench = Bench(patients)
     for device, value in ordered[:split]:
         bench.apply(device, value)
     bench.readings = bench.written = 0
     settle_collector()  # as in the stages
-    profile = cProfile.Profile() if "--profile" in sys.argv else None
+    profile = cProfile.Profile() if asked.profile else None
     if profile:
         profile.enable()
     began = process_time()

@@ -1,6 +1,7 @@
 """Measure how long a stage takes to come back with the state of 10,000 patients.
 
-Run: ``python benchmarks/recovery.py [patients]``.
+Run: ``python benchmarks/recovery.py [patients] [--quick]`` (default 10,000, measured three times;
+``--quick``: 20, once).
 
 The states are real ones (people with a strap and an oximeter at 1 Hz, through the pure pipeline),
 copied to as many names as are asked for. They are written to the changelogs as the stages write
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import pure
 from aiokafka import AIOKafkaProducer
+from rig import options
 from rig.load import Load, frames_of
 from rig.stages import CHANGELOGS, FIRST_OUTPUT, STAGES, Stage, Watch, broker_with, fill
 
@@ -35,6 +37,7 @@ from rpm_stream.records import Record
 PATIENTS = 10_000
 VERSIONS = 2
 RUNS = 3
+QUICK_PATIENTS = 20
 PATIENCE_SECONDS = 300.0
 
 
@@ -45,13 +48,13 @@ class First(Record, frozen=True, kw_only=True):
     cpu: float
 
 
-def real_states() -> tuple[list[bytes], list[tuple[str, bytes]]]:
+def real_states(people: int) -> tuple[list[bytes], list[tuple[str, bytes]]]:
     """Return sealed states of devices, and of patients with their names.
 
-    They are those after the load of ``pure.py``.
+    They are those of so many people after the load of ``pure.py``.
     """
-    bench = pure.Bench()
-    feed = [list(pure.frames_of(number, pure.ROUNDS)) for number in range(pure.PATIENTS)]
+    bench = pure.Bench(people)
+    feed = [list(pure.frames_of(number, pure.ROUNDS)) for number in range(people)]
     for turn in range(2 * pure.ROUNDS):
         for patient in feed:
             bench.apply(*patient[turn])
@@ -152,19 +155,23 @@ async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
 
 
 def main() -> None:
-    patients = int(sys.argv[1]) if len(sys.argv) > 1 else PATIENTS
+    parser = options.parser(__doc__)
+    parser.add_argument("patients", nargs="?", type=int, default=PATIENTS)
+    asked = parser.parse_args()
+    patients, runs = (QUICK_PATIENTS, 1) if asked.quick else (asked.patients, RUNS)
     # each frame is of another person, as a first value gives a score
-    load = Load(frames=2 + RUNS, patients=2 + RUNS)
+    load = Load(frames=2 + runs, patients=2 + runs)
     frames = list(frames_of(load))
-    devices, sealed = real_states()
+    devices, sealed = real_states(min(patients, pure.PATIENTS))
     with broker_with(load) as (broker, folder):
 
         def timed(frame: tuple[bytes, bytes]) -> dict[Stage, First]:
             asyncio.run(fill(broker.bootstrap, [frame]))
             return asyncio.run(first_outputs(broker.bootstrap, folder))
 
-        timed(frames[0])  # makes the changelogs, and warms the broker
-        empty = timed(frames[1])
+        empty = timed(frames[0])  # makes the changelogs, and warms the broker
+        if not asked.quick:
+            empty = timed(frames[1])
         for stage in STAGES:
             states = states_of(stage, patients, devices, sealed)
             count, octets = asyncio.run(

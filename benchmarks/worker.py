@@ -1,8 +1,9 @@
 """Compare the two stages on a real broker with a plain aiokafka loop and the pure pipeline.
 
-Run: ``python benchmarks/worker.py [frames] [rounds]``
+Run: ``python benchmarks/worker.py [frames] [rounds] [--quick]``
 
-The default is 4,000 frames of 30 notifications and 2 rounds, which takes 2 to 3 minutes. Each round
+The default is 4,000 frames of 30 notifications and 2 rounds, which takes 2 to 3 minutes
+(``--quick``: 400 frames, once). Each round
 measures all three, every second one in the other order, so that a drifting machine disturbs all
 alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it,
 and two processes, ingest and judge. "Through" is notifications a second from the first output to
@@ -13,16 +14,19 @@ second of CPU time of both processes together, without imports.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from statistics import median
 
+from rig import options
 from rig.load import NOTIFICATIONS, PATIENTS, Load, frames_of
 from rig.pure import run_pure
 from rig.stages import Kind, Run, Stages, broker_with, fill, measure
 
 from rpm_stream.app.engine.application import settle_collector
 
+FRAMES = 4_000
+ROUNDS = 2
+QUICK = (400, 1)
 KINDS: tuple[Kind, ...] = ("worker", "plain")
 
 
@@ -99,7 +103,8 @@ def report(notifications: int, pure: Sequence[float], runs: dict[Kind, list[Run]
 
 
 if __name__ == "__main__":
-    main(
-        int(sys.argv[1]) if len(sys.argv) > 1 else 4_000,
-        int(sys.argv[2]) if len(sys.argv) > 2 else 2,
-    )
+    parser = options.parser(__doc__)
+    parser.add_argument("frames", nargs="?", type=int, default=FRAMES)
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    main(*(QUICK if asked.quick else (asked.frames, asked.rounds)))

@@ -46,6 +46,8 @@ GLUCOSE = "glucose_interstitial"
 LOW = 70.0
 BEFORE_LOW = 1.0
 PEOPLE = 25
+QUICK_STAYS = 400
+QUICK_PEOPLE = 1
 LEARN_EVERY = 0.25
 
 Hour: TypeAlias = tuple[float, dict[str, float]]
@@ -149,13 +151,13 @@ def early(found: Sequence[float], onset: float, horizon: float) -> float | None:
 class Stays:
     """The stays, and what alarms in them are worth."""
 
-    def __init__(self, data: Path) -> None:
-        self.stays = read(data / "sepsis2019.csv.gz")
+    def __init__(self, data: Path, most: int | None) -> None:
+        self.stays = dict(list(read(data / "sepsis2019.csv.gz").items())[:most])
         with (data / "sepsis2019_events.csv").open(encoding="utf-8") as file:
             self.onset = {
                 row["patient"]: hours_of(row["onset_at"])
                 for row in csv.DictReader(file)
-                if row["onset_at"]
+                if row["onset_at"] and row["patient"] in self.stays
             }
         self.days = sum(stay[-1][0] - stay[0][0] + 1 for stay in self.stays.values()) / 24
 
@@ -197,12 +199,12 @@ class Stays:
         return sensitivity, lead
 
 
-def stays_table(data: Path) -> Iterator[str]:
+def stays_table(data: Path, most: int | None) -> Iterator[str]:
     """Yield lines about alarms before the onset of sepsis.
 
     They are given at budgets, and at each detector's own threshold three times in a row.
     """
-    stays = Stays(data)
+    stays = Stays(data, most)
     rng = random.Random(1)
     scores = {
         "random": {
@@ -217,7 +219,7 @@ def stays_table(data: Path) -> Iterator[str]:
     own = {"random": (2.0, 1), "NEWS2": (float(shipped().news2.medium_from), 1)}
     with ExitStack() as patched:
         for name in VITAL_DETECTORS:
-            patched.enter_context(patch(f"rpm_stream.score.{name}.WARM_AFTER", EARLY))
+            patched.enter_context(patch(f"rpm_stream.score.detectors.{name}.WARM_AFTER", EARLY))
         for name, kind in VITAL_DETECTORS.items():
             scores[name] = {patient: personal(name, stay) for patient, stay in stays.stays.items()}
             own[name] = (kind.threshold, shipped().detectors.personal.sustained_count)
@@ -237,12 +239,12 @@ def stays_table(data: Path) -> Iterator[str]:
         yield line + ("" if name == "random" else f"{rate:>16.2f}{sensitivity:>6.2f} ({lead:.0f})")
 
 
-def glucose_table(data: Path) -> Iterator[str]:
+def glucose_table(data: Path, most: int) -> Iterator[str]:
     """Yield lines about alarms as shipped on continuous glucose.
 
     They also count how many values below 70 the alarms come before.
     """
-    people = read(data / "cgm.csv.gz", PEOPLE)
+    people = read(data / "cgm.csv.gz", most)
     days = sum(len({int(at // 24) for at, _ in series}) for series in people.values())
     yield (
         f"{len(people)} people, {days:,} days of glucose; falls below {LOW:.0f} with an alarm in"
@@ -278,7 +280,10 @@ def lows(series: Sequence[Hour]) -> Iterator[float]:
             last = at
 
 
-def main(shared: Path) -> None:
-    """Print both tables."""
-    for line in (*stays_table(shared / "data"), "", *glucose_table(shared / "data")):
+def main(shared: Path, quick: bool) -> None:
+    """Print both tables, with ``quick`` of few people."""
+    data = shared / "data"
+    stays = stays_table(data, QUICK_STAYS if quick else None)
+    glucose = glucose_table(data, QUICK_PEOPLE if quick else PEOPLE)
+    for line in (*stays, "", *glucose):
         print(line)

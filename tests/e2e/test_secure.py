@@ -12,15 +12,11 @@ import asyncio
 import json
 import os
 import re
-import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
@@ -28,23 +24,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from support.fhir_server import fhir_server
+from support.kafka.secure_broker import STAGES, Stages, World, started
 
 from rpm_stream.app.broker import config as broker_config
 from rpm_stream.app.broker import keys as broker_keys
-from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.broker.keys import Folder
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
-from rpm_stream.app.kafka import names
+from rpm_stream.app.kafka import clients, names
 from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
 from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.records import Measurement
 
-COMMAND_SECONDS = 90
-RPM_STREAM = ("-m", "rpm_stream")
-PATIENCE_SECONDS = 90.0
 TOKEN = "a-token-of-22-characters"
-STAGES = ("ingest", "judge", "sink", "feed")
 
 # Rights that a run without a mishap does not use.
 FOR_LATER = {
@@ -58,134 +50,12 @@ FOR_LATER = {
 }
 
 
-@dataclass(frozen=True)
-class World:
-    """A secure broker, and how to be one of its users."""
-
-    broker: Broker
-    folder: Path
-
-    def settings(self, user: str) -> dict[str, str]:
-        """What stands in the user's own file."""
-        assert self.broker.secure is not None
-        text = (self.broker.secure.folder.user(user) / "kafka.env").read_text()
-        return dict(line.split("=", 1) for line in text.splitlines())
-
-    def command(
-        self, user: str | None, *words: str, **other: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run ``rpm-stream`` as a user, or as nobody; ``other``: settings that differ."""
-        own = {} if user is None else self.settings(user)
-        environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
-        return subprocess.run(
-            [sys.executable, *RPM_STREAM, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-            cwd=self.folder,
-        )
-
-    def client(self, user: str, password: str | None = None) -> dict[str, Any]:
-        """aiokafka's own arguments for a user, without any code of ours."""
-        settings = self.settings(user)
-        return {
-            "bootstrap_servers": settings["RPM_BOOTSTRAP"],
-            "security_protocol": "SASL_SSL",
-            "ssl_context": ssl.create_default_context(cafile=settings["RPM_KAFKA_CA"]),
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": user,
-            "sasl_plain_password": (
-                password or Path(settings["RPM_KAFKA_PASSWORD_FILE"]).read_text().strip()
-            ),
-        }
-
-    def certified(self, user: str, folder: Folder) -> dict[str, Any]:
-        """aiokafka's own arguments for a user with a certificate of ``folder``'s authority."""
-        assert self.broker.secure is not None
-        context = ssl.create_default_context(cafile=str(self.broker.secure.folder.authority))
-        context.load_cert_chain(*broker_keys.client_certificate(folder, user))
-        return {
-            "bootstrap_servers": self.broker.certificates_bootstrap,
-            "security_protocol": "SSL",
-            "ssl_context": context,
-        }
-
-    def noted(self, answer: str) -> set[tuple[str, str, str]]:
-        """Principal, operation and resource of all that the broker allowed, or denied."""
-        return set(
-            re.findall(
-                rf"Principal = User:(\S+) is {answer} operation = (\S+) from host = \S+ on resource"
-                r" = (\S+) ",
-                self.broker.log.read_text(errors="replace"),
-            )
-        )
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("secure")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(broker_config, "DENIALS", broker_config.DENIALS.replace("info", "debug"))
         yield from started(folder)
-
-
-def started(folder: Path) -> Iterator[World]:
-    with Broker(folder, port=0, secure=True) as broker:
-        made = World(broker, folder)
-        subprocess.run(
-            [sys.executable, "-m", "rpm_stream", "broker", "user", "add", "gw-17", "--certificate"],
-            env={**os.environ, "RPM_DATA_DIR": str(folder)},
-            check=True,
-            capture_output=True,
-        )
-        yield made
-
-
-class Stages:
-    """Every stage as a process with its own user's settings."""
-
-    def __init__(self, world: World, more: Mapping[str, str]) -> None:
-        self._world, self._more = world, more
-        self.log = world.folder / "stages.log"
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        for stage in STAGES:
-            environment = {**os.environ, "RPM_DATA_DIR": str(self._world.folder), **self._more}
-            environment |= {**self._world.settings(stage), "RPM_INSTANCE": "a"}
-            with self.log.open("ab") as log:
-                self._processes.append(
-                    subprocess.Popen(
-                        [sys.executable, *RPM_STREAM, "stage", stage],
-                        env=environment,
-                        stdout=log,
-                        stderr=log,
-                        cwd=self._world.folder,
-                    )
-                )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            process.wait(60)
-
-    async def until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait for it; a stage that ends meanwhile fails the test with what it said."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not await condition():
-            ended = [
-                process.returncode for process in self._processes if process.poll() is not None
-            ]
-            if ended or time.monotonic() > end:
-                raise AssertionError(
-                    f"{what}; ended: {ended};"
-                    f" said:\n{self.log.read_text(errors='replace')[-6_000:]}"
-                )
-            await asyncio.sleep(0.3)
 
 
 async def reds(feed: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -373,6 +243,38 @@ async def test_a_gateway_may_do_nothing_but_its_work(world: World, signed_in_by:
     for topic in OTHERS:
         assert not await may_read(topic, gateway), topic
         assert not await may_write(topic, gateway), topic
+
+
+@pytest.mark.asyncio
+async def test_a_running_client_takes_a_renewed_certificate(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate of another user, written over that of a gateway, gives the other's rights to
+    the next connection of the same client.
+    """
+    assert world.broker.secure is not None
+    folder = world.broker.secure.folder
+    place = world.folder / "renewed"
+    place.mkdir()
+    names_of = {"CA": folder.authority}
+    for name, made in zip(
+        ("CERTIFICATE", "KEY"), broker_keys.client_certificate(folder, "gw-17"), strict=True
+    ):
+        names_of[name] = Path(shutil.copy(made, place))
+    monkeypatch.setenv("RPM_KAFKA_PROTOCOL", "SSL")
+    for name, path in names_of.items():
+        monkeypatch.setenv(f"RPM_KAFKA_{name}", str(path))
+    bootstrap = world.broker.certificates_bootstrap or ""
+    async with clients.producer(
+        bootstrap, enable_idempotence=False, connections_max_idle_ms=500
+    ) as producer:
+        await producer.send_and_wait(names.FRAMES, b"{}", key=b"nobody")
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait(names.READINGS, b"{}", key=b"nobody")
+        for made in broker_keys.client_certificate(folder, "ingest"):
+            shutil.copy(made, place)
+        await asyncio.sleep(2)  # the client closes its idle connection
+        await producer.send_and_wait(names.READINGS, b"{}", key=b"nobody")
 
 
 @pytest.mark.asyncio

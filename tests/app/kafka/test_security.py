@@ -40,7 +40,7 @@ def test_a_user_with_a_password(
     monkeypatch.setenv("RPM_KAFKA_USER", "ingest")
     monkeypatch.setenv(f"RPM_KAFKA_PASSWORD{name}", value)
     given = security().arguments()
-    assert given.pop("ssl_context").get_ca_certs()
+    assert given.pop("ssl_context").current().get_ca_certs()
     assert given == {
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",

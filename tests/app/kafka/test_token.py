@@ -14,9 +14,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from aiokafka import conn
 from aiokafka.errors import AuthenticationFailedError
 from faust.auth import OAuthCredentials
 
+from rpm_stream.app.kafka import token
 from rpm_stream.app.kafka.security import security
 from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
@@ -81,6 +83,26 @@ async def test_a_token_is_replaced_before_it_ends(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.asyncio
+async def test_while_the_endpoint_is_away_a_token_serves_to_its_end(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(token, "monotonic", lambda: now)
+    endpoint.expires = 100.0
+    tokens = TokenEndpoint(endpoint.url, "judge", "secret")
+    assert await tokens.token() == "token-1"
+    endpoint.status = 503
+    now = 85.0
+    assert await tokens.token() == "token-1"
+    assert len(endpoint.asked) == 2
+    now = 101.0
+    with pytest.raises(AuthenticationFailedError, match="says 503: look at RPM_KAFKA_TOKEN_URL"):
+        await tokens.token()
+    endpoint.status = 200
+    assert await tokens.token() == "token-4"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("status", "body"),
     [(401, b"secret"), (200, b"no json"), (200, b"[]"), (200, b'{"access_token": 3}')],
@@ -95,6 +117,33 @@ async def test_a_refusal_names_no_secret_and_is_not_kept(
     assert "secret" not in str(caught.value)
     endpoint.status, endpoint.body = 200, None
     assert await tokens.token() == "token-2"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [(b'{"status":"invalid_token"}', "invalid_token"), (b"?", "no reason given"), (b"[]", "no ")],
+)
+async def test_a_refusal_of_the_broker_is_not_taken_for_a_sign_in(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str
+) -> None:
+    """aiokafka passes over the answer by itself."""
+    tokens = TokenEndpoint(endpoint.url, "judge", "secret")
+    signing_in = conn.OAuthAuthenticator(sasl_oauth_token_provider=tokens)
+    first = await signing_in.step(None)
+    assert first is not None
+    assert b"auth=Bearer token-1\x01" in first[0]
+    with pytest.raises(AuthenticationFailedError, match=f"refuses our token .{why}"):
+        await signing_in.step(answer)
+    assert str(tokens.refusal).startswith(why)
+    assert await tokens.token() == "token-1"  # so new that another would be refused too
+    monkeypatch.setattr(token, "AGAIN_SECONDS", 0.0)
+    tokens.answered("invalid_token")
+    assert await tokens.token() == "token-2"
+    again = conn.OAuthAuthenticator(sasl_oauth_token_provider=tokens)
+    assert await again.step(None) is not None
+    assert await again.step(b"") is None
+    assert tokens.refusal is None
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import AuthenticationFailedError, TopicAuthorizationFailedError
 
 from rpm_stream.app.kafka.partitions import not_allowed
 from rpm_stream.app.kafka.security import Security, security
+from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 
 PATIENCE_SECONDS = 5.0
@@ -68,5 +69,19 @@ async def why_not(bootstrap: str, known: Security | None = None) -> str | None:
         return f"it does not let the user {known.user} in: look at RPM_KAFKA_USER and its password"
     if known.protocol == "PLAINTEXT":
         return UNSURE
-    what = "certificate" if known.tokens is None else "token"
-    return f"it listens and does not let our {what} in, or is starting"
+    if known.tokens is not None:
+        return await _why_no_token(known.tokens)
+    return "it listens and does not let our certificate in, or is starting"
+
+
+async def _why_no_token(tokens: TokenEndpoint) -> str:
+    try:
+        await tokens.token()
+    except AuthenticationFailedError as error:
+        return str(error.args[0])
+    if tokens.refusal is None:
+        return "it listens and does not answer after our token, or is starting"
+    return (
+        f"it refuses our token ({tokens.refusal}): the token's audience (RPM_KAFKA_TOKEN_SCOPE),"
+        " issuer and key must be those that the broker expects"
+    )

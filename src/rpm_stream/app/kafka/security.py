@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from rpm_stream.app.kafka.tls import FollowingContext
 from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
@@ -91,7 +92,7 @@ def _made(protocol: str, sign_in: SignIn, token: Token, files: KeyFiles) -> Secu
     _refuse_unused(protocol, sign_in, token, files)
     if protocol == "PLAINTEXT":
         return Security()
-    context = _context(files) if protocol in ("SSL", "SASL_SSL") else None
+    context = _following(files) if protocol in ("SSL", "SASL_SSL") else None
     if protocol == "SSL":
         return Security(protocol, context)
     mechanism, user, password, file = sign_in
@@ -137,10 +138,16 @@ def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: KeyFiles
         )
 
 
-def _context(files: KeyFiles) -> ssl.SSLContext:
-    authority, certificate, key, password = files
+def _following(files: KeyFiles) -> ssl.SSLContext:
+    authority, certificate, key, _ = files
     if key is not None and certificate is None:
         raise UsageError("RPM_KAFKA_KEY needs RPM_KAFKA_CERTIFICATE")
+    named = [file for file in (authority, certificate, key) if file is not None]
+    return FollowingContext(partial(_context, files), named)
+
+
+def _context(files: KeyFiles) -> ssl.SSLContext:
+    authority, certificate, key, password = files
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:

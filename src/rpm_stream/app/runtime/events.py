@@ -2,8 +2,8 @@
 
 An event is named ``stage.event_name``. The part before the dot is the stage, or the part of the
 service, that logs it. The events of ``engine`` and ``state`` are logged by ingest and by judge, and
-those of ``clock``, ``stage`` and ``topics`` by every stage. After the end of a stage its supervisor
-logs ``service.stage_ended`` with the name of the stage.
+those of ``clock``, ``kafka``, ``stage`` and ``topics`` by every stage. After the end of a stage its
+supervisor logs ``service.stage_ended`` with the name of the stage.
 
 Calls keep their literal names. ``tests/laws/test_events.py`` compares them with this table, and the
 table with ``deploy/README.md``.
@@ -73,6 +73,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "judge.detector_slow": "A detector in shadow takes longer than its budget_us; it goes on.",
     "judge.not_readings": "A message of rpm.readings is unreadable; the judge passes over it.",
     "judge.ticks_paused": "Kafka does not answer; silent devices are not looked for meanwhile.",
+    "kafka.certificates_renewed": "A new connection to Kafka uses the certificates now on disk.",
+    "kafka.certificates_unusable": "Certificates on disk changed and are wrong; the old ones stay.",
     "reconcile.not_balanced": "Parts of a frame are missing; the line names their place.",
     "reconcile.run_failed": "A run could not read the topics; the gauges keep the last sums.",
     "reconcile.silent_gateways_unknown": "A run could not see which gateways are silent.",

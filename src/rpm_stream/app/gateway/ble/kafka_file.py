@@ -9,11 +9,13 @@ import os
 import ssl
 import stat
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
+from rpm_stream.app.kafka.tls import FollowingContext
 from rpm_stream.app.runtime.errors import UsageError
 
 SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
@@ -58,17 +60,17 @@ def kafka_options(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: holds a password and others may read it: chmod 600 {path}")
     found = {name: value for name, value in table.items() if name in SIGNING_IN}
     if table.get("security_protocol", "").endswith("SSL"):
-        found["ssl_context"] = _context(
-            path, {FILES[name]: value for name, value in table.items() if name in FILES}
-        )
+        beside = {
+            FILES[name]: value if name == "ssl_password" else str(path.parent / value)
+            for name, value in table.items()
+            if name in FILES
+        }
+        files = [Path(value) for name, value in beside.items() if name != "password"]
+        found["ssl_context"] = FollowingContext(partial(_context, path, beside), files)
     return found
 
 
-def _context(path: Path, given: dict[str, str]) -> ssl.SSLContext:
-    beside = {
-        name: value if name == "password" else str(path.parent / value)
-        for name, value in given.items()
-    }
+def _context(path: Path, beside: dict[str, str]) -> ssl.SSLContext:
     try:
         context: ssl.SSLContext = create_ssl_context(**beside)
     except (OSError, ssl.SSLError) as error:
