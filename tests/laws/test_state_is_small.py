@@ -236,8 +236,19 @@ CROWDED = Hostile(  # alerts of every group, of which only words are left to giv
 )
 
 
+# members of every limit, with values as long as a sensor can send them
+LONG_VALUES = Hostile(
+    seed=28731, devices=1, seconds=(1,), late=0, digits=24, hung=0, tiers=3, words=0
+)
+LATE_LONG_VALUES = Hostile(
+    seed=1517300986, devices=5, seconds=(7200,), late=0, digits=24, tiers=3, words=0
+)
+
+
 @settings(max_examples=14, deadline=None)
 @example(CROWDED)
+@example(LONG_VALUES)
+@example(LATE_LONG_VALUES)
 @given(HOSTILE)
 def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Hostile) -> None:
     """CONTRACT 8, law 3: no alert that was opened gets lost.

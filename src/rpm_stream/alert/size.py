@@ -16,6 +16,7 @@ from rpm_stream.records import RANK, Transition
 from rpm_stream.text import SERVICE
 
 SHORT = 60  # bytes of a text that no one is shown
+SHORTEST = 24  # the same, where one of each is kept
 LONG = 160  # bytes of each text where only few are kept
 FEW = 6
 # Steps in the history of an alert. A busy alert that a person has seen has under 20.
@@ -42,7 +43,7 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
         if most <= FEW:
             _cut_members(episode)
             if most <= FEWEST:
-                _forget_values(episode)
+                _forget_values(episode, most)
             words = SHORT if most <= FEWEST else LONG
             steps = tuple(
                 msgspec.structs.replace(step, reason=_cut(step.reason, words)) for step in steps
@@ -125,12 +126,14 @@ def _cut_members(episode: Episode) -> None:
         episode.first.why = _cut(episode.first.why, LONG)
 
 
-def _forget_values(episode: Episode) -> None:
+def _forget_values(episode: Episode, most: int) -> None:
     shown = frozenset(episode.alert.evidence)
     for member in episode.members.values():
         member.newest = member.worst = None
         member.evidence = tuple(reading for reading in member.evidence[:1] if reading in shown)
-        member.why = _cut(member.why, SHORT)
+        member.why = _cut(member.why, SHORT if most > 1 else SHORTEST)
+        if most <= 1:
+            member.told = ""
     episode.told = None
     episode.first = None
     del episode.moments[:-1]
