@@ -35,9 +35,7 @@ NOT_YET: tuple[str, ...] = ()
 DOCUMENTS_NOT_YET: tuple[str, ...] = ()
 
 # Assignments of two names at once whose values do not depend on each other, with their reason.
-TWO_NAMES: dict[tuple[str, str], str] = {
-    ("score/rules/trends.py", "(kept.old_words, kept.risen)"): "to be written in two lines",
-}
+TWO_NAMES: dict[tuple[str, str], str] = {}
 
 # Files that a text names and this repository does not hold, with their reason.
 ELSEWHERE: dict[str, str] = {}

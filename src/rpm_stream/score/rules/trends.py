@@ -131,10 +131,8 @@ class Trends(MomentRule):
         if entered:
             risen = self._rises.risen(state, row, day, patient)
             words = None
-            kept.old_words, kept.risen = (
-                None,
-                risen if day == newest else self._rises.risen(state, row, newest, patient),
-            )
+            kept.old_words = None
+            kept.risen = risen if day == newest else self._rises.risen(state, row, newest, patient)
             if newest - day < row.fast_days:
                 risen = kept.risen or risen
             if not is_late:
