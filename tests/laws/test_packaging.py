@@ -175,6 +175,19 @@ def test_the_command_line_starts_without_the_extras_and_the_engine() -> None:
     assert ran.stdout == "[]\n"
 
 
+@pytest.mark.parametrize(
+    "stage", ["app.agents.ingest", "app.feed.server", "app.ehr.sink", "app.gateway.client"]
+)
+def test_a_stage_that_learns_nothing_does_not_load_river(stage: str) -> None:
+    """River and SciPy take a second to load and 100 MB of memory. Only the judge needs them."""
+    code = (
+        f"import sys, rpm_stream.{stage}\nprint([name for name in ('river', 'scipy', 'numpy') if"
+        " name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
 def test_the_wheel_holds_the_tables_and_the_topics(tmp_path: Path) -> None:
     """Data files are read at run time.
 
