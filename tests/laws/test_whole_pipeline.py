@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -84,6 +85,15 @@ def frames_of(values: Sequence[tuple[float, str, str]]) -> list[dict[str, Any]]:
     ]
 
 
+def received(values: Sequence[tuple[float, str, str]]) -> list[dict[str, Any]]:
+    """Frames that are received in this order, none before the one before it."""
+    times = accumulate((minutes for minutes, _, _ in values), max)
+    return [
+        frame([measurement(minutes, vital, value)], now, seq=seq)
+        for seq, ((minutes, vital, value), now) in enumerate(zip(values, times, strict=True))
+    ]
+
+
 @settings(max_examples=60, deadline=None)
 @given(courses)
 def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[Any]) -> None:
@@ -153,6 +163,51 @@ def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -
     ]
     output = replay_frames(frames_of(values), [worn(), {**PATIENT, "expected_every": {}}])
     assert _high_by_rules(output) == {"vital_signs"}
+
+
+LATE_IN_A_RUN = {
+    "a run that is fresh at its end": (
+        {},
+        [(minute, "respiratory_rate", "22") for minute in range(0, 961, 30)],
+        [(45, "respiratory_rate", "26"), (790, "oxygen_saturation", "93")],
+        (790.5, "heart_rate", "135"),
+    ),
+    "a pulse from two sensors": (
+        {},
+        [*((minute, "heart_rate", "115") for minute in range(120)), (52, "pulse_rate", "70")],
+        [(51.5, "heart_rate", "135"), (80.5, "oxygen_saturation", "93")],
+        (80.5, "respiratory_rate", "26"),
+    ),
+    "too much oxygen for a moment": (
+        {"oxygen_scale": 2, "on_oxygen": True},
+        [
+            *((minute, "oxygen_saturation", "90") for minute in range(0, 200, 5)),
+            *((minute, "respiratory_rate", "15") for minute in (0, 54)),
+        ],
+        [(52, "oxygen_saturation", "97")],
+        (52.5, "respiratory_rate", "22"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LATE_IN_A_RUN)
+def test_law_2b_late_values_in_a_run_open_what_they_open_in_order(case: str) -> None:
+    patient, run, late, last = LATE_IN_A_RUN[case]
+    run = sorted(run, key=lambda value: value[0])
+    entries = [worn(), {**PATIENT, "expected_every": {}, **patient}]
+    for values in (sorted([*run, *late, last], key=lambda value: value[0]), [*run, *late, last]):
+        output = replay_frames(received(values), entries)
+        assert _high_by_rules(output) == {"vital_signs"}
+
+
+def test_a_late_value_in_a_run_does_not_count_hours_later() -> None:
+    """The pulse is known each minute, so one of 135 is over long before the others are unusual."""
+    values = [(minute, "heart_rate", "72") for minute in range(600)]
+    values += [(200.2, "respiratory_rate", "22"), (200.2, "oxygen_saturation", "93")]
+    values += [(201.2, "respiratory_rate", "15"), (201.2, "oxygen_saturation", "97")]
+    values = [*sorted(values, key=lambda value: value[0]), (30.5, "heart_rate", "135")]
+    output = replay_frames(received(values), [worn(), {**PATIENT, "expected_every": {}}])
+    assert not _high_by_rules(output)
 
 
 @pytest.mark.parametrize("calm", [(1, 9), (1, 6, 9), (1, 2, 9), (1, 5, 6, 9)])

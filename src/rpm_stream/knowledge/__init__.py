@@ -66,6 +66,11 @@ __all__ = [
 ]
 
 
+# what a field of an older release is called now, by table
+RENAMED = {
+    "detectors": {"vitals": "inputs", "features": "inputs", "each": 'when = "reading"'},
+}
+
 TABLES: dict[str, Any] = {
     "vitals": dict[str, Vital],
     "units": dict[str, UnitTable],
@@ -155,7 +160,8 @@ def _each(
     A table with named rows is checked row by row, because msgspec does not name the row.
     """
     if not isinstance(kind, GenericAlias):
-        yield f"{name}.toml: {error}"
+        renamed = (new for old, new in RENAMED.get(name, {}).items() if f"`{old}`" in str(error))
+        yield f"{name}.toml: {error}{''.join(f': it is {new} now' for new in renamed)}"
         return
     for key, row in table.items():
         try:

@@ -30,6 +30,7 @@ TIMEOUT_SECONDS = 10.0
 SPENT = 0.8  # the part of its life after which a token is replaced
 LONGEST_STATUS = 40
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+PAUSE_SECONDS = 5.0  # without asking an endpoint that did not answer, while a token is still good
 AGAIN_SECONDS = 30.0  # after which a refused token is replaced: the issuer may have changed its key
 REFUSED = frozenset({400, 401, 403})  # RFC 6749, 5.2: the client or what it asks for is wrong
 
@@ -65,6 +66,7 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
         self._lock = Lock()
         self._kept: Token | None = None
+        self._ask_from = 0.0  # monotonic
         self.refusal: str | None = None
 
     async def token(self) -> str:
@@ -94,12 +96,15 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
             if (known := self._fresh()) is not None:  # another client fetched it meanwhile
                 return known
             old = self._kept
+            if old is not None and monotonic() < min(self._ask_from, old.ends_at):
+                return old.text
             try:
                 new = self._kept = self._asked()
             except AuthenticationFailedError:
                 # The endpoint may be away for a moment, and the old token is still good.
                 if old is None or monotonic() >= old.ends_at:
                     raise
+                self._ask_from = monotonic() + PAUSE_SECONDS
                 return old.text
             return new.text
 
@@ -156,7 +161,7 @@ def _refusal(payload: bytes) -> str:
     """Return the status of the broker's answer, a word such as ``invalid_token``."""
     try:
         status = json.loads(payload)["status"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "no reason given"
     return str(status)[:LONGEST_STATUS]
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from rpm_stream.records.readings import DEVICE_TIME, Reading
 from rpm_stream.records.terms import Direction
@@ -238,8 +239,8 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
     """Put a reading of another level inside a segment.
 
     How many readings lie on each side is unknown, so the counts are rounded up. There is a reading
-    of the segment at each of its ends, unless it was split there before. If these two are all, each
-    piece is one of them. Otherwise both pieces reach to the new reading.
+    of the segment at each of its ends, unless it was split there before. Both pieces reach to the
+    new reading (``as_of``).
     """
     whole = segments[index]
     at = new.start
@@ -247,20 +248,11 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
     ends = not (index + 1 < len(segments) and segments[index + 1].start == whole.end)
     has_first = whole.start < at
     has_last = whole.end > at or not whole.start < at
-    is_pair = begins and ends and whole.count == 2 and whole.start < at < whole.end
     first = [
-        msgspec.structs.replace(
-            whole,
-            end=whole.start if is_pair else at,
-            count=max(1, whole.count - (has_last and ends)),
-        )
+        replace(whole, end=at, count=max(1, whole.count - (has_last and ends))),
     ] * has_first
     last = [
-        msgspec.structs.replace(
-            whole,
-            start=whole.end if is_pair else at,
-            count=max(1, whole.count - (has_first and begins)),
-        )
+        replace(whole, start=at, count=max(1, whole.count - (has_first and begins))),
     ] * has_last
     pieces = [*first, new, *last]
     place = index + len(first)
@@ -360,18 +352,16 @@ def as_of(history: VitalHistory, at: datetime, fresh_for: timedelta) -> Segment 
     """The segment of the newest reading not after ``at``, if it is fresh.
 
     Where a late reading split a segment, it is not known when the next reading of the later piece
-    was measured. So up to the end of that piece the late reading counts if it has more points. An
-    alert may come early for it, and none fails to come (law 3).
+    was measured, but it was within ``SAME_RUN``. So up to then the piece has the points of the late
+    reading, if they are more. An alert may come early for it, and none fails to come (law 3).
     """
-    found: Segment | None = None
-    for segment in reversed(history.segments):
-        if found is None:
-            if segment.start <= at:
-                found = segment
-                if at >= segment.end:
-                    break
-        else:
-            if segment.end == found.start and (segment.points or 0) > (found.points or 0):
-                found = segment
-            break
-    return found if found is not None and at - found.end <= fresh_for else None
+    segments = history.segments
+    for index in reversed(range(len(segments))):
+        segment = segments[index]
+        if segment.start <= at:
+            if at < segment.end and index and at - segment.start <= SAME_RUN:
+                late = segments[index - 1]
+                if late.end == segment.start and (late.points or 0) > (segment.points or 0):
+                    return replace(segment, points=late.points, reading=late.reading)
+            return segment if at - segment.end <= fresh_for else None
+    return None

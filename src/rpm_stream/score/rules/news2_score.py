@@ -124,7 +124,7 @@ class News2Scorer:
         """
         scale = self._oxygen.scale(patient, histories.vitals, min(segment.end, at))
         on_air = segment.points or 0
-        on_oxygen = self._on_oxygen(segment, histories)
+        on_oxygen = self._on_oxygen(segment, at, histories)
         if scale == "2 unknown":
             return min(on_air, on_oxygen), max(on_air, on_oxygen)
         points = on_oxygen if scale == "2 on oxygen" else on_air
@@ -137,13 +137,14 @@ class News2Scorer:
         parts = {**score.points, OXYGEN: self._most_oxygen}
         segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
         if segment is not None and SATURATION in parts and has_scale_2(patient):
-            parts[SATURATION] = self._on_oxygen(segment, histories)
+            parts[SATURATION] = self._on_oxygen(segment, at, histories)
         return sum(parts.values())
 
-    def _on_oxygen(self, segment: Segment, histories: Histories) -> int:
-        """The points that the saturation of a segment has on oxygen."""
+    def _on_oxygen(self, segment: Segment, at: datetime, histories: Histories) -> int:
+        """The points that the newest saturation of a segment, not after ``at``, has on oxygen."""
         history = histories.on_oxygen
-        beside = None if history is None else as_of(history, segment.end, self._fresh_for)
+        end = min(segment.end, at)
+        beside = None if history is None else as_of(history, end, self._fresh_for)
         if beside is not None and beside.points is not None:
             return beside.points
         reading = segment.reading
