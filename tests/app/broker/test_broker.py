@@ -165,7 +165,7 @@ async def test_fresh_drops_the_data_once(tmp_path: Path) -> None:
 
 def test_any_cluster_id_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One in 64 begins with a hyphen, which a command line takes for an option."""
-    monkeypatch.setattr("rpm_stream.app.broker.broker.uuid4", lambda: UUID(int=0xF8 << 120))
+    monkeypatch.setattr("rpm_stream.app.broker.files.uuid4", lambda: UUID(int=0xF8 << 120))
     with Broker(tmp_path, port=0) as broker:
         assert "cluster.id=-" in (broker.log.parent / "data" / "meta.properties").read_text()
 

@@ -16,8 +16,8 @@ from nicegui.testing.user import User
 from support.feed.page import Kept, ask, button, opened, until, until_seen
 from support.feed.records import alert, now_of
 
-from rpm_stream.app.feed.page.decide import offered, what_it_does
 from rpm_stream.app.feed.page.now import NOBODY_LOOKED, looked_words, now_html, now_lines
+from rpm_stream.app.feed.page.questions import offered, what_it_does
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.feed.rows import FeedRow
 from rpm_stream.records import Action, Alert, PatientEntry, Priority, Transition

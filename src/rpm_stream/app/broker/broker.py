@@ -13,39 +13,27 @@ and the configuration is written at each start. ``secure`` holds certificates an
 from __future__ import annotations
 
 import asyncio
-import base64
 import fcntl
 import os
-import shutil
-import signal
 import socket
 import ssl
 import struct
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Self
-from uuid import uuid4
 
 from rpm_stream.app.broker import config as broker_config
-from rpm_stream.app.broker import guard as broker_guard
 from rpm_stream.app.broker import jars as broker_jars
 from rpm_stream.app.broker.config import Ports
+from rpm_stream.app.broker.files import NodeFiles
+from rpm_stream.app.broker.java_process import STOP_SECONDS, GuardedJava
 from rpm_stream.app.broker.secure import Secure
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.app.runtime.private import (
-    UMASK,
-    open_private,
-    private_folder,
-    tighten,
-    write_private,
-)
+from rpm_stream.app.runtime.private import open_private, private_folder, tighten
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0  # 5 s on an idle machine, 15 s seen on one with four times its load
-STOP_SECONDS = broker_guard.STOP_SECONDS + 5.0
 # how long a start waits for an earlier broker on the same folder to end
 TAKEOVER_SECONDS = STOP_SECONDS
 POLL_SECONDS = 0.1
@@ -66,12 +54,11 @@ class Broker:
         self, data_dir: Path, port: int = 9092, fresh: bool = False, secure: bool = False
     ) -> None:
         self.port = port or _free_port()
-        self._folder = data_dir.expanduser().resolve() / "kafka"
-        self.secure = Secure(self._folder / "secure") if secure else None
+        self._files = NodeFiles(data_dir.expanduser().resolve() / "kafka")
+        self._java = GuardedJava(self.log)
+        self.secure = Secure(self._files.folder / "secure") if secure else None
         self._certificates_port = _free_port() if secure else None
         self._fresh = fresh
-        self._guard: subprocess.Popen[str] | None = None
-        self._java = 0
 
     @property
     def bootstrap(self) -> str:
@@ -86,12 +73,12 @@ class Broker:
     @property
     def log(self) -> Path:
         """The file of Kafka's own log, with warnings and errors only."""
-        return self._folder / "broker.log"
+        return self._files.log
 
     @property
     def running(self) -> bool:
         """Whether the process lives, also while it is paused."""
-        return self._guard is not None and self._guard.poll() is None
+        return self._java.running
 
     def __enter__(self) -> Self:
         self.start()
@@ -110,13 +97,14 @@ class Broker:
             return
         java = broker_jars.java()
         classpath = broker_jars.classpath()
-        tighten(private_folder(self._folder))  # an older release left it open to others
-        with os.fdopen(open_private(self._folder / "lock", os.O_RDWR), "r+") as lock:
-            _take(lock, self._folder)
+        folder = self._files.folder
+        tighten(private_folder(folder))  # an older release left it open to others
+        with os.fdopen(open_private(folder / "lock", os.O_RDWR), "r+") as lock:
+            _take(lock, folder)
             _require_free(self.port)
-            command = broker_config.java_command(java, classpath, self._folder)
+            command = broker_config.java_command(java, classpath, folder)
             self._prepare(command)
-            self._launch([*command, "kafka.Kafka", str(self._folder / "server.properties")], lock)
+            self._java.launch([*command, "kafka.Kafka", str(self._files.properties)], lock)
         try:
             self._await_answer()
             self._give_rights()
@@ -126,113 +114,41 @@ class Broker:
 
     def stop(self) -> None:
         """Stop cleanly, in 1 to 2 s. Does nothing when the broker is not running."""
-        if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()  # the lifeline
-        self._wait_ended()
+        self._java.stop()
 
     def kill(self) -> None:
         """Send SIGKILL, as in a crash. Acknowledged messages are in the page cache and survive."""
-        self._signal(signal.SIGKILL)
-        self._wait_ended()
+        self._java.kill()
 
     def pause(self) -> None:
         """Send SIGSTOP. The port accepts connections and nothing answers, as on a stalled machine.
 
-        Returns when all its threads are stopped, because the signal alone only asks for that.
+        Returns when all its threads are stopped.
         """
-        self._signal(signal.SIGSTOP)
-        while self.running and not _stands_still(self._java):
-            time.sleep(0.001)
+        self._java.pause()
 
     def resume(self) -> None:
         """Send SIGCONT after ``pause``."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if not self.running:
-            raise RuntimeError("the broker is not running")
-        os.kill(self._java, number)
-
-    def _wait_ended(self) -> None:
-        if self._guard is None:
-            return
-        try:
-            self._guard.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
-        for pipe in (self._guard.stdin, self._guard.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._guard = None
+        self._java.resume()
 
     def _prepare(self, command: list[str]) -> None:
-        """Write the configuration, begin an empty log, and format the storage."""
-        data = self._folder / "data"
-        if self._fresh and data.exists():
-            shutil.rmtree(data)
+        """Prepare the files for the next start of Kafka."""
+        if self._fresh:
+            self._files.drop_topics()
         self._fresh = False
-        properties = self._folder / "server.properties"
         ports = Ports(self.port, _free_port(), self._certificates_port)
-        security = ""
-        logging = broker_config.LOGGING
-        if self.secure is not None:
-            self.secure.prepare()
-            security = self.secure.properties()
-            logging = logging + broker_config.DENIALS
-        write_private(properties, broker_config.server_properties(data, ports, security).encode())
-        write_private(self._folder / "log4j2.properties", logging.encode())
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
-        if not (data / "meta.properties").exists():
-            self._format(
-                [
-                    *command,
-                    "kafka.tools.StorageTool",
-                    "format",
-                    f"--cluster-id={_cluster_id()}",
-                    "-c",
-                    str(properties),
-                ]
-            )
-
-    def _format(self, command: list[str]) -> None:
-        done = subprocess.run(
-            command,
-            umask=UMASK,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise UsageError(
-                f"Kafka could not format {self._folder / 'data'}:"
-                f" {_last_line(done.stdout + done.stderr)}"
-            )
-
-    def _launch(self, command: list[str], lock: IO[str]) -> None:
-        # The guard inherits the lock. So the folder stays locked until Java has ended, whatever
-        # happens to this process.
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", broker_guard.__file__, str(self.log), *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            pass_fds=(lock.fileno(),),
-            start_new_session=True,
-            umask=UMASK,
-            cwd=self._folder,
-        )
-        assert self._guard.stdout is not None  # for the type checker: it is a pipe
-        self._java = int(self._guard.stdout.readline() or 0)
+        self._files.write_configuration(ports, self.secure)
+        self._files.begin_log()
+        self._files.format_storage(command)
 
     def _await_answer(self) -> None:
         end = time.monotonic() + START_SECONDS
         context = None if self.secure is None else self.secure.context()
         while not _answers(self.port, context):
             if not self.running:
-                raise UsageError(f"Kafka ended while starting: {self._why()} (log: {self.log})")
+                raise UsageError(
+                    f"Kafka ended while starting: {self._files.why_ended()} (log: {self.log})"
+                )
             if time.monotonic() > end:
                 raise UsageError(
                     f"Kafka did not answer within {START_SECONDS:.0f} s (log: {self.log})"
@@ -249,13 +165,6 @@ class Broker:
             ).result()
         self.secure.write_settings(self.bootstrap)
         self.secure.note_port(self._certificates_port)
-
-    def _why(self) -> str:
-        return (
-            _last_line(self.log.read_text(errors="replace"))
-            if self.log.exists()
-            else "it wrote no log"
-        )
 
 
 def _take(lock: IO[str], folder: Path) -> None:
@@ -309,34 +218,3 @@ def _answers(port: int, context: ssl.SSLContext | None) -> bool:
             return len(connection.recv(4)) > 0
     except OSError:
         return False  # not yet
-
-
-def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-
-
-def _last_line(text: str) -> str:
-    """Return the last line that looks like a message and not like a stack frame."""
-    lines = [
-        line
-        for line in text.splitlines()
-        if line.strip() and not line.startswith(("\t", " ", "Caused"))
-    ]
-    return lines[-1].strip() if lines else "no message"
-
-
-def _stands_still(process: int) -> bool:
-    """Whether all threads of the process are stopped.
-
-    Without /proc this cannot be seen, and the signal is taken as enough.
-    """
-    if sys.platform != "linux":
-        return True
-    for thread in Path(f"/proc/{process}/task").glob("*/stat"):
-        try:
-            state = thread.read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):  # the thread has ended
-            continue
-        if state not in "TtZX":
-            return False
-    return True

@@ -1,9 +1,9 @@
 """The embedded broker's guard. It runs Java and ends it when the owner process is gone.
 
-``broker.py`` starts it as a script. It uses the standard library only, so that it starts at once.
-It has a session of its own, so that Ctrl-C reaches only the owner, who decides. Its stdin is a pipe
-that the owner holds open and never writes to. End of file means "stop", also when the owner was
-killed. On Linux the kernel ends Java too if the guard itself is killed.
+``java_process.py`` starts it as a script. It uses the standard library only, so that it starts at
+once. It has a session of its own, so that Ctrl-C reaches only the owner, who decides. Its stdin is
+a pipe that the owner holds open and never writes to. End of file means "stop", also when the owner
+was killed. On Linux the kernel ends Java too if the guard itself is killed.
 
     usage: guard.py LOG COMMAND...
 

@@ -5,7 +5,7 @@ There is one for all kinds of decision.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, tzinfo
 
 from aiokafka.errors import KafkaError
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from nicegui import ui
 
 from rpm_stream.app.feed.page.now import looked_words, now_lines
+from rpm_stream.app.feed.page.questions import ASKS, Ask, what_it_does
 from rpm_stream.app.feed.page.style import WORDS
 from rpm_stream.app.feed.page.wording import snooze_ends
 from rpm_stream.app.feed.read_model import ActionKind
@@ -27,8 +28,8 @@ from rpm_stream.app.feed.service import (
     Unlisted,
     Worse,
 )
-from rpm_stream.publish.feed.rows import FeedRow, back_words
-from rpm_stream.records import Direction, Record
+from rpm_stream.publish.feed.rows import FeedRow
+from rpm_stream.records import Direction
 from rpm_stream.text import is_of_values
 
 SIDES: dict[Direction | None, str] = {
@@ -38,135 +39,88 @@ SIDES: dict[Direction | None, str] = {
 }
 
 
-class Ask(Record, frozen=True):
-    """The texts of the dialogue for a kind of decision.
+class DecisionFields:
+    """The inputs of one question, built into the open element."""
 
-    ``reason`` names the field for a person's own words. ``final`` means that the decision cannot be
-    undone, and that the dialogue says so.
-    """
+    def __init__(
+        self, kind: ActionKind, row: FeedRow, who: str, now: datetime, zone: tzinfo
+    ) -> None:
+        self._kind = kind
+        self._ends: list[tuple[str, datetime]] = []
+        self._side: ui.radio | None = None
+        if kind == "snooze":
+            self._build_snooze(row, now, zone)
+        if kind == "assign":
+            self._build_assign(row)
+        self._why = ui.input(ASKS[kind].reason).props("outlined dense maxlength=1000")
+        self._why.style("width:100%")
+        self._who = (
+            ui.input("Your name", value=who)
+            .props("outlined dense maxlength=128")
+            .style("width:100%")
+        )
+        (self._who if not who else self._to if kind == "assign" else self._why).props("autofocus")
 
-    button: str
-    title: str
-    says: str
-    reason: str = "Note (optional)"
-    final: bool = False
+    @property
+    def who(self) -> str:
+        """The name of the person who decides."""
+        return str(self._who.value or "").strip()
 
+    def send_on_enter(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Call ``send`` when the Enter key is pressed in the fields that every question has."""
+        self._why.on("keydown.enter", send)
+        self._who.on("keydown.enter", send)
 
-ASKS: dict[ActionKind, Ask] = {
-    "see": Ask(
-        "Seen",
-        "Mark this alert as seen",
-        (
-            "It says that you have looked. It stays in the list, and escalates until somebody"
-            " acknowledges it."
-        ),
-    ),
-    "acknowledge": Ask(
-        "Acknowledge",
-        "Acknowledge this alert",
-        "It stays in the list until measurements are back inside the limits.",
-    ),
-    "snooze": Ask(
-        "Snooze",
-        "Snooze this alert",
-        (
-            "It comes back at that time; at once when it gets worse, when another rule strikes, or"
-            " when a value breaks a limit on a side that is not snoozed."
-        ),
-        reason="Why (optional)",
-    ),
-    "assign": Ask(
-        "Assign",
-        "Assign this alert",
-        "It says whose it is. Nobody is notified by this.",
-    ),
-    "comment": Ask(
-        "Comment",
-        "Comment on this alert",
-        "It stays as it is; everybody can read the comment in its history.",
-        reason="Comment",
-    ),
-    "new_normal": Ask(
-        "New normal",
-        "New normal for this person",
-        (
-            "The values so far count as usual for this person. No limit changes; an alert that"
-            " rests on what was learned alone is resolved."
-        ),
-        reason="Why (optional)",
-        final=True,
-    ),
-    "resolve": Ask(
-        "Resolve",
-        "Resolve this alert",
-        "It leaves the list. The next value beyond a limit opens a new alert.",
-        reason="Why",
-        final=True,
-    ),
-    "withdraw": Ask(
-        "Wrong reading",
-        "Withdraw: this was a wrong reading",
-        (
-            "It leaves the list, marked as never true: somebody else wore the device, or it"
-            " measured wrongly."
-        ),
-        reason="What was wrong",
-        final=True,
-    ),
-}
+    def decision(self, row: FeedRow) -> Decision:
+        """Return the decision about ``row``.
 
+        Raises ``DecisionRefused`` if the fields do not say all that it needs.
+        """
+        decision = self._filled(row)
+        if not decision.who:
+            raise DecisionRefused("please say who you are.")
+        if decision.action in NEEDS_REASON and not decision.reason:
+            raise DecisionRefused(f"please say {NEEDS_REASON[decision.action]}.")
+        return decision
 
-# The effect on an alert that is over.
-OVER_SAYS: dict[ActionKind, str] = {
-    "see": "{back}. Once somebody has looked, the alert can leave the list.",
-    "acknowledge": "{back}. You have looked at it, so it can leave the list.",
-}
-# The effect on an alert that is not about values: a silence, a device, a setting.
-OTHER_SAYS: dict[ActionKind, str] = {
-    "acknowledge": "It stays in the list until what it tells of is over, or somebody resolves it.",
-    "snooze": (
-        "It comes back at that time; at once when it gets worse, or when another rule strikes."
-    ),
-    "resolve": "It leaves the list. What it tells of opens a new alert only when it begins anew.",
-}
-HELD = (
-    "It leaves the list if all values are back inside their limits; otherwise it is acknowledged,"
-    " and stays there."
-)
+    def _build_snooze(self, row: FeedRow, now: datetime, zone: tzinfo) -> None:
+        self._ends = snooze_ends(now, zone)
+        self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
+        self._end.props('dense aria-label="Until when"')
+        if is_of_values(row.group):
+            sides = [words for _, words in SIDES.items()]
+            self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
 
+    def _build_assign(self, row: FeedRow) -> None:
+        with ui.row().classes("r-line"):
+            self._to = ui.input("Assign to", value=row.assigned_to or "").props(
+                "outlined dense maxlength=128"
+            )
+            self._to.style("flex:1")
+            ui.button("Me", on_click=lambda: self._to.set_value(self._who.value)).props(
+                "outline no-caps"
+            )
 
-def what_it_does(kind: ActionKind, row: FeedRow) -> str:
-    """Return the effect of a decision on this alert, in a sentence or two."""
-    if row.over and kind in OVER_SAYS:
-        return OVER_SAYS[kind].format(back=back_words(row.group))
-    if kind in OTHER_SAYS and not is_of_values(row.group):
-        return OTHER_SAYS[kind]
-    if kind == "resolve" and row.priority == "high" and not row.over:
-        return HELD
-    return ASKS[kind].says
-
-
-def offered(row: FeedRow, *, can_snooze: bool) -> list[ActionKind]:
-    """Return the decisions that an alert allows now, the most frequent first."""
-    if row.state == "resolved":
-        return []
-    of_values = is_of_values(row.group)
-    wanted: dict[ActionKind, bool] = {
-        **({"see": not row.seen_by} if row.over else {}),
-        "acknowledge": row.state != "acknowledged",
-        "snooze": can_snooze,
-        **(
-            {}
-            if row.over
-            else {"see": row.priority == "high" and row.state == "open" and not row.seen_by}
-        ),
-        "assign": True,
-        "comment": True,
-        "new_normal": of_values,
-        "resolve": True,
-        "withdraw": of_values,
-    }
-    return [kind for kind, is_offered in wanted.items() if is_offered]
+    def _filled(self, row: FeedRow) -> Decision:
+        decision = Decision(
+            action=self._kind,
+            who=self.who,
+            reason=str(self._why.value or "").strip(),
+            seen=Seen(priority=row.priority),
+            record=row.updated_at,
+        )
+        if self._kind == "assign":
+            if not str(self._to.value or "").strip():
+                raise DecisionRefused("Please say to whom.")
+            return replace(decision, to=str(self._to.value))
+        if self._kind != "snooze":
+            return decision
+        side = next(
+            (side for side, words in SIDES.items() if self._side and words == self._side.value),
+            None,
+        )
+        until = self._ends[int(self._end.value)][1]
+        return replace(decision, until=until, direction=side)
 
 
 class DecisionDialog:
@@ -181,9 +135,6 @@ class DecisionDialog:
         self._asked = 0
         self._is_sending = False
         self._zone: tzinfo = UTC
-        self._ends: list[tuple[str, datetime]] = []
-        self._who: ui.input
-        self._side: ui.radio | None = None
         with ui.dialog().props('aria-label="Decide"') as self._dialog:
             self._card = ui.card().classes("r-ask")
 
@@ -205,27 +156,7 @@ class DecisionDialog:
         ui.html(f"<h2>{ask.title}</h2>", sanitize=False)
         self._about = ui.element("div")
         self._write_about(row)
-        self._side = None
-        if self._kind == "snooze":
-            self._build_snooze(row, zone)
-        if self._kind == "assign":
-            with ui.row().classes("r-line"):
-                self._to = ui.input("Assign to", value=row.assigned_to or "").props(
-                    "outlined dense maxlength=128"
-                )
-                self._to.style("flex:1")
-                ui.button("Me", on_click=lambda: self._to.set_value(self._who.value)).props(
-                    "outline no-caps"
-                )
-        self._why = ui.input(ask.reason).props("outlined dense maxlength=1000").style("width:100%")
-        self._who = (
-            ui.input("Your name", value=who)
-            .props("outlined dense maxlength=128")
-            .style("width:100%")
-        )
-        (self._who if not who else self._to if self._kind == "assign" else self._why).props(
-            "autofocus"
-        )
+        self._fields = DecisionFields(self._kind, row, who, self._service.now(), zone)
         self._wrong = ui.label().classes("r-late-ack").props("role=alert")
         ui.label(what_it_does(self._kind, row)).classes("r-says")
         if ask.final:
@@ -237,8 +168,7 @@ class DecisionDialog:
                 f"no-caps unelevated {colour}"
             )
         if not ask.final:  # so that the Enter key never sends a final decision by accident
-            self._why.on("keydown.enter", self._send)
-            self._who.on("keydown.enter", self._send)
+            self._fields.send_on_enter(self._send)
 
     def _write_about(self, row: FeedRow) -> None:
         """Write the alert that is decided about.
@@ -256,35 +186,6 @@ class DecisionDialog:
                     with ui.element("li"):
                         ui.label(line)
 
-    def _build_snooze(self, row: FeedRow, zone: tzinfo) -> None:
-        self._ends = snooze_ends(self._service.now(), zone)
-        self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
-        self._end.props('dense aria-label="Until when"')
-        if is_of_values(row.group):
-            sides = [words for _, words in SIDES.items()]
-            self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
-
-    def _decision(self, row: FeedRow) -> Decision:
-        decision = Decision(
-            action=self._kind,
-            who=str(self._who.value or "").strip(),
-            reason=str(self._why.value or "").strip(),
-            seen=Seen(priority=row.priority),
-            record=row.updated_at,
-        )
-        if self._kind == "assign":
-            if not str(self._to.value or "").strip():
-                raise DecisionRefused("Please say to whom.")
-            return replace(decision, to=str(self._to.value))
-        if self._kind != "snooze":
-            return decision
-        side = next(
-            (side for side, words in SIDES.items() if self._side and words == self._side.value),
-            None,
-        )
-        until = self._ends[int(self._end.value)][1]
-        return replace(decision, until=until, direction=side)
-
     async def _send(self) -> None:
         """Send the decision once.
 
@@ -295,7 +196,7 @@ class DecisionDialog:
         self._is_sending = True
         self._button.disable()
         asked = self._asked
-        who = str(self._who.value or "").strip()
+        who = self._fields.who
         wrong = await self._answer(self._row)
         # Another question is open by now, so this answer is not shown.
         if asked != self._asked:
@@ -313,12 +214,7 @@ class DecisionDialog:
     async def _answer(self, row: FeedRow) -> str:
         """Return what is wrong with the decision as a sentence, or "" when it is stored."""
         try:
-            decision = self._decision(row)
-            if not decision.who:
-                raise DecisionRefused("please say who you are.")
-            if decision.action in NEEDS_REASON and not decision.reason:
-                raise DecisionRefused(f"please say {NEEDS_REASON[decision.action]}.")
-            await self._service.decide(row.id, decision)
+            await self._service.decide(row.id, self._fields.decision(row))
         except KafkaError:
             return "it could not be stored. Please try again."
         except Unanswered:

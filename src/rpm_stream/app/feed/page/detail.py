@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from html import escape
 
 from nicegui import ui
 
 from rpm_stream.app.feed.chart import FeedChart
 from rpm_stream.app.feed.page.chart import describe, options
-from rpm_stream.app.feed.page.decide import ASKS, offered
 from rpm_stream.app.feed.page.now import looked_words, now_html
+from rpm_stream.app.feed.page.questions import ASKS, offered
 from rpm_stream.app.feed.page.row import WAITING
 from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.page.wording import clock
@@ -86,7 +86,7 @@ class DetailDialog:
             with ui.element("div"):
                 with ui.element("div").classes(f"r-prio {row.priority}"):
                     ui.icon(ICONS[row.priority])
-                    ui.label(f"{WORDS[row.priority]} · {self._state(detail, zone)}")
+                    ui.label(f"{WORDS[row.priority]} · {_state(detail, self._service.now(), zone)}")
                 age = f", {row.age} years" if row.age is not None else ""
                 ui.html(f"<h2>{escape(row.name)}{age}</h2>", sanitize=False)
                 ui.label(row.title)
@@ -99,24 +99,6 @@ class DetailDialog:
             with ui.element("div").classes("r-decide").props('role=group aria-label="What to do"'):
                 for kind in kinds:
                     self._build_button(row.id, kind, is_first=kind == kinds[0])
-
-    def _state(self, detail: Detail, zone: tzinfo) -> str:
-        """Return the state, its person, and the pending decision."""
-        row = detail.alert.row
-        view = detail.alert
-        words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
-        if row.snoozed_until:
-            words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
-        if row.acknowledged_by:
-            words.append(f"by {row.acknowledged_by}")
-        text = " ".join(words)
-        if row.state == "open" and row.seen_by:
-            text += f" · seen by {', '.join(row.seen_by)}"
-        if row.assigned_to:
-            text += f" · assigned to {row.assigned_to}"
-        if not view.pending:
-            return text
-        return f"{text} · {WAITING[view.pending]} {view.answer or f'for {view.pending_by}…'}"
 
     def _build_button(self, key: str, kind: ActionKind, *, is_first: bool) -> None:
         weight = (
@@ -155,9 +137,9 @@ class DetailDialog:
                 " drawn: they are older than what the charts keep, or were taken back."
             ).classes("r-caption")
         _heading("What happened")
-        self._build_steps(detail, zone)
+        _build_steps(detail, self._service.now(), zone)
         _heading("Rule and settings")
-        self._build_facts(detail, zone)
+        _build_facts(detail, self._service.now(), zone)
 
     def _build_chart(self, chart: FeedChart, detail: Detail) -> None:
         _heading(f"{chart.title} around the alert")
@@ -168,37 +150,52 @@ class DetailDialog:
         )
         self._charts.append((drawing, ui.label(describe(chart)).classes("r-caption")))
 
-    def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
-        """Write the history, the latest step first: when, what, by whom, why."""
-        now = self._service.now()
-        words = life.words_of(detail.alert.row.group)
-        with ui.element("ol").classes("r-steps"):
-            for step in reversed(
-                life.steps(detail.history, lambda at: clock(at, now, zone), words)
-            ):
-                with ui.element("li"):
-                    ui.html(
-                        f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False
-                    )
-                    with ui.element("div"):
-                        ui.label(life.step_words(step))
-                        if step.why:
-                            ui.label(step.why).classes("r-caption")
 
-    def _build_facts(self, detail: Detail, zone: tzinfo) -> None:
-        row = detail.alert.row
-        now = self._service.now()
-        owners = dict.fromkeys(line.owner for chart in detail.charts for line in chart.limits)
-        facts = [
-            ("Kind", rule_words(row.rule)),
-            ("Rule and version", row.rule),
-            *([("Limits in the charts set by", ", ".join(owners))] if owners else []),
-            ("Opened", clock(row.opened_at, now, zone, seconds=True)),
-            ("Measured", clock(row.measured_at, now, zone, seconds=True)),
-            ("Alert number", row.id),
-        ]
-        lines = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in facts)
-        ui.html(f'<dl class="r-facts">{lines}</dl>', sanitize=False)
+def _state(detail: Detail, now: datetime, zone: tzinfo) -> str:
+    """Return the state, its person, and the pending decision."""
+    row = detail.alert.row
+    view = detail.alert
+    words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
+    if row.snoozed_until:
+        words.append(f"until {clock(row.snoozed_until, now, zone)}")
+    if row.acknowledged_by:
+        words.append(f"by {row.acknowledged_by}")
+    text = " ".join(words)
+    if row.state == "open" and row.seen_by:
+        text += f" · seen by {', '.join(row.seen_by)}"
+    if row.assigned_to:
+        text += f" · assigned to {row.assigned_to}"
+    if not view.pending:
+        return text
+    return f"{text} · {WAITING[view.pending]} {view.answer or f'for {view.pending_by}…'}"
+
+
+def _build_steps(detail: Detail, now: datetime, zone: tzinfo) -> None:
+    """Write the history, the latest step first: when, what, by whom, why."""
+    words = life.words_of(detail.alert.row.group)
+    with ui.element("ol").classes("r-steps"):
+        for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone), words)):
+            with ui.element("li"):
+                ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
+                with ui.element("div"):
+                    ui.label(life.step_words(step))
+                    if step.why:
+                        ui.label(step.why).classes("r-caption")
+
+
+def _build_facts(detail: Detail, now: datetime, zone: tzinfo) -> None:
+    row = detail.alert.row
+    owners = dict.fromkeys(line.owner for chart in detail.charts for line in chart.limits)
+    facts = [
+        ("Kind", rule_words(row.rule)),
+        ("Rule and version", row.rule),
+        *([("Limits in the charts set by", ", ".join(owners))] if owners else []),
+        ("Opened", clock(row.opened_at, now, zone, seconds=True)),
+        ("Measured", clock(row.measured_at, now, zone, seconds=True)),
+        ("Alert number", row.id),
+    ]
+    lines = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in facts)
+    ui.html(f'<dl class="r-facts">{lines}</dl>', sanitize=False)
 
 
 def _heading(text: str) -> None:

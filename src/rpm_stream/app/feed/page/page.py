@@ -13,11 +13,12 @@ from rpm_stream.app.feed.auth.reader_name import remember_script, who_of
 from rpm_stream.app.feed.page.decide import DecisionDialog
 from rpm_stream.app.feed.page.detail import DetailDialog
 from rpm_stream.app.feed.page.list import AlertList
+from rpm_stream.app.feed.page.notices import AlarmStrip, HiddenNote, JudgedLine, problems
 from rpm_stream.app.feed.page.row import RowDoors
 from rpm_stream.app.feed.page.style import CSS
 from rpm_stream.app.feed.page.tools import Tools
 from rpm_stream.app.feed.page.who import NameDialog
-from rpm_stream.app.feed.page.wording import alarm, judged, wrong_clocks, zone
+from rpm_stream.app.feed.page.wording import zone
 from rpm_stream.app.feed.read_model import ActionKind
 from rpm_stream.app.feed.service import Listing, Service, View
 from rpm_stream.publish.feed import rows as feed
@@ -61,8 +62,6 @@ class FeedPage:
         self._seen = -1
         self._written = 0.0
         self._who = ""
-        self._alarm_texts: list[str] = []
-        self._hidden_words = ""
 
     async def show(self) -> None:
         """Build the page and keep it current, then get the reader's time zone from the tab."""
@@ -76,7 +75,7 @@ class FeedPage:
         with ui.element("header").classes("r-top"):
             self._build_header()
         with ui.element("main").classes("r-wrap"):
-            self._hidden = ui.element("div")
+            self._hidden = HiddenNote(self._tools.clear)
             self._list = AlertList(RowDoors(self._open, self._ask, self._can_snooze), self._refresh)
         self._build_footer()
         self._refresh()
@@ -98,7 +97,7 @@ class FeedPage:
         self._refresh()
 
     def _build_header(self) -> None:
-        self._alarm = ui.element("div").props("role=alert")
+        self._alarm = AlarmStrip()
         with ui.element("div").classes("r-wrap"):
             with ui.element("div").classes("r-bar"):
                 ui.html("<h1>Alerts</h1>", sanitize=False)
@@ -107,13 +106,7 @@ class FeedPage:
                 self._you = ui.button(on_click=self._ask_name).props(
                     "flat dense no-caps icon=person"
                 )
-                with (
-                    ui.element("div")
-                    .classes("r-judged")
-                    .props('role=status data-test="judged"') as self._judged
-                ):
-                    self._judged_icon = ui.icon("hourglass_empty")
-                    self._judged_text = ui.label()
+                self._judged = JudgedLine()
             self._tools = Tools(self._refresh, self._ask_name)
 
     def _build_footer(self) -> None:
@@ -161,7 +154,7 @@ class FeedPage:
         self._write_judged()
         self._write_header(everything)
         shown = self._shown(everything)
-        self._write_hidden(everything, {view.row.id for view in shown})
+        self._hidden.write(self._count_hidden(everything, shown))
         self._list.write(shown, everything, self._zone)
         self._detail.refresh(self._zone)
 
@@ -176,53 +169,20 @@ class FeedPage:
         high = [view for view in everything.alerts if view.row.priority == "high"]
         return [*high, *self._service.listing(resolved=True, wanted=wanted).alerts]
 
+    def _count_hidden(self, everything: Listing, shown: list[View]) -> int:
+        """Return how many alerts the reader's filter hides. It never hides high alerts."""
+        if self._tools.tab == "resolved":
+            return 0
+        ids = {view.row.id for view in shown}
+        return sum(view.row.id not in ids for view in everything.alerts)
+
     def _write_judged(self) -> None:
         progress = self._service.progress()
-        self._judged_text.set_text(judged(progress, self._zone))
-        problem = alarm(progress)
-        good = "check_circle" if self._service.state.ready else "hourglass_empty"
-        self._judged_icon.set_name("error" if problem else good)
-        self._judged.classes(add="bad" if problem else "", remove="" if problem else "bad")
-        self._write_alarm(problem, wrong_clocks(progress))
+        self._judged.write(progress, self._zone, is_ready=self._service.state.ready)
+        self._alarm.write(problems(progress, self._service.state))
 
     def _write_header(self, everything: Listing) -> None:
         self._tools.write(everything, self._who)
         self._you.set_text(self._who or "Who are you?")
         high = everything.counts["high"]
         ui.page_title(f"({high} high) Alerts" if high else "Alerts")
-
-    def _write_alarm(self, *problems: str | None) -> None:
-        texts = [problem for problem in problems if problem]
-        if not self._service.state.ready:
-            texts.append("Still reading: alerts may be missing here.")
-        if unreadable := self._service.state.unreadable:
-            texts.append(
-                f"{unreadable} alert records could not be read, so an alert may be missing here."
-            )
-        if texts == self._alarm_texts:
-            return
-        self._alarm_texts = texts
-        self._alarm.clear()
-        with self._alarm:
-            for text in texts:
-                with ui.element("div").classes("r-alarm"), ui.element("div").classes("r-wrap"):
-                    ui.icon("error", size="22px")
-                    ui.label(text)
-
-    def _write_hidden(self, everything: Listing, shown: set[str]) -> None:
-        """Show how many alerts the reader's filter hides. It never hides high alerts."""
-        hidden = (
-            0
-            if self._tools.tab == "resolved"
-            else sum(v.row.id not in shown for v in everything.alerts)
-        )
-        alerts = "1 alert" if hidden == 1 else f"{hidden} alerts"
-        words = f"Your filter hides {alerts}. High alerts always stay." if hidden else ""
-        if words == self._hidden_words:
-            return
-        self._hidden_words = words
-        self._hidden.clear()
-        if words:
-            with self._hidden, ui.element("div").classes("r-hidden-note"):
-                ui.label(words)
-                ui.button("Show all", on_click=self._tools.clear).props("flat dense no-caps")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -113,19 +114,16 @@ class Books:
 
 
 class Collector:
-    """Turns records into rows. It has the tables and the key that the functions need."""
+    """Turns records into rows, by the function of their topic."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
         self._books = Books(store)
-        self._knowledge = knowledge
-        self._ref_key = ref_key
-        self._refs: dict[str, str] = {}
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
             FRAMES: _frames,
-            ACCOUNTS: self._accounts,
-            READINGS: self._messages,
-            REJECTS: self._rejects,
-            OBSERVATIONS: self._observations,
+            ACCOUNTS: partial(_accounts, self._books),
+            READINGS: _Messages(self._books, knowledge, ref_key).rows,
+            REJECTS: partial(_rejects, self._books),
+            OBSERVATIONS: partial(_observations, self._books),
         }
 
     def rows(self, topic: str, records: list[ConsumerRecord]) -> Statements:
@@ -133,22 +131,17 @@ class Collector:
         self._books.begin_batch()
         return self._of[topic](records)
 
-    def _accounts(self, records: list[ConsumerRecord]) -> Statements:
-        rows: list[SqlRow] = []
-        faults: list[SqlRow] = []
-        for record, account in _read(records, _account.decode, "an account", faults):
-            seen = digest(record.value)
-            if self._books.differs(
-                "account", "part = ? AND place = ?", (account.partition, account.offset), seen
-            ):
-                faults.append(
-                    _fault("two_contents", record, "a frame has two accounts that differ")
-                )
-            if self._books.is_ours(account.partition, account.offset):
-                rows.append((account.partition, account.offset, seen, record.value))
-        return [(ACCOUNT, rows), (FAULT, faults)]
 
-    def _messages(self, records: list[ConsumerRecord]) -> Statements:
+class _Messages:
+    """Turns messages of readings into rows. It has the tables and the key that this needs."""
+
+    def __init__(self, books: Books, knowledge: Knowledge, ref_key: bytes) -> None:
+        self._books = books
+        self._knowledge = knowledge
+        self._ref_key = ref_key
+        self._refs: dict[str, str] = {}
+
+    def rows(self, records: list[ConsumerRecord]) -> Statements:
         """Return rows for each message with its count, and each reading with its obligation.
 
         They are followed by people's decisions about readings.
@@ -214,22 +207,6 @@ class Collector:
             )
         return faults
 
-    def _rejects(self, records: list[ConsumerRecord]) -> Statements:
-        """Return rows for rejects of frames, and for the readings that the judge rejected."""
-        rows: list[SqlRow] = []
-        back: list[SqlRow] = []
-        faults: list[SqlRow] = []
-        for record, reject in _read(records, _read_reject, "a reject", faults):
-            if isinstance(reject, RecordId):
-                back.append((key_of(reject.id),))
-                continue
-            place = (reject.position.partition, reject.position.offset, key_of(reject.id))
-            seen = digest(record.value)
-            if self._books.differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
-                faults.append(_fault("two_contents", record, "a reject has two contents"))
-            rows.append((*place, reject.reason, seen, len(reject.parts) or 1))
-        return [(REJECT, rows), (BACK, back), (FAULT, faults)]
-
     def _decided(
         self, action: Action, record: ConsumerRecord, back: list[SqlRow], adopted: list[SqlRow]
     ) -> None:
@@ -255,54 +232,10 @@ class Collector:
         known = marks(theirs, owed.policy, self._ref_key)
         return (key_of(owed.summary or ""), key_of(reading.id), *known, record.timestamp // HOUR_MS)
 
-    def _observations(self, records: list[ConsumerRecord]) -> Statements:
-        """Return rows for the readings in an Observation, or for the count of a summary."""
-        rows: list[SqlRow] = []
-        single: list[SqlRow] = []
-        faults: list[SqlRow] = []
-        for record, found in _read(records, observation_facts, "an Observation", faults):
-            name = key_of(found.id)
-            seen = digest(record.value)
-            again = found.n is None and not found.put_right
-            if again and self._books.differs("observation", "id = ?", (name,), seen):
-                faults.append(_fault("two_contents", record, "an Observation has two contents"))
-            if not found.put_right or found.n is not None:
-                rows.append(
-                    (
-                        name,
-                        seen,
-                        found.n,
-                        record.partition,
-                        record.offset,
-                        record.timestamp // HOUR_MS,
-                    )
-                )
-            single += [(key_of(reading),) for reading in found.readings]
-        return [(OBSERVATION, rows), (SINGLE, single), (FAULT, faults)]
-
     def _ref(self, patient: str) -> str:
         if patient not in self._refs:
             self._refs[patient] = patient_ref(patient, self._ref_key)
         return self._refs[patient]
-
-
-def _read(
-    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[SqlRow]
-) -> Iterator[tuple[ConsumerRecord, Content]]:
-    """Yield each record with its content. Add an unreadable one to ``faults`` as "not ``name``"."""
-    for record in records:
-        try:
-            content = read(record.value or b"")
-        except NOT_READABLE:
-            faults.append(_fault("unreadable", record, f"not {name}"))
-            continue
-        yield record, content
-
-
-def _read_reject(value: bytes) -> _RejectNote | RecordId:
-    """Return a reject of a frame, or the id of the reading that the judge rejected."""
-    reject = _reject.decode(value)
-    return decode_id(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
 def _frames(records: list[ConsumerRecord]) -> Statements:
@@ -346,6 +279,82 @@ def _frame(record: ConsumerRecord) -> SqlRow:
         seq,
         _plain(device if named is None else named),
     )
+
+
+def _accounts(books: Books, records: list[ConsumerRecord]) -> Statements:
+    rows: list[SqlRow] = []
+    faults: list[SqlRow] = []
+    for record, account in _read(records, _account.decode, "an account", faults):
+        seen = digest(record.value)
+        if books.differs(
+            "account", "part = ? AND place = ?", (account.partition, account.offset), seen
+        ):
+            faults.append(_fault("two_contents", record, "a frame has two accounts that differ"))
+        if books.is_ours(account.partition, account.offset):
+            rows.append((account.partition, account.offset, seen, record.value))
+    return [(ACCOUNT, rows), (FAULT, faults)]
+
+
+def _rejects(books: Books, records: list[ConsumerRecord]) -> Statements:
+    """Return rows for rejects of frames, and for the readings that the judge rejected."""
+    rows: list[SqlRow] = []
+    back: list[SqlRow] = []
+    faults: list[SqlRow] = []
+    for record, reject in _read(records, _read_reject, "a reject", faults):
+        if isinstance(reject, RecordId):
+            back.append((key_of(reject.id),))
+            continue
+        place = (reject.position.partition, reject.position.offset, key_of(reject.id))
+        seen = digest(record.value)
+        if books.differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
+            faults.append(_fault("two_contents", record, "a reject has two contents"))
+        rows.append((*place, reject.reason, seen, len(reject.parts) or 1))
+    return [(REJECT, rows), (BACK, back), (FAULT, faults)]
+
+
+def _read_reject(value: bytes) -> _RejectNote | RecordId:
+    """Return a reject of a frame, or the id of the reading that the judge rejected."""
+    reject = _reject.decode(value)
+    return decode_id(b64decode(reject.original)) if reject.stage == "judge" else reject
+
+
+def _observations(books: Books, records: list[ConsumerRecord]) -> Statements:
+    """Return rows for the readings in an Observation, or for the count of a summary."""
+    rows: list[SqlRow] = []
+    single: list[SqlRow] = []
+    faults: list[SqlRow] = []
+    for record, found in _read(records, observation_facts, "an Observation", faults):
+        name = key_of(found.id)
+        seen = digest(record.value)
+        again = found.n is None and not found.put_right
+        if again and books.differs("observation", "id = ?", (name,), seen):
+            faults.append(_fault("two_contents", record, "an Observation has two contents"))
+        if not found.put_right or found.n is not None:
+            rows.append(
+                (
+                    name,
+                    seen,
+                    found.n,
+                    record.partition,
+                    record.offset,
+                    record.timestamp // HOUR_MS,
+                )
+            )
+        single += [(key_of(reading),) for reading in found.readings]
+    return [(OBSERVATION, rows), (SINGLE, single), (FAULT, faults)]
+
+
+def _read(
+    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[SqlRow]
+) -> Iterator[tuple[ConsumerRecord, Content]]:
+    """Yield each record with its content. Add an unreadable one to ``faults`` as "not ``name``"."""
+    for record in records:
+        try:
+            content = read(record.value or b"")
+        except NOT_READABLE:
+            faults.append(_fault("unreadable", record, f"not {name}"))
+            continue
+        yield record, content
 
 
 def _plain(text: str | None) -> str | None:

@@ -19,21 +19,15 @@ from rpm_stream.app.operate.reconcile.balance import (
     BalanceFault,
     WindowCounts,
     frame_faults,
-    gaps,
     window_due,
     window_fault,
 )
-from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Missing, ReconcileLine, ReconcileTotal
+from rpm_stream.app.operate.reconcile.gateway_gaps import find_gaps
+from rpm_stream.app.operate.reconcile.lines import Hour, Missing, ReconcileLine, ReconcileTotal
 from rpm_stream.app.operate.reconcile.queries import (
-    BLIND,
-    COUNTED,
     FRAMES_SQL,
     LATER_SQL,
-    LOST,
-    NEWEST,
-    OLDEST,
     READINGS_SQL,
-    TAKE_BLIND,
     TEMPORARY,
     WINDOWS_SQL,
 )
@@ -83,7 +77,9 @@ class Report:
         self._db.execute("DELETE FROM temp.beginning")
         self._db.execute("INSERT INTO temp.beginning VALUES (?)", (self._begins * MICROSECONDS,))
         self._db.executescript(TEMPORARY)
-        yield from self._gaps()
+        for gap in find_gaps(self._db):
+            self.total.gaps += 1
+            yield gap
         for kind, topic, part, place, why in self._db.execute(
             "SELECT kind, topic, part, place, why FROM fault"
         ):
@@ -107,39 +103,6 @@ class Report:
             frame=frame,
             **where._asdict(),
         )
-
-    def _gaps(self) -> Iterator[ReconcileLine]:
-        db = self._db
-        db.executescript(BLIND)
-        for sender, rows in groupby(db.execute(COUNTED), key=lambda row: row[:3]):
-            for first, last in gaps(row[3] for row in rows):
-                unreadable = self._unreadable(sender, first, last)
-                frames = last - first + 1 - unreadable
-                if not frames:
-                    continue
-                db.execute(LOST, (frames, *sender, last + 1))
-                self.total.gaps += 1
-                yield Gap(
-                    gateway=sender[0],
-                    device=sender[1],
-                    boot=sender[2],
-                    first=first,
-                    last=last,
-                    frames=frames,
-                    unreadable=unreadable,
-                )
-
-    def _unreadable(self, sender: tuple[str, str, str], first: int, last: int) -> int:
-        """Return how many frames without a readable number came within a hole.
-
-        They came between the hole's neighbours. Each of them counts for one hole only.
-        """
-        before = self._db.execute(NEWEST, (*sender, first - 1)).fetchone()
-        after = self._db.execute(OLDEST, (*sender, last + 1)).fetchone()
-        if before[0] != after[0]:
-            return 0
-        between = (sender[1], before[0], before[1], after[1], last - first + 1)
-        return self._db.execute(TAKE_BLIND, between).rowcount
 
     def _hours(self) -> Iterator[ReconcileLine]:
         for (device, hour), rows in groupby(self._db.execute(FRAMES_SQL), key=lambda row: row[:2]):
