@@ -42,7 +42,7 @@ parameters = { n_neighbors = 5 }
 inputs = ["heart_rate", "oxygen_saturation"]
 threshold = 1.5
 keep = 12
-budget_us = 50
+budget_us = 1
 """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -24,7 +25,16 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.feed import rows as feed
-from rpm_stream.records import RANK, Action, Alert, Origin, PatientEntry, Reading, Readings
+from rpm_stream.records import (
+    RANK,
+    Action,
+    Alert,
+    Origin,
+    PatientEntry,
+    Reading,
+    Readings,
+    Transition,
+)
 
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
 VITALS = sorted(shipped().vitals)
@@ -82,32 +92,52 @@ KINDS = "acknowledge snooze resolve assign comment new_normal withdraw void adop
 moments = st.floats(0.1, 240)
 
 
+NEARLY_FULL = 24 * 1024  # bytes of a state that may have to give up words
+
+
+def is_beginning(kept: str, whole: str) -> bool:
+    return kept == whole or (kept.endswith("…") and whole.startswith(kept[:-1]))
+
+
 def is_shortened(held: Alert, listed: Alert) -> bool:
     """Whether a state at its limit has kept less of the texts and steps of an alert that is in the
     feed (``alert/size.py``), and all else as it is there.
     """
 
-    def is_beginning(kept: str, whole: str) -> bool:
-        return kept == whole or (kept.endswith("…") and whole.startswith(kept[:-1]))
-
     def without(alert: Alert) -> Alert:
         return msgspec.structs.replace(alert, history=(), why=(), evidence=())
 
-    steps = iter(listed.history)
     return (
         without(held) == without(listed)
         and set(held.evidence) <= set(listed.evidence)
         and all(any(is_beginning(line, whole) for whole in listed.why) for line in held.why)
-        and all(
-            any(
+        and steps_kept(held.history, listed.history) == len(held.history)
+    )
+
+
+def steps_kept(history: tuple[Transition, ...], before: tuple[Transition, ...]) -> int:
+    """The number of steps at the beginning of ``history`` that are steps of ``before``, in their
+    order and at most shortened.
+    """
+    steps = iter(before)
+    return sum(
+        1
+        for _ in takewhile(
+            lambda step: any(
                 msgspec.structs.replace(step, reason="")
                 == msgspec.structs.replace(whole, reason="")
                 and is_beginning(step.reason, whole.reason)
                 for whole in steps
-            )
-            for step in held.history
+            ),
+            history,
         )
     )
+
+
+def goes_on(history: tuple[Transition, ...], before: tuple[Transition, ...]) -> bool:
+    """Whether a history is what a state at its limit has kept of the one before, with new steps."""
+    kept = steps_kept(history, before)
+    return kept > 0 and all(step.at >= before[-1].at for step in history[kept:])
 
 
 class Machine(RuleBasedStateMachine):
@@ -156,7 +186,10 @@ class Machine(RuleBasedStateMachine):
         if known is not None:
             assert known.state != "resolved", "a resolved alert came back under its id"
             assert RANK[alert.priority] >= RANK[known.priority], "a priority fell"
-            assert alert.history[: len(known.history)] == known.history, "history was rewritten"
+            assert alert.history[: len(known.history)] == known.history or (
+                len(pack_patient(self.patient)) > NEARLY_FULL
+                and goes_on(alert.history, known.history)
+            ), "history was rewritten"
             assert alert.opened_at == known.opened_at and alert.updated_at >= known.updated_at
 
     # --- what comes in ----------------------------------------------------------------------------

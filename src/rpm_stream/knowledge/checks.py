@@ -49,7 +49,6 @@ MOST_LEARNED = 16
 MOST_TOGETHER = 7  # what the detector of several vitals takes (score/detectors/half_space_trees.py)
 
 MOST_SHADOW = 4096  # bytes for each patient that detectors in shadow may store
-LEAST_BUDGET_US = 50  # so that a row which takes many times more still rests for long
 MOST_BUDGET_US = 10_000  # CPU time that one vector of a detector in shadow may be declared to take
 # the same for all that a detector learns when it is rebuilt, while the messages of others wait
 MOST_REBUILD_US = 500_000
@@ -258,8 +257,8 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
             yield f"{place}: inputs are different vitals, one at least"
         elif bool(row.class_) == bool(row.pipeline):
             yield f"{place}: it has a class or a pipeline"
-        elif not 10 <= row.keep <= 1000 or not LEAST_BUDGET_US <= row.budget_us <= MOST_BUDGET_US:
-            yield (f"{place}: keep is 10 to 1000, budget_us {LEAST_BUDGET_US} to {MOST_BUDGET_US}")
+        elif not 10 <= row.keep <= 1000 or not 1 <= row.budget_us <= MOST_BUDGET_US:
+            yield f"{place}: keep is 10 to 1000, budget_us 1 to {MOST_BUDGET_US}"
         elif row.keep * row.budget_us > MOST_REBUILD_US:
             yield (
                 f"{place}: keep times budget_us is at most {MOST_REBUILD_US}, as all of them are"

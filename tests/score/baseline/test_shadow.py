@@ -218,7 +218,7 @@ WRONG = {
         "has room for 4096"
     ),
     'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\nbudget_us = 10001': (
-        "budget_us 50 to 10000"
+        "budget_us 1 to 10000"
     ),
     'class = "river.drift.ADWIN"\nwhen = "reading"\ninputs = ["heart_rate"]\n'
     "keep = 300\nbudget_us = 2000": ("keep times budget_us is at most 500000"),
