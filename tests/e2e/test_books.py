@@ -311,8 +311,8 @@ def test_a_frame_that_a_commit_jumped_over_is_missing(service: Service) -> None:
         )
     )
     status, told = run(service, "reconcile")
+    assert status == 1, told
     [found] = [line for line in told if line.get("kind") == "no_account"]
-    assert status == 1
     assert (
         found["device"],
         found["frame"],
