@@ -8,13 +8,13 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.command_line import ended
 from support.paths import repository
 
 SECONDS = 120
@@ -96,16 +96,8 @@ def ran(program: str, folder: Path, shared: Path | None = None) -> str:
     environment = {each: value for each, value in os.environ.items() if not each.startswith("RPM_")}
     if shared is not None:
         environment["RPM_SHARED"] = str(shared)
-    done = subprocess.run(
-        [sys.executable, str(repository("benchmarks", name)), *words, "--quick"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    command = [sys.executable, str(repository("benchmarks", name)), *words, "--quick"]
+    done = ended(command, environment, folder, SECONDS)
     assert done.returncode == 0, f"{program}:\n{done.stdout}{done.stderr}"
     return done.stdout
 

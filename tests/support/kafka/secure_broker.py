@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from support.command_line import ended
+
 from rpm_stream.app.broker import keys as broker_keys
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.broker.keys import Folder
@@ -44,15 +46,8 @@ class World:
         """Run ``rpm-stream`` as a user, or as nobody; ``other``: settings that differ."""
         own = {} if user is None else self.settings(user)
         environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
-        return subprocess.run(
-            [sys.executable, *RPM_STREAM, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_SECONDS,
-            cwd=self.folder,
-        )
+        command = [sys.executable, *RPM_STREAM, *words]
+        return ended(command, environment, self.folder, COMMAND_SECONDS)
 
     def client(self, user: str, password: str | None = None) -> dict[str, Any]:
         """aiokafka's own arguments for a user, without any code of ours."""
