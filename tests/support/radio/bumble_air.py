@@ -26,7 +26,8 @@ from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
 from support.radio.air import Part, Peripheral, Spec
 
-from rpm_stream.app.gateway.ble.bumble_radio import BumbleOptions, BumbleRadio
+from rpm_stream.app.gateway.ble.bumble_device import BumbleOptions
+from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
 from rpm_stream.app.gateway.ble.radio import RadioOff
 
 BITS = {

@@ -147,7 +147,9 @@ async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(
         await link.close()
         await until(lambda: not device.connected)
         assert radio._device is not None
-        connecting = asyncio.ensure_future(radio._device.connect_le(radio._seen[CUFF.address]))
+        connecting = asyncio.ensure_future(
+            radio._device.connect_le(radio._scan.places[CUFF.address])
+        )
         # made behind the radio's back, as a controller's race makes it
         stray = await asyncio.wait_for(connecting, 5.0)
         await until(lambda: not device.connected or stray.handle not in radio._device.connections)
