@@ -13,7 +13,7 @@ class above it.
     + BrokerAway     no Kafka answers
     + MustNotGoOn    a stage would do harm (exit status 70)
   x CheckFailed      the answer of a check is no (exit status 1)        app/runtime/errors.py
-  x GapError         records were skipped between two fetches           app/engine/consumer.py
+  x GapError         records were skipped between two fetches           app/engine/delivery.py
   x UnreadableState  a record of a changelog is no usable state         app/agents/states.py
   x Unlisted         the feed lists no such alert                       app/feed/service.py
   x DecisionRefused          a decision cannot be carried out                   app/feed/service.py

@@ -39,7 +39,7 @@ class AdapterHost(Host):
         if self._is_answered():
             self.emit("flush")
         else:
-            super().on_transport_lost()
+            super().on_transport_lost()  # type: ignore[no-untyped-call]
 
     def on_command_processed(
         self, event: HCI_Command_Complete_Event[Any] | HCI_Command_Status_Event
