@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -53,19 +54,18 @@ class Backlog:
         self._loop = asyncio.get_running_loop()
         self.came = asyncio.Event()  # set after each frame that was stored
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-spool")
-        try:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._thread.shutdown, wait=False)
             self._spool = await self._disk(lambda: Spool(self._path, self._max_bytes))
-        except BaseException:
-            self._thread.shutdown(wait=False)
-            raise
-        self.count = await self._disk(self._spool.count)
-        self.devices = await self._disk(self._spool.devices)
-        await self._disk(self._show)
+            stack.push_async_callback(self._disk, self._spool.close)
+            self.count = await self._disk(self._spool.count)
+            self.devices = await self._disk(self._spool.devices)
+            await self._disk(self._show)
+            self._opened = stack.pop_all()
 
     async def close(self) -> None:
         """Close the spool and end its thread."""
-        await self._disk(self._spool.close)
-        self._thread.shutdown(wait=False)
+        await self._opened.aclose()
 
     @property
     def boot(self) -> str:

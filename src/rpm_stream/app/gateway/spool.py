@@ -8,7 +8,7 @@ A gateway has one SQLite file with a write-ahead log and ``synchronous=FULL``. A
 and changes in the same transaction. A frame therefore keeps its id and ``seq`` for good, and no
 number is given twice. Only one process at a time can open the file.
 
-All methods block on the disk, so the client calls them in a thread of its own. A ballast file lies
+All methods block on the disk, so ``Backlog`` calls them in a thread of its own. A ballast file lies
 beside the spool, so that a full disk does not stay full (see ``forget``).
 """
 

@@ -20,7 +20,7 @@ from support.radio.air import Collected, Spec, part
 from support.radio.bumble_air import BumbleAir, BumblePeripheral, bumble_air
 from support.radio.home import serving, until
 
-from rpm_stream.app.gateway.ble import bumble_client
+from rpm_stream.app.gateway.ble import bumble_client, bumble_radio, bumble_scan
 from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
 from rpm_stream.app.gateway.ble.known import KnownDevice
 from rpm_stream.app.gateway.ble.radio import Link, NotFound, RadioOff
@@ -172,6 +172,23 @@ async def test_an_adapter_may_be_pulled_out_between_an_answer_and_who_waits_for_
                     await reading
             air.plug()
             await radio.reset()
+        link = await connected(radio, CUFF.address)
+        assert await link.characteristics()
+
+
+async def test_a_controller_that_lets_no_command_through_is_off_and_can_be_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bumble_scan, "COMMAND_SECONDS", 0.1)
+    async with bumble_air(tmp_path) as air, air.radio() as radio:
+        device = await air.peripheral(CUFF)
+        await device.advertise()
+        assert radio._device is not None
+        await radio._device.host.command_semaphore.acquire()
+        with pytest.raises(RadioOff):
+            await asyncio.wait_for(read_and_connect(radio), 5.0)
+        monkeypatch.setattr(bumble_radio, "OPEN_SECONDS", 0.5)
+        await radio.reset()
         link = await connected(radio, CUFF.address)
         assert await link.characteristics()
 

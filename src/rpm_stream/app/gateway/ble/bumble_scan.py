@@ -14,6 +14,7 @@ from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting, short_uuid
 
 # most addresses whose type is kept: phones change theirs every quarter of an hour
 SEEN = 1024
+COMMAND_SECONDS = 15.0  # for a controller that lets no command through
 BACKLOG = 1000  # sightings that wait for their reader
 # The elements of an advertisement that list services: type of the element to the bytes of one UUID
 # (Core Specification Supplement, A).
@@ -60,8 +61,9 @@ class BumbleScan:
     async def start(self, device: Device) -> None:
         """Scan with ``device``. Raises ``RadioOff``."""
         try:
-            await device.start_scanning(filter_duplicates=False)
-        except core.BaseBumbleError as error:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await device.start_scanning(filter_duplicates=False)
+        except (core.BaseBumbleError, TimeoutError) as error:
             raise RadioOff(
                 f"the Bluetooth controller does not scan ({type(error).__name__})"
             ) from error
@@ -76,8 +78,9 @@ class BumbleScan:
     async def stop(self, device: Device | None) -> None:
         """Stop the scan. The reader stays."""
         if device is not None and device.powered_on and device.is_scanning:
-            with suppress(core.BaseBumbleError):
-                await device.stop_scanning()
+            with suppress(core.BaseBumbleError, TimeoutError):
+                async with asyncio.timeout(COMMAND_SECONDS):
+                    await device.stop_scanning()
 
     def take(self, device: Device, advertisement: Advertisement) -> None:
         """Take an advertisement that ``device`` has heard."""
