@@ -28,8 +28,8 @@ from rpm_stream.app.agents.hold_notices import FeedNotices, NoNotices
 from rpm_stream.app.agents.holding import Holding, HoldNotices
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.steps import StateSteps
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.engine.lost import read_note, written
-from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.kafka.names import ALERTS, MOVED
 from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock, steady, wall

@@ -16,8 +16,8 @@ from typing import Any
 
 from rpm_stream.app.agents.slices import SliceWriter
 from rpm_stream.app.cli.main import main
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.engine.consumer import BatchConsumer
-from rpm_stream.app.engine.recovery import BytesTable
 
 Method = Callable[..., Coroutine[Any, Any, Any]]
 

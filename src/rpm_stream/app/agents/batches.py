@@ -19,7 +19,7 @@ from rpm_stream.app.agents.fair_queue import QueuedRecord, Turns
 from rpm_stream.app.agents.slices import Delivery, Slice, SliceWriter
 from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
-from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.engine.bytes_table import BytesTable
 
 AT_ONCE = 64  # messages between two chances of the event loop to send and commit
 

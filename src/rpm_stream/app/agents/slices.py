@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates
 from rpm_stream.app.engine.application import Outgoing
-from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
 

@@ -14,6 +14,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from rpm_stream.app.gateway.ble.bleak_connection import CLOSE_SECONDS, BleakConnection
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
+    PAIR_SECONDS,
     GattCharacteristic,
     PairingFailed,
     Property,
@@ -25,7 +26,6 @@ from rpm_stream.app.gateway.ble.radio import (
 if TYPE_CHECKING:  # imports the D-Bus library, which macOS and Windows do not have
     from rpm_stream.app.gateway.ble.bluez import Bluez
 
-PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 # BlueZ also reports a value that was read as a notification, on another D-Bus connection.
 ECHO_SECONDS = 0.05
 PROPERTIES: Final[dict[str, Property]] = {

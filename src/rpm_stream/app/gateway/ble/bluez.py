@@ -22,7 +22,6 @@ from bleak.exc import BleakError
 from dbus_fast import Message, MessageType
 from dbus_fast.errors import DBusFastError
 
-from rpm_stream.app.gateway.ble.bleak_link import PAIR_SECONDS
 from rpm_stream.app.gateway.ble.bluez_agent import AskPasskey
 from rpm_stream.app.gateway.ble.bluez_bus import (
     ADAPTER,
@@ -33,7 +32,7 @@ from rpm_stream.app.gateway.ble.bluez_bus import (
     BluezBus,
     Props,
 )
-from rpm_stream.app.gateway.ble.radio import RadioOff, Refused
+from rpm_stream.app.gateway.ble.radio import PAIR_SECONDS, RadioOff, Refused
 
 KEYS_REFUSED: Final = f"{SERVICE}.Reason.Authentication"
 

@@ -17,6 +17,7 @@ from rpm_stream.app.gateway.ble.bumble_client import Values
 from rpm_stream.app.gateway.ble.bumble_connection import BumbleConnection
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
+    PAIR_SECONDS,
     GattCharacteristic,
     LinkLost,
     PairingFailed,
@@ -26,7 +27,6 @@ from rpm_stream.app.gateway.ble.radio import (
 )
 
 MTU = 247  # the most that a controller sends in one piece since Bluetooth 4.2
-PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 CCCD = 0x2902
 # access, attributes and device information: not discovered, for speed
 WITHOUT_VALUES = frozenset({"1800", "1801", "180A"})
