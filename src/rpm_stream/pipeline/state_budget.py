@@ -248,9 +248,7 @@ def _without_ticks(episode: Episode) -> Episode:
     """Return an episode whose escalations are forgotten, without the traces that they left."""
     if episode.escalated is None and not episode.alert.escalation:
         return episode
-    alert = msgspec.structs.replace(
-        episode.alert, escalation=0, updated_at=episode.alert.opened_at
-    )
+    alert = msgspec.structs.replace(episode.alert, escalation=0, updated_at=episode.alert.opened_at)
     return msgspec.structs.replace(episode, escalated=None, alert=alert)
 
 
