@@ -4,7 +4,7 @@
 the rule that decided the priority (law 3). Words go first: those of rules that the alert does not
 show, and steps of the history that added a rule and changed nothing else.
 
-Which steps stay never depends on escalations, because whoever looks first adds those.
+Which other steps stay never depends on escalations, because a tick may add those earlier or later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FEW = 6
 # Steps in the history of an alert. A busy alert that a person has seen has under 20.
 MOST_STEPS = 80
 KEPT_STEPS = 40
-MOST_ESCALATIONS = 12  # steps; each time that an alert waits adds three at most
+MOST_ESCALATIONS = 40  # steps; each time that an alert waits adds three at most
 # With this number or fewer no value of a member is kept. Its next finding brings the current one.
 FEWEST = 2
 
@@ -68,7 +68,7 @@ def shorten_history(episode: Episode) -> None:
     Each record holds all steps, so the history must not grow without bound.
     """
     history = episode.alert.history
-    if len(history) <= MOST_ESCALATIONS:
+    if len(history) <= min(MOST_STEPS, MOST_ESCALATIONS):
         return
     steps = _steps(history)
     gone = set(_escalations(history)[:-MOST_ESCALATIONS])

@@ -150,11 +150,12 @@ class StateBudget:
     def make(self, state: PatientState) -> tuple[Published, ...]:
         """Make the state fit, and return the summaries that were published early for it."""
         self.make_for_silence(state)
-        if self._is_small(state):
-            return ()
-        for episode in state.episodes.values():
-            forget_escalations(episode)
         crowd = self._crowd(state)
+        if crowd is not None and crowd.whole:
+            # They go first, so that all else that goes follows from the messages.
+            for episode in state.episodes.values():
+                forget_escalations(episode)
+            crowd = self._crowd(state)
         if crowd is None:
             return ()
         closed: list[Published] = []
@@ -198,16 +199,14 @@ class StateBudget:
                 return
             lighten_service(episode, most)
 
-    def _is_small(self, state: PatientState) -> bool:
-        """Whether the state is smaller than the budget of one vital, which needs one measurement.
+    def _crowd(self, state: PatientState) -> Crowd | None:
+        """Return what is too large, or None if all fits.
 
-        It may be larger for what ticks have added, and is then measured without that.
+        A state that is smaller than the budget of one vital needs one measurement.
         """
         _encoder.encode_into(state, self._buffer)
-        return len(self._buffer) + _to_come(state) <= self._most_of_vital
-
-    def _crowd(self, state: PatientState) -> Crowd | None:
-        """Return what is too large, or None if all fits."""
+        if len(self._buffer) + _to_come(state) <= self._most_of_vital:
+            return None
         vitals = _vitals(state)
         if _without_aside(state) + _to_come(state) > self._most:
             return Crowd(state, vitals, whole=True)
@@ -245,7 +244,7 @@ def _without_aside(state: PatientState) -> int:
 
 
 def _without_ticks(episode: Episode) -> Episode:
-    """Return an episode whose escalations are forgotten, without the traces that they left."""
+    """Return an episode without what escalations leave in it beside their steps."""
     if episode.escalated is None and not episode.alert.escalation:
         return episode
     alert = msgspec.structs.replace(episode.alert, escalation=0, updated_at=episode.alert.opened_at)

@@ -26,9 +26,9 @@ class AdapterHost(Host):
     """A host that notices the end of its controller at any moment.
 
     Between the answer to a command and the turn of the task that waits for it, bumble's own raises
-    ``InvalidStateError`` (0.0.236). Where the transport is lost in that moment, nobody learns of
-    it. Where the task was cancelled, the answer comes for nobody. Commands to a controller that is
-    gone would wait for an answer until they are given up.
+    ``InvalidStateError`` (0.0.236). If the transport is lost in that moment, the device is not
+    informed. If the task was cancelled in that moment, the answer is dropped here. A command to a
+    controller that is gone fails at once here, and would otherwise wait for its timeout.
     """
 
     _lost = False
