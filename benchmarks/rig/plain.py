@@ -35,6 +35,7 @@ PARTITIONS = 4
 MOST_RECORDS = 500  # of one poll, as the worker's broker_max_poll_records
 FETCH_WAIT_MS = 50  # as the worker's
 BATCH_BYTES = 1_048_576  # as the worker's
+COMPRESSION = "zstd"  # as the worker's
 
 Step = Callable[[Any, ConsumerRecord], list[Outgoing] | None]
 Sent = asyncio.Future[Any]
@@ -96,7 +97,11 @@ async def run(stage: str, bootstrap: str) -> None:
     await registry.ready.wait()
     await _make_changelog(bootstrap, loop.changelog)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=BATCH_BYTES,
+        compression_type=COMPRESSION,
     )
     consumer = AIOKafkaConsumer(
         loop.source,

@@ -13,7 +13,7 @@ class above it.
     + BrokerAway     no Kafka answers
     + MustNotGoOn    a stage would do harm (exit status 70)
   x CheckFailed      the answer of a check is no (exit status 1)        app/runtime/errors.py
-  x GapError         records were skipped between two fetches           app/engine/consumer.py
+  x GapError         records were skipped between two fetches           app/engine/delivery.py
   x UnreadableState  a record of a changelog is no usable state         app/agents/states.py
   x Unlisted         the feed lists no such alert                       app/feed/service.py
   x DecisionRefused          a decision cannot be carried out                   app/feed/service.py
@@ -23,8 +23,8 @@ class above it.
   x SharedDevice     (ValueError) two patients share a device           app/simulator/encode/csv.py
   x FrameTooLarge    (ValueError) a frame is above the size limit       app/gateway/wire.py
   x BadFrame         (ValueError) a frame does not fit its schema       app/gateway/wire.py
-  x SpoolFull        (OSError) the spool has no room                    app/gateway/spool.py
-  x SpoolInUse       (OSError) another process holds the spool          app/gateway/spool.py
+  x SpoolFull        (OSError) the spool has no room                    app/gateway/spool_disk.py
+  x SpoolInUse       (OSError) another process holds the spool          app/gateway/spool_disk.py
   x NoResponse       (ValueError) no response of record access   app/gateway/ble/record_access.py
   x NoClockValue     (ValueError) bytes that are no clock         app/gateway/ble/clock_values.py
   x RadioError       an expected failure of the radio or a device       app/gateway/ble/radio.py

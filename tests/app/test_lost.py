@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.engine.lost import (
     BEGUN_ANEW,
     BEGUN_ANEW_KEY,
@@ -23,7 +24,6 @@ from rpm_stream.app.engine.lost import (
     replaced_end,
     written,
 )
-from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.pipeline.held import hold, packed
 
 NOTES = st.builds(Note, st.integers(0, 2**50), st.integers(0, 10**6))

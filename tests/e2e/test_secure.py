@@ -9,8 +9,6 @@ the work.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,8 +21,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
-from support.fhir_server import fhir_server
-from support.kafka.secure_broker import STAGES, Stages, World, started
+from support.kafka.secure_broker import STAGES, World, started, working
 
 from rpm_stream.app.broker import config as broker_config
 from rpm_stream.app.broker import keys as broker_keys
@@ -33,10 +30,7 @@ from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
 from rpm_stream.app.kafka import clients, names
 from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
-from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.records import Measurement
-
-TOKEN = "a-token-of-22-characters"
 
 # Rights that a run without a mishap does not use.
 FOR_LATER = {
@@ -67,62 +61,34 @@ async def reds(feed: httpx.AsyncClient) -> list[dict[str, Any]]:
     return answer.json()["alerts"] if answer.status_code == 200 else []
 
 
-def worked(world: World, user: str, *words: str) -> str:
-    """What a command says on stdout; it must succeed."""
-    ran = world.command(user, *words)
-    assert ran.returncode == 0, f"{words}: {ran.stderr}"
-    return ran.stdout
-
-
 @pytest.mark.asyncio
 async def test_every_stage_and_command_works_with_its_own_user(world: World) -> None:
     """A frame becomes an alert in the feed and an Observation at the sink, a decision comes
     back, the books balance.
     """
-    worked(world, "operator", "topics", "apply", "--partitions", "2")
-    entries = [
-        {"v": 1, "device": "dev-1", "assignments": [{"patient": "pat-1"}]},
-        {"v": 1, "patient": "pat-1", "display": "Somebody"},
-    ]
-    (world.folder / "registry.jsonl").write_text(
-        "".join(json.dumps(each) + "\n" for each in entries)
-    )
-    worked(world, "operator", "registry", "load", "registry.jsonl")
-    port, metrics = free_ports(22_000 + os.getpid() % 20_000, 1), "0"
-    async with (
-        fhir_server() as fhir,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}
-        ) as feed,
-    ):
-        more = {
-            "RPM_TOKEN": TOKEN,
-            "RPM_FEED_PORT": str(port),
-            "RPM_METRICS_PORT": metrics,
-            "RPM_FHIR_URL": fhir.url,
-        }
-        with Stages(world, more) as stages:
-            await send_and_be_refused(world)
+    world.prepare()
+    async with working(world) as (stages, feed, fhir):
+        await send_and_be_refused(world)
 
-            async def alerted() -> bool:
-                return bool(await reds(feed))
+        async def alerted() -> bool:
+            return bool(await reds(feed))
 
-            async def published() -> bool:
-                return any(key.startswith("Observation/") for key in fhir.versions)
+        async def published() -> bool:
+            return any(key.startswith("Observation/") for key in fhir.versions)
 
-            async def acknowledged() -> bool:
-                return [each["row"]["state"] for each in await reds(feed)] == ["acknowledged"]
+        async def acknowledged() -> bool:
+            return [each["row"]["state"] for each in await reds(feed)] == ["acknowledged"]
 
-            await stages.until("the alert is in the feed", alerted)
-            await stages.until("an Observation is at the FHIR server", published)
-            [view] = await reds(feed)
-            answer = await feed.post(
-                f"/api/alerts/{view['row']['id']}/acknowledge", json={"who": "nurse"}
-            )
-            assert answer.status_code == 202, answer.text
-            await stages.until("the decision came back", acknowledged)
-            worked(world, "operator", "registry", "assign", "dev-2", "pat-1")
-            commands(world)
+        await stages.until("the alert is in the feed", alerted)
+        await stages.until("an Observation is at the FHIR server", published)
+        [view] = await reds(feed)
+        answer = await feed.post(
+            f"/api/alerts/{view['row']['id']}/acknowledge", json={"who": "nurse"}
+        )
+        assert answer.status_code == 202, answer.text
+        await stages.until("the decision came back", acknowledged)
+        world.worked("operator", "registry", "assign", "dev-2", "pat-1")
+        commands(world)
     refused = {each for each in world.noted("Denied") if each[0] in set(Role)}
     assert refused == set()
 
@@ -148,21 +114,21 @@ async def send_and_be_refused(world: World) -> None:
 
 def commands(world: World) -> None:
     """What an operator runs on a day."""
-    assert worked(world, "operator", "topics", "check", "--partitions", "2") == ""
-    worked(world, "operator", "registry", "show")
-    worked(world, "operator", "rejects", "list")
-    worked(
-        world, "operator", "rejects", "redrive", "--reason", "unknown_device", "--device", "dev-2"
+    assert world.worked("operator", "topics", "check", "--partitions", "2") == ""
+    world.worked("operator", "registry", "show")
+    world.worked("operator", "rejects", "list")
+    world.worked(
+        "operator", "rejects", "redrive", "--reason", "unknown_device", "--device", "dev-2"
     )
-    worked(world, "operator", "state", "check")
-    worked(world, "operator", "replay", "--from-kafka")
-    worked(world, "reconcile", "gateways")
-    worked(world, "reconcile", "reconcile")
+    world.worked("operator", "state", "check")
+    world.worked("operator", "replay", "--from-kafka")
+    world.worked("reconcile", "gateways")
+    world.worked("reconcile", "reconcile")
 
 
 @pytest.mark.asyncio
 async def test_the_topics_grow_and_every_stage_may_see_it(world: World) -> None:
-    worked(world, "operator", "topics", "grow", "--partitions", "3")
+    world.worked("operator", "topics", "grow", "--partitions", "3")
     for stage in STAGES:
         assert await may_read(names.GROWTH, world.client(stage)), stage
         assert not await may_write(names.GROWTH, world.client(stage)), stage

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -21,8 +20,8 @@ import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
-from support.fhir_server import FhirServer, fhir_server
-from support.kafka.secure_broker import STAGES, Stages, World, started
+from support.fhir_server import FhirServer
+from support.kafka.secure_broker import STAGES, Stages, World, started, working
 from support.kafka.tokens import AUDIENCE, ISSUER, Issuer
 
 from rpm_stream.app.broker import config as broker_config
@@ -31,7 +30,6 @@ from rpm_stream.app.gateway.link import GatewayOptions
 from rpm_stream.app.kafka import clients, names
 from rpm_stream.app.kafka.security import security
 from rpm_stream.app.runtime.end import EXIT_AWAY
-from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.records import Account, Measurement
 
 OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
@@ -46,7 +44,6 @@ SECONDS = FIRST + 4 * SHORT
 # place in its group (10 s) and ends, as when a broker is away.
 AWAY = SHORT + 0.5
 EVERY = 0.1
-TOKEN = "a-token-of-22-characters"
 GATEWAY = "gw-17"
 
 
@@ -135,34 +132,20 @@ async def test_work_goes_on_over_the_ends_of_tokens(
     """Every stage, the gateway and a consumer work through several tokens. Then the endpoint is
     away until the last token has ended. No frame is lost or doubled, and no stage ends.
     """
-    assert world.command("operator", "topics", "apply", "--partitions", "2").returncode == 0
-    register(world)
+    world.prepare()
     issuer.life = FIRST
-    port = free_ports(22_000 + os.getpid() % 20_000, 1)
-    async with (
-        fhir_server() as fhir,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}
-        ) as feed,
-    ):
-        more = {
-            "RPM_TOKEN": TOKEN,
-            "RPM_FEED_PORT": str(port),
-            "RPM_METRICS_PORT": "0",
-            "RPM_FHIR_URL": fhir.url,
-        }
-        with Stages(world, more) as stages:
-            become(world, "operator", monkeypatch)
-            async with clients.consumer(world.broker.bootstrap, names.ACCOUNTS) as accounts:
-                become(world, GATEWAY, monkeypatch)
-                await stages.until("the feed answers", lambda: answers(feed))
-                issuer.life = SHORT
-                away = asyncio.create_task(leave(issuer))
-                sent = await send(world)
-                await away
-                frames = await read(accounts, stages, len(sent))
-            await stages.until("all that was sent is out", lambda: is_out(feed, fhir))
-            stages.all_run()
+    async with working(world) as (stages, feed, fhir):
+        become(world, "operator", monkeypatch)
+        async with clients.consumer(world.broker.bootstrap, names.ACCOUNTS) as accounts:
+            become(world, GATEWAY, monkeypatch)
+            await stages.until("the feed answers", lambda: answers(feed))
+            issuer.life = SHORT
+            away = asyncio.create_task(leave(issuer))
+            sent = await send(world)
+            await away
+            frames = await read(accounts, stages, len(sent))
+        await stages.until("all that was sent is out", lambda: is_out(feed, fhir))
+        stages.all_run()
     assert Counter(frames) == Counter(sent)
     tokens = Counter(issuer.given)  # a client asks for one when it connects
     assert {each: tokens[each] for each in (*STAGES, GATEWAY) if tokens[each] < 3} == {}
@@ -175,17 +158,6 @@ async def leave(issuer: Issuer) -> None:
     issuer.stop()
     await asyncio.sleep(AWAY)
     issuer.start()
-
-
-def register(world: World) -> None:
-    entries = [
-        {"v": 1, "device": "dev-1", "assignments": [{"patient": "pat-1"}]},
-        {"v": 1, "patient": "pat-1", "display": "Somebody"},
-    ]
-    (world.folder / "registry.jsonl").write_text(
-        "".join(json.dumps(each) + "\n" for each in entries)
-    )
-    assert world.command("operator", "registry", "load", "registry.jsonl").returncode == 0
 
 
 def become(world: World, user: str, patch: pytest.MonkeyPatch) -> None:

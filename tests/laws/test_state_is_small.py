@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.records import (
     Action,
     Alert,
@@ -284,6 +286,60 @@ def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> N
     for one, other in zip(straight.run(), restarted.run(), strict=True):
         assert one == other
     assert pack_patient(straight.patient) == pack_patient(restarted.patient)
+
+
+# published one by one: a tick that is ahead of its data also closes windows, which makes room
+SINGLE = tuple(name for name, row in KNOWLEDGE.vitals.items() if row.publish != "summary")
+
+
+@settings(max_examples=6, deadline=None)
+@example(CROWDED)
+@example(LONG_VALUES)
+@example(LATE_LONG_VALUES)
+@given(HOSTILE)
+def test_what_is_given_up_does_not_depend_on_ticks(hostile: Hostile) -> None:
+    """A worker ahead of its data escalates early. All else of its states is the same."""
+    hostile = msgspec.structs.replace(hostile, vitals=SINGLE)
+    straight, ticked = Siege(hostile), Siege(hostile)
+    chance, at = random.Random(hostile.seed), START
+    for number in range(hostile.messages):
+        at += timedelta(seconds=chance.choice(hostile.seconds))
+        message = _without_streams(_message(hostile, chance, number, at))
+        for siege in (straight, ticked):
+            siege.judge.step(siege.patient, message)
+        ticked.judge.tick(ticked.patient, at + timedelta(minutes=chance.choice((0, 40, 3000))))
+        assert _untouched(ticked) == _untouched(straight)
+
+
+def _without_streams(message: Readings) -> Readings:
+    """Return the message with readings of no continuous characteristic."""
+    readings = tuple(
+        msgspec.structs.replace(each, attributes={"hung": each.attributes["hung"]})
+        for each in message.readings
+    )
+    return msgspec.structs.replace(message, readings=readings)
+
+
+def _untouched(siege: Siege) -> tuple[Any, ...]:
+    """Return what ticks must leave as it is: all but silence, escalations and marks of time."""
+    state = siege.patient.state
+    episodes = {
+        group: msgspec.structs.replace(
+            episode,
+            escalated=None,
+            alert=msgspec.structs.replace(
+                episode.alert,
+                stale=False,
+                escalation=0,
+                updated_at=episode.alert.opened_at,
+                history=tuple(step for step in episode.alert.history if step.event != "escalated"),
+            ),
+        )
+        for group, episode in state.episodes.items()
+        if group != SILENCE
+    }
+    score = msgspec.structs.replace(state.score, told_silent={})
+    return episodes, score, state.applied, state.actions
 
 
 @pytest.mark.parametrize("besieged", [False, True])

@@ -5,6 +5,7 @@ These are laws 3 and 12.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -179,21 +180,49 @@ def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: lis
         ward.now(vital, value, minutes)
         twin.now(vital, value, minutes)
         ward.tick(minutes + later)
-    for group, episode in twin.patient.state.episodes.items():
-        ours = msgspec.to_builtins(ward.patient.state.episodes[group].alert)
-        theirs = msgspec.to_builtins(episode.alert)
-        assert {k: v for k, v in ours.items() if k not in TIME_DRIVEN} == {
-            k: v for k, v in theirs.items() if k not in TIME_DRIVEN
-        }
-        steps = [
-            [
+    assert without_ticks(ward) == without_ticks(twin)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_tick_changes_what_a_long_history_keeps(seed: int) -> None:
+    """An alert that comes back for weeks keeps its newest steps. Escalations do not count."""
+    chance = random.Random(seed)
+    ward, twin = Ward(), Ward()
+    minutes, longest = 0, 0
+    for turn in range(200):
+        for value in ("50" if turn == 0 else chance.choice(("65", "235", "260")), "110", "110"):
+            minutes += chance.choice((20, 45))
+            ward.now("glucose", value, minutes)
+            twin.now("glucose", value, minutes)
+            if chance.random() < 0.3:
+                ward.tick(minutes + chance.choice((0, 40, 3_000)))
+        steps = without_ticks(ward)["steps"]
+        assert steps == without_ticks(twin)["steps"]
+        longest = max(longest, *map(len, steps.values()))
+    assert longest > 60, "long enough to be shortened"
+    assert without_ticks(ward) == without_ticks(twin)
+
+
+def without_ticks(ward: Ward) -> dict[str, dict[str, Any]]:
+    """Return what readings alone decide of each open alert: its record, and its steps."""
+    alerts = {
+        group: msgspec.to_builtins(episode.alert)
+        for group, episode in ward.patient.state.episodes.items()
+    }
+    return {
+        "alert": {
+            group: {name: value for name, value in alert.items() if name not in TIME_DRIVEN}
+            for group, alert in alerts.items()
+        },
+        "steps": {
+            group: [
                 (step["at"], step["event"])
                 for step in alert["history"]
                 if step["event"] != "escalated"
             ]
-            for alert in (ours, theirs)
-        ]
-        assert steps[0] == steps[1]
+            for group, alert in alerts.items()
+        },
+    }
 
 
 def test_what_is_due_at_the_very_moment_of_a_message_changes_no_decision_about_it() -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from rpm_stream.knowledge import load, shipped
-from rpm_stream.records import Finding, Origin, Reading, Score
+from rpm_stream.knowledge import load
+from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.memory.state import ScoreState
 from support.paths import repository
+from support.readings import reading_at
 
 EXAMPLE = repository("docs", "detectors")
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,22 +27,9 @@ USUAL = {
 }
 
 
-def reading(vital: str, at: datetime, value: float) -> Reading:
-    return Reading(
-        id=f"{vital} {at}",
-        patient="p",
-        device="d",
-        vital=vital,
-        value=f"{value:.1f}",
-        unit=shipped().vitals[vital].unit,
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None,
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+def value_of(vital: str, at: datetime, value: float) -> Reading:
+    """Return a reading with one digit after the point."""
+    return reading_at(at, vital, f"{value:.1f}")
 
 
 class Course:
@@ -60,7 +48,7 @@ class Course:
             self.now += timedelta(minutes=15)
             rng = random.Random(f"{self.now}")
             readings = [
-                reading(
+                value_of(
                     vital, self.now, rng.gauss(*USUAL[vital]) * (1.3 if self.now.day >= 5 else 1.0)
                 )
                 for vital in USUAL

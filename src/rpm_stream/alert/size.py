@@ -3,11 +3,13 @@
 ``pipeline/state_budget.py`` decides when. No alert, no priority and no state is given up, and never
 the rule that decided the priority (law 3). Words go first: those of rules that the alert does not
 show, and steps of the history that added a rule and changed nothing else.
+
+Which other steps stay never depends on escalations, because a tick may add those earlier or later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -22,6 +24,7 @@ FEW = 6
 # Steps in the history of an alert. A busy alert that a person has seen has under 20.
 MOST_STEPS = 80
 KEPT_STEPS = 40
+MOST_ESCALATIONS = 40  # steps; each time that an alert waits adds three at most
 # With this number or fewer no value of a member is kept. Its next finding brings the current one.
 FEWEST = 2
 
@@ -65,14 +68,21 @@ def shorten_history(episode: Episode) -> None:
     Each record holds all steps, so the history must not grow without bound.
     """
     history = episode.alert.history
-    if len(history) <= MOST_STEPS:
+    if len(history) <= min(MOST_STEPS, MOST_ESCALATIONS):
         return
-    began = _began(history)
-    gone = [place for place, step in enumerate(history) if step.who == SERVICE][:-KEPT_STEPS]
-    left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
-    episode.alert = msgspec.structs.replace(
-        episode.alert, history=tuple(history[place] for place in sorted(left))
-    )
+    steps = _steps(history)
+    gone = set(_escalations(history)[:-MOST_ESCALATIONS])
+    if len(steps) > MOST_STEPS:
+        gone.update([place for place in steps if history[place].who == SERVICE][:-KEPT_STEPS])
+    if gone:
+        episode.alert = msgspec.structs.replace(episode.alert, history=_without(history, gone))
+
+
+def forget_escalations(episode: Episode) -> None:
+    """Drop the escalations from the history. Their number stays in the alert."""
+    history = episode.alert.history
+    if gone := _escalations(history):
+        episode.alert = msgspec.structs.replace(episode.alert, history=_without(history, gone))
 
 
 def lighten_service(episode: Episode, most: int) -> None:
@@ -168,21 +178,38 @@ def _life(
     """The history without the steps that ``may_go``, except the ``most`` newest of these.
 
     Where more than a few are kept, the steps of people stay, and so do the steps that changed the
-    state or the priority.
+    state or the priority. Escalations go first.
 
     The opening step always stays. So does the step with which the present state and priority began,
     and the step before it, because the alert waits and escalates from there.
     """
-    began = _began(history)
-    gone = [place for place, step in enumerate(history) if may_go(step)][:-most]
+    gone = [place for place in _steps(history) if may_go(history[place])][:-most]
     if most > FEW:
         gone = [
             place
             for place in gone
             if history[place].who == SERVICE and not _changes(history, place)
         ]
-    left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
+    gone += [place for place in _escalations(history) if may_go(history[place])]
+    return _without(history, gone)
+
+
+def _without(history: tuple[Transition, ...], gone: Collection[int]) -> tuple[Transition, ...]:
+    """The history without the steps at the places ``gone``, but for those that always stay."""
+    steps = _steps(history)
+    began = _began(history)
+    before = steps[max(0, steps.index(began) - 1)]
+    left = set(range(len(history))).difference(gone) | {0, before, began}
     return tuple(history[place] for place in sorted(left))
+
+
+def _steps(history: tuple[Transition, ...]) -> list[int]:
+    """The places of all steps but escalations."""
+    return [place for place, step in enumerate(history) if step.event != "escalated"]
+
+
+def _escalations(history: tuple[Transition, ...]) -> list[int]:
+    return [place for place, step in enumerate(history) if step.event == "escalated"]
 
 
 def _began(history: tuple[Transition, ...]) -> int:

@@ -28,7 +28,13 @@ import msgspec
 
 from rpm_stream.ahead import STAMPED_AT
 from rpm_stream.alert.episode import Episode
-from rpm_stream.alert.size import lighten, lighten_people, lighten_service, without_people
+from rpm_stream.alert.size import (
+    forget_escalations,
+    lighten,
+    lighten_people,
+    lighten_service,
+    without_people,
+)
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.pipeline.silence import GROUP as SILENCE
@@ -38,7 +44,7 @@ from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.publish.fhir.summaries import shed
 from rpm_stream.score.detectors.entries import entries
 from rpm_stream.score.memory import size
-from rpm_stream.text import is_of_devices
+from rpm_stream.text import SERVICE, is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
@@ -145,6 +151,11 @@ class StateBudget:
         """Make the state fit, and return the summaries that were published early for it."""
         self.make_for_silence(state)
         crowd = self._crowd(state)
+        if crowd is not None and crowd.whole:
+            # They go first, so that all else that goes follows from the messages.
+            for episode in state.episodes.values():
+                forget_escalations(episode)
+            crowd = self._crowd(state)
         if crowd is None:
             return ()
         closed: list[Published] = []
@@ -197,7 +208,7 @@ class StateBudget:
         if len(self._buffer) + _to_come(state) <= self._most_of_vital:
             return None
         vitals = _vitals(state)
-        if len(self._buffer) + _to_come(state) - _aside(state) > self._most:
+        if _without_aside(state) + _to_come(state) > self._most:
             return Crowd(state, vitals, whole=True)
         large = frozenset(
             vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital
@@ -210,15 +221,34 @@ def _to_come(state: PatientState) -> int:
 
     These are places of messages and what ticks add.
     """
-    return PLACE_BYTES * (len(state.applied) + 1) + TICKED_BYTES * len(state.episodes)
+    alerts = len(state.episodes.keys() - {SILENCE})
+    return PLACE_BYTES * (len(state.applied) + 1) + TICKED_BYTES * alerts
 
 
-def _aside(state: PatientState) -> int:
-    """Return the bytes of the parts that have a budget of their own."""
-    score = state.score
+def _without_aside(state: PatientState) -> int:
+    """Return the bytes of the state without the parts that have a budget of their own."""
     silence = state.episodes.get(SILENCE)
-    silent = without_people(silence) if silence is not None else None
-    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, silent)))
+    said = silence and [step for step in silence.alert.history if step.who != SERVICE]
+    plain = msgspec.structs.replace(
+        state,
+        applied={},
+        actions={},
+        score=msgspec.structs.replace(state.score, detectors={}, told_silent={}),
+        episodes={
+            group: _without_ticks(each)
+            for group, each in state.episodes.items()
+            if group != SILENCE
+        },
+    )
+    return len(_encode((plain, said)))
+
+
+def _without_ticks(episode: Episode) -> Episode:
+    """Return an episode without what escalations leave in it beside their steps."""
+    if episode.escalated is None and not episode.alert.escalation:
+        return episode
+    alert = msgspec.structs.replace(episode.alert, escalation=0, updated_at=episode.alert.opened_at)
+    return msgspec.structs.replace(episode, escalated=None, alert=alert)
 
 
 def _vitals(state: PatientState) -> frozenset[str]:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.kafka.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import Forwarded
@@ -56,7 +57,7 @@ class World:
         place = TurnPolicy("ingest", lambda record: (record.topic, record.partition), 1000, 1000)
         app: Any = self
         holding: Any = SimpleNamespace()
-        self.work = BatchWork[Any](app, table, states, place, holding)
+        self.work = BatchWork[Any](app, table, place, StateSteps(states, holding))
 
     async def _send(self, outputs: list[Any]) -> list[asyncio.Future[None]]:
         self.sent += outputs

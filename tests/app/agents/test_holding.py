@@ -20,17 +20,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rpm_stream.app.agents import batches as keyed
+from rpm_stream.app.agents import catch_up
 from rpm_stream.app.agents import holding as module
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
+from rpm_stream.app.agents.catch_up import CatchUp
 from rpm_stream.app.agents.hold_notices import FeedNotices, NoNotices
 from rpm_stream.app.agents.holding import Holding, HoldNotices
 from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.agents.steps import StateSteps
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.engine.lost import read_note, written
-from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.kafka.names import ALERTS, MOVED
 from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock, steady, wall
-from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.held import HeldState, hold, kept_from, read_held
 from rpm_stream.pipeline.state_envelope import StateError
 from rpm_stream.records import Alert
@@ -179,10 +181,12 @@ class Worker:
         self.producer = SimpleNamespace(send_all=self._send)
         app: Any = self
         states = KeyedStates[Counted](self.table, Form(unpack, _encode, check))
-        self.holding = Holding[Counted]("judge", app, world.told, self._late, Settings())
+        self.holding = Holding("judge", app, world.told)
+        steps = self.steps = StateSteps(states, self.holding)
         self.work = BatchWork[Counted](
-            app, self.table, states, TurnPolicy("judge", lambda one: one.key, 40, 20), self.holding
+            app, self.table, TurnPolicy("judge", lambda one: one.key, 40, 20), steps
         )
+        self.catch_up = CatchUp[Counted](app, steps, self.work.alone, self._late, "")
         self.acked: dict[int, int] = {}  # first offset of a batch that is done: the one behind it
         self.read = world.commit
         self.tasks: list[asyncio.Task[None]] = []
@@ -216,7 +220,7 @@ class Worker:
         ready.set()
         self.tasks = [
             asyncio.create_task(self.work.run()),
-            asyncio.create_task(self.holding.run(ready)),
+            asyncio.create_task(self.catch_up.run(ready)),
         ]
 
     def deliver(self, most: int) -> None:
@@ -236,7 +240,8 @@ class Worker:
             world.metadata = written(self.table.note(0))
 
     async def end(self) -> None:
-        tasks = [*self.tasks, *([self.work._writing] if self.work._writing else [])]
+        writing = self.work._writer._writing
+        tasks = [*self.tasks, *([writing] if writing else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -276,7 +281,7 @@ def broker(world: World, few: int = len(KEYS)) -> Iterator[None]:
             "starts": starts,
             "LOOK_SECONDS": 0,
         }.items():
-            patch.setattr(module, name, value)
+            patch.setattr(catch_up, name, value)
         patch.setattr(module, "FEW", few)
         patch.setattr(keyed, "settle_collector", lambda: None)
         patch.setattr(end, "die", died)
@@ -484,7 +489,7 @@ def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key
         await worker.start()
         worker.producer.send_all = send
         if is_large:
-            worker.work.too_large = lambda record: [("rejects", record.key, b"", None)]
+            worker.steps.too_large = lambda record: [("rejects", record.key, b"", None)]
         kept = worker.holding.kept[b"b"]
         kept.partition = 1
         before = (kept.held, kept.passed)
@@ -507,7 +512,7 @@ def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key
                 b"frame",
                 [("x", b"y"), (MOVED, b"%d:%d" % (partition, offset))],
             )
-        assert worker.work.states.live == {}
+        assert worker.steps.states.live == {}
         await worker.end()
 
     worker: Any = None

@@ -30,7 +30,7 @@ from support.rejects import reject_of
 
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions
-from rpm_stream.app.gateway.spool import SpoolFull, SpoolInUse
+from rpm_stream.app.gateway.spool_disk import SpoolFull, SpoolInUse
 from rpm_stream.app.simulator.encode.files import frame_lines
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry

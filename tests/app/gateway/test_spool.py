@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.spool import Spool, Spooled, SpoolFull, SpoolInUse
+from rpm_stream.app.gateway.spool import Spool, Spooled
+from rpm_stream.app.gateway.spool_disk import SpoolFull, SpoolInUse
 
 MUCH = 10**9
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.shadow import BEGIN, EXAMPLE, USUAL, Course, reading
+from support.shadow import BEGIN, EXAMPLE, USUAL, Course, value_of
 
 from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
@@ -384,7 +384,7 @@ class Stream:
     def hear(self, seconds: int, late: bool = False) -> bool:
         """Judge a reading, and return whether the detector looked at it."""
         at = BEGIN + timedelta(seconds=seconds)
-        heard = reading("heart_rate", at, random.Random(seconds).gauss(72.0, 20.0))
+        heard = value_of("heart_rate", at, random.Random(seconds).gauss(72.0, 20.0))
         before = dict(self.state.scored_at or {})
         late_ids = {heard.id} if late else set()
         for found, _ in self.learned.instant(

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from rpm_stream.app.agents.batches import BatchWork
+from rpm_stream.app.agents.slices import SliceWriter
 from rpm_stream.app.cli.main import main
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.engine.consumer import BatchConsumer
-from rpm_stream.app.engine.recovery import BytesTable
 
 Method = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -42,13 +42,13 @@ def arm(point: str, reached: Countdown) -> None:
     """Put the point into the agent's own steps: outputs awaited, state written, batch acked."""
     # given to the producer, not awaited: some are on their topics, some are not
     if point == "among-outputs":
-        finish = BatchWork._write
+        finish = SliceWriter._write
 
-        async def handed(self: BatchWork[Any], *arguments: Any) -> None:
+        async def handed(self: SliceWriter[Any], *arguments: Any) -> None:
             reached()
             await finish(self, *arguments)
 
-        BatchWork._write = handed
+        SliceWriter._write = handed
     elif point == "before-state":  # the outputs are on their topics, the state is not
         write = BytesTable.write
 
@@ -58,13 +58,13 @@ def arm(point: str, reached: Countdown) -> None:
 
         BytesTable.write = interrupted
     elif point == "before-ack":  # outputs and state are written, the commit is not
-        after = BatchWork._write
+        after = SliceWriter._write
 
-        async def written(self: BatchWork[Any], *arguments: Any) -> None:
+        async def written(self: SliceWriter[Any], *arguments: Any) -> None:
             await after(self, *arguments)
             reached()
 
-        BatchWork._write = written
+        SliceWriter._write = written
     elif point == "after-ack":  # acked, but not committed
         ack = BatchConsumer.ack
 

@@ -6,8 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
@@ -75,10 +77,11 @@ async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
     for stage in AGENTS:
         stand.service.kill(f"{stage}-a")
     patients = await states_of(stand, "judge")
-    patient = stand.chance.choice(sorted(patients))
     devices = await states_of(stand, "ingest")
+    busiest = busiest_device(stand.part(0.4, 0.7))  # held, it would leave the agents without work
+    patient = stand.chance.choice([key for key in sorted(patients) if not is_of(key, busiest)])
     other = stand.chance.choice(
-        [key for key in sorted(devices) if patient not in key and key not in patient]
+        [key for key in sorted(devices) if not is_of(key, patient) and not is_of(key, busiest)]
     )
     for record in (patients[patient], devices[other]):
         await damage(stand.bootstrap, record)
@@ -104,6 +107,17 @@ async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
     await stand.send(0.7, 1)
     await stand.settled()
     return "of one patient and one device, with kills while they are held and caught up with"
+
+
+def busiest_device(frames: list[bytes]) -> bytes:
+    """Return the device of most of the frames."""
+    devices = Counter(msgspec.json.decode(frame)["device"] for frame in frames)
+    return str(devices.most_common(1)[0][0]).encode()
+
+
+def is_of(key: bytes, other: bytes) -> bool:
+    """Return whether two keys are a patient and a device of theirs, which have one name."""
+    return key in other or other in key
 
 
 async def killed_at_work(stand: Stand, begin: float, end: float = 1.0) -> None:

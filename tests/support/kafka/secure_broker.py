@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
+import httpx
 from support.command_line import ended
+from support.fhir_server import FhirServer, fhir_server
 
 from rpm_stream.app.broker import keys as broker_keys
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.broker.keys import Folder
+from rpm_stream.app.stages.demo import free_ports
 
 COMMAND_SECONDS = 90
 RPM_STREAM = ("-m", "rpm_stream")
 PATIENCE_SECONDS = 90.0
 STAGES = ("ingest", "judge", "sink", "feed")
+TOKEN = "a-token-of-22-characters"
+REGISTRY = (
+    {"v": 1, "device": "dev-1", "assignments": [{"patient": "pat-1"}]},
+    {"v": 1, "patient": "pat-1", "display": "Somebody"},
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,20 @@ class World:
         environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
         command = [sys.executable, *RPM_STREAM, *words]
         return ended(command, environment, self.folder, COMMAND_SECONDS)
+
+    def worked(self, user: str, *words: str) -> str:
+        """Return what a command says on stdout. It must succeed."""
+        ran = self.command(user, *words)
+        assert ran.returncode == 0, f"{words}: {ran.stderr}"
+        return ran.stdout
+
+    def prepare(self) -> None:
+        """Make the topics, and register a patient who wears a device."""
+        self.worked("operator", "topics", "apply", "--partitions", "2")
+        (self.folder / "registry.jsonl").write_text(
+            "".join(json.dumps(each) + "\n" for each in REGISTRY)
+        )
+        self.worked("operator", "registry", "load", "registry.jsonl")
 
     def client(self, user: str, password: str | None = None) -> dict[str, Any]:
         """aiokafka's own arguments for a user, without any code of ours."""
@@ -144,3 +168,31 @@ class Stages:
 
     def _said(self) -> str:
         return f"said:\n{self.log.read_text(errors='replace')[-6_000:]}"
+
+
+class Working(NamedTuple):
+    """Every stage at work, a client of its feed, and the FHIR server of its sink."""
+
+    stages: Stages
+    feed: httpx.AsyncClient
+    fhir: FhirServer
+
+
+@asynccontextmanager
+async def working(world: World) -> AsyncIterator[Working]:
+    """Run every stage, with a FHIR server beside them."""
+    port = free_ports(22_000 + os.getpid() % 20_000, 1)
+    async with (
+        fhir_server() as fhir,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}
+        ) as feed,
+    ):
+        more = {
+            "RPM_TOKEN": TOKEN,
+            "RPM_FEED_PORT": str(port),
+            "RPM_METRICS_PORT": "0",
+            "RPM_FHIR_URL": fhir.url,
+        }
+        with Stages(world, more) as stages:
+            yield Working(stages, feed, fhir)

@@ -26,7 +26,9 @@ from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
 from support.radio.air import Part, Peripheral, Spec
 
-from rpm_stream.app.gateway.ble.bumble_radio import BumbleOptions, BumbleRadio
+from rpm_stream.app.gateway.ble.bumble_device import BumbleOptions
+from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
+from rpm_stream.app.gateway.ble.bumble_transport import AdapterHost
 from rpm_stream.app.gateway.ble.radio import RadioOff
 
 BITS = {
@@ -67,8 +69,8 @@ class Adapter(Controller):
         )
 
 
-def host_of(name: str, link: LocalLink) -> Host:
-    host = Host()
+def host_of(name: str, link: LocalLink, kind: type[Host] = Host) -> Host:
+    host = kind()
     host.controller = Adapter(name, link=link)
     return host
 
@@ -213,7 +215,7 @@ class BumbleAir:
     async def _opened(self) -> AsyncIterator[Host]:
         if not self._plugged:
             raise RadioOff("no Bluetooth controller at test:0: is it there?")
-        host = self._host = host_of("gateway", self.link)
+        host = self._host = host_of("gateway", self.link, AdapterHost)
         controller = host.controller
         try:
             yield host
@@ -222,7 +224,8 @@ class BumbleAir:
             self._take(controller)
 
     def _take(self, controller: Any) -> None:
-        """Remove a controller. The devices that were connected to it notice."""
+        """Remove a controller. The devices that were connected to it notice, and nobody else."""
+        controller.host = None
         for connection in list(controller.le_connections.values()):
             controller.on_hci_disconnect_command(
                 HCI_Disconnect_Command(connection_handle=connection.handle, reason=8)
@@ -245,6 +248,21 @@ class BumbleAir:
 
     def plug(self) -> None:
         self._plugged = True
+
+    async def answered(self, commands: int) -> None:
+        """Wait for the answers to ``commands`` of the host's commands.
+
+        The task that waits for the last of them has not run yet.
+        """
+        for left in reversed(range(commands)):
+            while not self._is_answered():
+                await asyncio.sleep(0)
+            while left and self._is_answered():
+                await asyncio.sleep(0)
+
+    def _is_answered(self) -> bool:
+        waits = self._host.pending_response if self._host is not None else None
+        return waits is not None and waits.done()
 
 
 @asynccontextmanager

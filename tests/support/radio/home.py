@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry
 from support.radio.air import Air, Peripheral, Spec, part
 
 from rpm_stream.app.gateway.ble.board import Board
-from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
+from rpm_stream.app.gateway.ble.hub import Hub
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
-from rpm_stream.app.gateway.ble.session import GatewayContext, SessionOptions
+from rpm_stream.app.gateway.ble.options import GatewayContext, HubOptions, SessionOptions
 from rpm_stream.records import Notification
 
 STRAP = Spec(

@@ -13,13 +13,15 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
+from rpm_stream.app.agents.catch_up import CatchUp, LateStep
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.gateway_clocks import GatewayClocks
 from rpm_stream.app.agents.hold_notices import NoNotices
-from rpm_stream.app.agents.holding import Holding, LateStep
+from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.kept_frames import Lines
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
@@ -66,11 +68,12 @@ def ingest_app(
     clocks = None if recorded_time else GatewayClocks()
     step = IngestStep(Ingest(knowledge, reader.registry, recorded_time), clocks)
     forwarding = Forwarding(recorded_time)
-    holding = Holding(STAGE, app, NoNotices(), step.late, settings)
-    work = BatchWork(app, table, states, PARTITIONS_IN_TURN, holding)
-    work.too_large = step.refused_if_large
+    steps = StateSteps(states, Holding(STAGE, app, NoNotices()))
+    steps.too_large = step.refused_if_large
     if layout.grown:
-        work.elsewhere = Strays(partitions, table, step.refused).passed_on
+        steps.elsewhere = Strays(partitions, table, step.refused).passed_on
+    work = BatchWork(app, table, PARTITIONS_IN_TURN, steps)
+    catch_up = CatchUp(app, steps, work.alone, step.late, settings.bootstrap)
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
@@ -87,7 +90,7 @@ def ingest_app(
     app.agent(source(app, FRAMES, partitions), concurrency=1, name="ingest")(frames)
     app.agent(source(app, ACTIONS, layout.counts[ACTIONS]), concurrency=1, name="actions")(actions)
     app.task(lambda: guarded(work.run, "ingest"))
-    app.task(lambda: guarded(lambda: holding.run(reader.ready), "looking after held states"))
+    app.task(lambda: guarded(lambda: catch_up.run(reader.ready), "looking after held states"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
     app.task(lambda: guarded(lambda: tell_when_serving(app, reader), "telling that it is ready"))

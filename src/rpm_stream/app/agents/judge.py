@@ -17,11 +17,13 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
+from rpm_stream.app.agents.catch_up import CatchUp, LateStep
 from rpm_stream.app.agents.detector_budget import report_costs
 from rpm_stream.app.agents.hold_notices import FeedNotices
-from rpm_stream.app.agents.holding import Holding, LateStep
+from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.agents.ticks import Barrier
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
@@ -74,8 +76,9 @@ def judge_app(
     reader = RegistryReader(settings.bootstrap, knowledge)
     report_costs(knowledge)
     step = JudgeStep(Judge(knowledge, reader.registry), clock, partitions)
-    holding = Holding(STAGE, app, FeedNotices(step.home), step.late, settings)
-    work = BatchWork(app, table, states, patients_in_turn, holding)
+    steps = StateSteps(states, Holding(STAGE, app, FeedNotices(step.home)))
+    work = BatchWork(app, table, patients_in_turn, steps)
+    catch_up = CatchUp(app, steps, work.alone, step.late, settings.bootstrap)
 
     async def readings(stream: Any) -> None:
         await reader.ready.wait()
@@ -93,7 +96,7 @@ def judge_app(
             await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
 
     app.task(lambda: guarded(work.run, "judging"))
-    app.task(lambda: guarded(lambda: holding.run(reader.ready), "looking after held states"))
+    app.task(lambda: guarded(lambda: catch_up.run(reader.ready), "looking after held states"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))

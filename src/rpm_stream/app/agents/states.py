@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.state_envelope import StateError

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.engine.application import Copy, Outgoing
-from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.engine.bytes_table import BytesTable
 from rpm_stream.app.kafka.moved import headers_of
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.ingest.frames import MOST_BYTES

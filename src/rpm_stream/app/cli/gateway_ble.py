@@ -94,7 +94,7 @@ def ble(
     if context.invoked_subcommand is not None:
         return
     from rpm_stream.app.gateway.ble.commands import Serving, serve
-    from rpm_stream.app.gateway.ble.hub import HubOptions
+    from rpm_stream.app.gateway.ble.options import HubOptions
 
     settings = Settings()
     _log(settings)

@@ -10,9 +10,11 @@ from typing import Any, NoReturn
 import faust
 from faust.transport.drivers import aiokafka as driver
 
-from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
+from rpm_stream.app.engine.bytes_table import BytesTable
+from rpm_stream.app.engine.consumer import BatchConsumer
+from rpm_stream.app.engine.delivery import BatchSchema
 from rpm_stream.app.engine.pulse import Pulse
-from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
+from rpm_stream.app.engine.recovery import BatchTableManager
 from rpm_stream.app.kafka.security import security
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import EXIT_STUCK, die

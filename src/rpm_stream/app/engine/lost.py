@@ -9,25 +9,17 @@ from an old copy. A commit of an older release has no metadata and gives no info
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from faust.types import TP
 
 from rpm_stream.app.runtime.end import EXIT_STATE, die
-
-if TYPE_CHECKING:
-    from rpm_stream.app.engine.recovery import BytesTable
 
 # Header of the record that 'rpm-stream state rebuild' writes behind the states of a rebuilt
 # partition. Its value is the end that the lost changelog had. The record is a tombstone, so its key
 # never becomes a state.
 BEGUN_ANEW: Final = "rpm-begun-anew"
 BEGUN_ANEW_KEY: Final = b"\x00rpm-begun-anew"
-SURE_SECONDS = 5.0  # just after its return a broker may show less than it has
-POLL_SECONDS = 0.5
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -95,37 +87,6 @@ def is_lost(found: Note, known: Note | None, replaced: int) -> bool:
     if known is None or known.end <= replaced:
         return False
     return found.end < known.end or (known.states > 0 and found.states == 0)
-
-
-async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) -> None:
-    """End the process with EXIT_STATE if one of the restored ``partitions`` has lost states.
-
-    For a partition that was rebuilt, the commit is written again with the present note.
-    """
-    changelog = table.changelog_topic.get_topic_name()
-    for tp, (offset, metadata) in (
-        await app.consumer.commits(TP(table.source, each) for each in partitions)
-    ).items():
-        known = read_note(metadata)
-        replaced = table.replaced.get(tp.partition, -1)
-        found = await _found(app, table, tp.partition, known)
-        if is_lost(found, known, replaced):
-            assert known is not None
-            end_for_loss(changelog, StateLoss(tp.partition, found, known))
-        table.ends[tp.partition] = max(table.ends.get(tp.partition, 0), found.end)
-        if known is not None and known.end <= replaced:
-            await app.consumer.commit_again({tp: offset})
-
-
-async def _found(app: Any, table: BytesTable, partition: int, known: Note | None) -> Note:
-    """Return the present note. Ask again for ``SURE_SECONDS`` where it is less than ``known``."""
-    tp = TP(table.changelog_topic.get_topic_name(), partition)
-    end = asyncio.get_running_loop().time() + SURE_SECONDS
-    while True:
-        found = Note((await app.consumer.highwaters(tp)).get(tp) or 0, len(table.there[partition]))
-        if known is None or found.end >= known.end or asyncio.get_running_loop().time() > end:
-            return found
-        await asyncio.sleep(POLL_SECONDS)
 
 
 def end_for_loss(changelog: str, what: StateLoss) -> None:

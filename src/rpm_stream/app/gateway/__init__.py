@@ -5,7 +5,7 @@ Importing it does not import Faust.
 
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
-from rpm_stream.app.gateway.spool import SpoolFull, SpoolInUse
+from rpm_stream.app.gateway.spool_disk import SpoolFull, SpoolInUse
 from rpm_stream.app.gateway.wire import BadFrame, FrameTooLarge
 
 __all__ = ["BadFrame", "FrameTooLarge", "Gateway", "GatewayOptions", "SpoolFull", "SpoolInUse"]

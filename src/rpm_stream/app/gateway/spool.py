@@ -8,7 +8,7 @@ A gateway has one SQLite file with a write-ahead log and ``synchronous=FULL``. A
 and changes in the same transaction. A frame therefore keeps its id and ``seq`` for good, and no
 number is given twice. Only one process at a time can open the file.
 
-All methods block on the disk, so the client calls them in a thread of its own. A ballast file lies
+All methods block on the disk, so ``Backlog`` calls them in a thread of its own. A ballast file lies
 beside the spool, so that a full disk does not stay full (see ``forget``).
 """
 
@@ -22,11 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from rpm_stream.app.gateway.ballast import BALLAST, Ballast
+from rpm_stream.app.gateway.spool_disk import PAGE, SpoolFull, SpoolSpace, Transaction, translated
 from rpm_stream.app.runtime.private import private_database
-from rpm_stream.errors import RpmStreamError
 
-PAGE = 4096
 SHRINK = 256 * 1024  # unused bytes in the file of an empty spool from which it is shrunk
 LOGGED = 500  # frames deleted at a time when only the ballast's space is left
 SCHEMA = """
@@ -48,17 +46,6 @@ SELECT device FROM waiting WHERE device IS NOT NULL
 """
 NEXT = "SELECT id, device, wire FROM frame WHERE device = ? AND id > ? ORDER BY id LIMIT ?"
 FORGET = "DELETE FROM frame WHERE id IN (SELECT id FROM frame WHERE device = ? AND id <= ? LIMIT ?)"
-
-
-class SpoolFull(RpmStreamError, OSError):
-    """The disk is full, or the spool has reached its own limit.
-
-    Nothing of the call was stored. The caller still has the frames.
-    """
-
-
-class SpoolInUse(RpmStreamError, OSError):
-    """Another process uses this spool. Two gateways never share one."""
 
 
 class Spooled(NamedTuple):
@@ -97,17 +84,14 @@ class Spool:
                 self._db.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE)}")
         except sqlite3.OperationalError as error:
             self._db.close()
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise OSError(f"{path} is not a spool: {error}") from error
         self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[
             0
         ]
-        self._ballast = Ballast(
-            path.with_name(path.name + "-ballast"), min(BALLAST, max_bytes or BALLAST)
-        )
-        self._take_ballast()
+        self._space = SpoolSpace(self._db, path, max_bytes)
 
     def put(self, device: str, make: Sequence[Callable[[int], bytes]]) -> int:
         """Store frames of ``device``, all or none, and return how many.
@@ -115,13 +99,13 @@ class Spool:
         Each function in ``make`` gets its ``seq`` and returns the JSON of one frame. Raises
         ``SpoolFull``, and whatever such a function raises. After an error the counter is unchanged.
         """
-        with _Transaction(self._db, self._path):
+        with Transaction(self._db, self._path):
             row = self._db.execute(
                 "SELECT next FROM counter WHERE device = ?", (device,)
             ).fetchone()
             first: int = row[0] if row else 0
             wires = [(device, maker(first + place)) for place, maker in enumerate(make)]
-            self._check_space(wires)
+            self._space.check(wires)
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", wires)
             self._db.execute(
                 "INSERT OR REPLACE INTO counter VALUES (?, ?)", (device, first + len(make))
@@ -133,8 +117,8 @@ class Spool:
 
         The counters do not change. Raises ``SpoolFull``.
         """
-        self._check_space(frames)
-        with _Transaction(self._db, self._path):
+        self._space.check(frames)
+        with Transaction(self._db, self._path):
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", frames)
             known = [(device,) for device in sorted({device for device, _ in frames})]
             self._db.executemany("INSERT OR IGNORE INTO counter VALUES (?, 0)", known)
@@ -169,65 +153,28 @@ class Spool:
         dropped to make that room. Raises ``SpoolFull`` if that is not enough.
         """
         try:
-            with _Transaction(self._db, self._path):
+            with Transaction(self._db, self._path):
                 self._db.executemany("DELETE FROM frame WHERE device = ? AND id <= ?", done.items())
         except SpoolFull:
             self._forget_on_full_disk(done)
-        if not self._ballast.whole:
+        if not self._space.has_whole_ballast:
             with suppress(SpoolFull):  # shrinking can wait: the frames are already deleted
                 self._give_back()
-            self._take_ballast()
-
-    def _take_ballast(self) -> None:
-        """Grow the ballast and set the size at which the log is written into the file.
-
-        Half of the ballast's space is for the log, the other half for what one call stores.
-        """
-        self._ballast.take()
-        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.size // 2 // PAGE)}")
+            self._space.take_ballast()
 
     def _forget_on_full_disk(self, done: Mapping[str, int]) -> None:
-        self._ballast.drop()
-        try:
-            # The log holds what did not fit into the file. From here on the file does not grow.
-            self._empty_log()
+        with self._space.without_ballast():
             for device, place in done.items():
                 gone = LOGGED
                 while gone == LOGGED:
-                    with _Transaction(self._db, self._path):
+                    with Transaction(self._db, self._path):
                         gone = self._db.execute(FORGET, (device, place, LOGGED)).rowcount
-                    self._empty_log()
-        finally:
-            self._take_ballast()
+                    self._space.empty_log()
 
     def _give_back(self) -> None:
         """Shrink the file of an empty spool. SQLite never shrinks it by itself."""
-        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        if free * PAGE >= SHRINK and self.oldest() is None:
-            self._ballast.drop()
-            self._empty_log()
-            # It needs a few pages. The folder for temporary files may be full too.
-            self._db.execute("PRAGMA temp_store=MEMORY")
-            try:
-                self._db.execute("VACUUM")
-            except sqlite3.OperationalError as error:
-                raise _translated(error, self._path) from error
-            self._empty_log()
-
-    def _empty_log(self) -> None:
-        try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError as error:
-            raise _translated(error, self._path) from error
-
-    def _check_space(self, frames: Sequence[tuple[str, bytes]]) -> None:
-        """Raise ``SpoolFull`` for frames that would stay in the log on a full disk.
-
-        That holds if they exceed the ballast's half and the disk has no room for them twice.
-        """
-        size = sum(len(wire) for _, wire in frames)
-        if size > self._ballast.size // 2 and self._ballast.free() < 2 * size:
-            raise _full(self._path)
+        if self._space.unused() >= SHRINK and self.oldest() is None:
+            self._space.shrink()
 
     def count(self) -> int:
         """Return the number of waiting frames."""
@@ -240,8 +187,7 @@ class Spool:
 
     def size(self) -> int:
         """Return the size of the spool's files in bytes."""
-        files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return self._space.size()
 
     def devices(self) -> set[str]:
         """Return all devices for which this gateway has ever sent."""
@@ -250,48 +196,3 @@ class Spool:
     def close(self) -> None:
         """Close the file, so that another process may open it."""
         self._db.close()
-
-
-class _Transaction:
-    """A transaction: BEGIN, then COMMIT or ROLLBACK.
-
-    SQLite's operational errors become ``SpoolFull``, ``SpoolInUse`` or ``OSError``.
-    """
-
-    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
-        self._db = database
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
-        try:
-            if error is None:
-                self._db.execute("COMMIT")
-        except sqlite3.OperationalError as full:
-            self._rollback()
-            raise _translated(full, self._path) from full
-        if error is not None:
-            self._rollback()
-        if isinstance(error, sqlite3.OperationalError):
-            raise _translated(error, self._path) from error
-
-    def _rollback(self) -> None:
-        # SQLite has already rolled back by itself on some errors, a full disk among them.
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-
-
-def _translated(error: sqlite3.OperationalError, path: Path) -> OSError:
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-        return _full(path)
-    if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return SpoolInUse(f"the spool {path} is in use by another process")
-    return OSError(f"the spool {path} cannot be used: {error}")
-
-
-def _full(path: Path) -> SpoolFull:
-    return SpoolFull(f"no room left for the spool {path}: nothing of this call was stored")

@@ -403,7 +403,7 @@ async def test_a_device_that_never_answers(
     """A battery at 15 % that hangs the transfer: the connection is given up, and its values
     stay.
     """
-    monkeypatch.setattr("rpm_stream.app.gateway.ble.bleak_link.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("rpm_stream.app.gateway.ble.bleak_connection.ANSWER_SECONDS", 0.2)
     link = await connected(air, radio, STRAP)
     air.devices[STRAP].value("2A19").silent = True
     with pytest.raises(LinkLost, match="did not answer"):

@@ -9,7 +9,7 @@ import gc
 import json
 import stat
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,10 @@ from support.radio.air import Collected, Spec, part
 from support.radio.bumble_air import BumbleAir, BumblePeripheral, bumble_air
 from support.radio.home import serving, until
 
-from rpm_stream.app.gateway.ble import bumble_client
+from rpm_stream.app.gateway.ble import bumble_client, bumble_radio, bumble_scan
 from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
 from rpm_stream.app.gateway.ble.known import KnownDevice
-from rpm_stream.app.gateway.ble.radio import Link, RadioOff
+from rpm_stream.app.gateway.ble.radio import Link, NotFound, RadioOff
 
 pytestmark = pytest.mark.asyncio
 
@@ -147,10 +147,59 @@ async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(
         await link.close()
         await until(lambda: not device.connected)
         assert radio._device is not None
-        connecting = asyncio.ensure_future(radio._device.connect_le(radio._seen[CUFF.address]))
+        connecting = asyncio.ensure_future(
+            radio._device.connect_le(radio._scan.places[CUFF.address])
+        )
         # made behind the radio's back, as a controller's race makes it
         stray = await asyncio.wait_for(connecting, 5.0)
         await until(lambda: not device.connected or stray.handle not in radio._device.connections)
+
+
+@pytest.mark.parametrize("commands", range(1, 6))
+async def test_an_adapter_may_be_pulled_out_between_an_answer_and_who_waits_for_it(
+    tmp_path: Path, commands: int
+) -> None:
+    """The reader of the sightings hears of it, and the adapter is used again when it is back."""
+    async with bumble_air(tmp_path) as air, air.radio() as radio:
+        device = await air.peripheral(CUFF)
+        await device.advertise()
+        for _ in range(2):
+            reading = asyncio.create_task(read_and_connect(radio))
+            async with asyncio.timeout(5.0):
+                await air.answered(commands)
+                air.unplug()
+                with pytest.raises(RadioOff):
+                    await reading
+            air.plug()
+            await radio.reset()
+        link = await connected(radio, CUFF.address)
+        assert await link.characteristics()
+
+
+async def test_a_controller_that_lets_no_command_through_is_off_and_can_be_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bumble_scan, "COMMAND_SECONDS", 0.1)
+    async with bumble_air(tmp_path) as air, air.radio() as radio:
+        device = await air.peripheral(CUFF)
+        await device.advertise()
+        assert radio._device is not None
+        await radio._device.host.command_semaphore.acquire()
+        with pytest.raises(RadioOff):
+            await asyncio.wait_for(read_and_connect(radio), 5.0)
+        monkeypatch.setattr(bumble_radio, "OPEN_SECONDS", 0.5)
+        await radio.reset()
+        link = await connected(radio, CUFF.address)
+        assert await link.characteristics()
+
+
+async def read_and_connect(radio: BumbleRadio) -> None:
+    """Connect to the cuff whenever it is heard, as the hub does."""
+    async with aclosing(radio.sightings()) as sightings:
+        async for sighting in sightings:
+            if sighting.address == CUFF.address:
+                with suppress(NotFound):
+                    await (await radio.connect(CUFF.address, 0.2)).close()
 
 
 async def test_a_cuff_is_subscribed_within_a_second_of_its_connection(

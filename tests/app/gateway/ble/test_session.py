@@ -14,10 +14,11 @@ from support.radio.fast import FastDevice, FastLink, FastLoop
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.known import KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
+from rpm_stream.app.gateway.ble.options import GatewayContext, SessionOptions
 from rpm_stream.app.gateway.ble.outbox import Outbox
 from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS
 from rpm_stream.app.gateway.ble.radio import GattCharacteristic, LinkLost, PairingFailed, Refused
-from rpm_stream.app.gateway.ble.session import GatewayContext, Session, SessionOptions
+from rpm_stream.app.gateway.ble.session import Session
 from rpm_stream.records import Notification
 
 BEGIN = datetime(2026, 11, 30, tzinfo=UTC)

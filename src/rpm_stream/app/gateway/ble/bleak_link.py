@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 
-from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_link
+from rpm_stream.app.gateway.ble.bleak_connection import CLOSE_SECONDS, BleakConnection
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
+    PAIR_SECONDS,
     GattCharacteristic,
-    LinkLost,
-    NotPaired,
     PairingFailed,
     Property,
     RadioError,
@@ -27,13 +26,6 @@ from rpm_stream.app.gateway.ble.radio import (
 if TYPE_CHECKING:  # imports the D-Bus library, which macOS and Windows do not have
     from rpm_stream.app.gateway.ble.bluez import Bluez
 
-Answer = TypeVar("Answer")
-
-ANSWER_SECONDS = 30.0  # ATT's limit: after it no more requests are allowed on the connection
-PAIR_SECONDS = 60.0  # a person may have to read a number from the device
-CLOSE_SECONDS = 5.0
-# Values that came before the end may still be on their way, because they travel by another socket.
-DRAIN_SECONDS = 0.1
 # BlueZ also reports a value that was read as a notification, on another D-Bus connection.
 ECHO_SECONDS = 0.05
 PROPERTIES: Final[dict[str, Property]] = {
@@ -60,15 +52,13 @@ class BleakLink(LinkState):
         """Wrap ``client``. ``bluez`` and ``path`` (the device's D-Bus path) are for Linux only."""
         super().__init__(address, bonded=False)
         self._client = client
+        self._connection = BleakConnection(client, self._gone)
         self._bluez = bluez
         self._path = path
-        self._refused_for_keys = False
-        self._dying = False  # no more requests; values that still arrive are delivered
         self._found: dict[int, BleakGATTCharacteristic] = {}
         self._receivers: dict[int, Callable[[bytes], None]] = {}
         # values that arrived while their characteristic was being read
         self._read: dict[int, list[bytes]] = {}
-        self._released: asyncio.Task[None] | None = None
         for service in client.services:
             for each in service.characteristics:
                 self._found[each.handle] = each
@@ -79,61 +69,24 @@ class BleakLink(LinkState):
             self._bonded = await self._bluez.bonded(self._path)
 
     def ended(self) -> None:
-        """Mark the connection as ended, after bleak has delivered all earlier values.
-
-        bleak's resources are released in the background. Otherwise each lost connection would keep
-        a D-Bus connection and a watcher, and later values would arrive once for each of them.
-        """
-        self._dying = True
-        if not self._gone.is_set():
-            self._gone.set()
-            self._released = self._released or asyncio.ensure_future(self._release())
+        """Mark the connection as ended, after bleak has delivered all earlier values."""
+        self._connection.ended()
 
     def lost(self) -> None:
-        """Mark the connection as lost when another source reports it.
-
-        Such a source is the adapter that went away, or a request that got no answer. Values may
-        still be on their way.
-        """
-        if not self._dying:
-            self._dying = True
-            self._released = asyncio.ensure_future(self._drained())
-
-    async def _drained(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self._gone.wait()
-        await self._release()
-
-    async def _release(self) -> None:
-        try:
-            with suppress(*RAISED):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await self._client.disconnect()
-        finally:
-            self._gone.set()
+        """Mark the connection as lost when the adapter went away."""
+        self._connection.lost()
 
     async def close(self) -> None:
         """Disconnect within at most five seconds. Never raises for a link that is gone."""
-        self._dying = True
-        self._released = self._released or asyncio.ensure_future(self._release())
-        await asyncio.shield(self._released)
+        await self._connection.close()
 
     async def characteristics(self) -> Sequence[GattCharacteristic]:
         """Return all characteristics, ordered by handle.
 
         The system discovered them while it connected.
         """
-        self._stands()
-        return [
-            GattCharacteristic(
-                short_uuid(each.service_uuid),
-                short_uuid(each.uuid),
-                frozenset(PROPERTIES[name] for name in each.properties if name in PROPERTIES),
-                handle,
-            )
-            for handle, each in sorted(self._found.items())
-        ]
+        self._connection.check()
+        return [_described(self._found[handle]) for handle in sorted(self._found)]
 
     async def subscribe(
         self, characteristic: GattCharacteristic, callback: Callable[[bytes], None]
@@ -142,7 +95,7 @@ class BleakLink(LinkState):
 
         A further call writes the subscription again and replaces the callback.
         """
-        self._stands()
+        self._connection.check()
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
         handle = characteristic.handle
@@ -155,9 +108,9 @@ class BleakLink(LinkState):
         # A second subscription of bleak would deliver twice (Windows) or fail (macOS, BlueZ).
         if again:
             with suppress(Refused):
-                await self._asked(self._client.stop_notify(found))
+                await self._connection.ask(self._client.stop_notify(found))
         try:
-            await self._asked(
+            await self._connection.ask(
                 self._client.start_notify(
                     found, lambda _, value: self._arrived(handle, bytes(value))
                 )
@@ -174,10 +127,10 @@ class BleakLink(LinkState):
         found = self._of(characteristic)
         handle = characteristic.handle
         if handle not in self._receivers or handle in self._read:
-            return bytes(await self._asked(self._client.read_gatt_char(found)))
+            return bytes(await self._connection.ask(self._client.read_gatt_char(found)))
         came = self._read[handle] = []
         try:
-            value = bytes(await self._asked(self._client.read_gatt_char(found)))
+            value = bytes(await self._connection.ask(self._client.read_gatt_char(found)))
             await asyncio.sleep(ECHO_SECONDS)
             if value in came:
                 came.remove(value)
@@ -189,7 +142,8 @@ class BleakLink(LinkState):
 
     async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         """Write ``data``. With ``response``, wait until the device has taken it."""
-        await self._asked(self._client.write_gatt_char(self._of(characteristic), data, response))
+        found = self._of(characteristic)
+        await self._connection.ask(self._client.write_gatt_char(found, data, response))
 
     async def pair(self) -> None:
         """Encrypt the connection, and bond if there is no bond yet.
@@ -197,18 +151,18 @@ class BleakLink(LinkState):
         Keys that the device no longer has are deleted, and the connection ends with them. The next
         connection bonds again.
         """
-        self._stands()
-        if self._bonded and self._refused_for_keys and self._bluez is not None:
+        self._connection.check()
+        if self._bonded and self._connection.refused_for_keys and self._bluez is not None:
             self._bonded = False
             await self._bluez.forget(self._path)
-            self.lost()
+            self._connection.lost()
             raise PairingFailed(
                 "the device no longer has the keys that were kept: they were deleted"
             )
         if self._bonded:
             return
         try:
-            await self._asked(self._paired(), PAIR_SECONDS + CLOSE_SECONDS)
+            await self._connection.ask(self._paired(), PAIR_SECONDS + CLOSE_SECONDS)
         except Refused as error:
             # macOS pairs by itself when that is needed.
             if str(error) != "this system does not do that":
@@ -220,7 +174,7 @@ class BleakLink(LinkState):
 
     async def rssi(self) -> int | None:
         """Return None: the system reports signal strength for advertisements only."""
-        self._stands()
+        self._connection.check()
         return None
 
     def _arrived(self, handle: int, value: bytes) -> None:
@@ -233,43 +187,18 @@ class BleakLink(LinkState):
         elif (receiver := self._receivers.get(handle)) is not None and not self._gone.is_set():
             receiver(value)
 
-    def _stands(self) -> None:
-        if self._dying:
-            raise LinkLost("the connection has ended")
-
     def _of(self, characteristic: GattCharacteristic) -> BleakGATTCharacteristic:
-        self._stands()
+        self._connection.check()
         return self._found[characteristic.handle]
 
-    async def _asked(
-        self, request: Coroutine[Any, Any, Answer], within: float | None = None
-    ) -> Answer:
-        """Return the answer to ``request``. Raises the errors of ``radio.py``.
 
-        BlueZ answers nothing on a connection that has just ended. The request is therefore raced
-        against the end of the connection.
-        """
-        task = asyncio.ensure_future(request)
-        ended = asyncio.ensure_future(self._gone.wait())
-        try:
-            await asyncio.wait(
-                {task, ended}, timeout=within or ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if task.done():
-                return task.result()
-            if ended.done():
-                raise LinkLost("the connection has ended")
-            raise TimeoutError
-        except RAISED as error:
-            fault = of_link(error, self._client.is_connected and not self._dying)
-            self._refused_for_keys = self._refused_for_keys or isinstance(fault, NotPaired)
-            if isinstance(fault, LinkLost):
-                self.lost()
-            raise fault from error
-        finally:
-            task.cancel()
-            ended.cancel()
-            await asyncio.gather(task, ended, return_exceptions=True)
+def _described(characteristic: BleakGATTCharacteristic) -> GattCharacteristic:
+    return GattCharacteristic(
+        short_uuid(characteristic.service_uuid),
+        short_uuid(characteristic.uuid),
+        frozenset(PROPERTIES[name] for name in characteristic.properties if name in PROPERTIES),
+        characteristic.handle,
+    )
 
 
 def _is_notifying(characteristic: BleakGATTCharacteristic) -> bool:

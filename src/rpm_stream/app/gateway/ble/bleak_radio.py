@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import structlog
-from bleak import BleakClient
-from bleak.backends.device import BLEDevice
 
-from rpm_stream.app.gateway.ble.bleak_errors import LOST_AT_ONCE, RAISED, of_connecting
+from rpm_stream.app.gateway.ble.bleak_connector import BleakConnector
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
 from rpm_stream.app.gateway.ble.bleak_scan import Scan
 from rpm_stream.app.gateway.ble.radio import (
     Link,
-    NotFound,
-    PairingFailed,
-    RadioError,
     RadioOff,
     Refused,
     Sighting,
@@ -37,9 +32,7 @@ if sys.platform == "linux":
 AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
 """Maps a device's address to the number that the device shows. None ends the pairing."""
 
-CLOSE_SECONDS = 5.0
 HELD_SECONDS = 10.0  # between two looks for connections that BlueZ holds
-ATTEMPT: tuple[type[Exception], ...] = (*RAISED, NotFound)
 
 _log = structlog.get_logger(__name__)
 
@@ -55,11 +48,10 @@ class BleakRadio:
         """
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
         self._scan = Scan(self._saw, self._cycle)
+        self._connector = BleakConnector(self._bluez, self._scan)
         self._links: dict[str, BleakLink] = {}
-        self._connecting: set[str] = set()
         # links that ended with the adapter; their last values are still on their way
         self._ending: list[BleakLink] = []
-        self._letting_go: set[asyncio.Task[None]] = set()
         self._reading = False
         self._waiting: dict[str, Sighting] = {}  # the newest of each address, not yet read
         self._heard = asyncio.Event()
@@ -119,7 +111,7 @@ class BleakRadio:
             return
         with suppress(RadioOff, Refused):  # the watch on the adapter reports these errors
             for address, (_, props) in (await self._bluez.devices()).items():
-                ours = address in self._links or address in self._connecting
+                ours = address in self._links or address in self._connector.connecting
                 if props.get("Connected") and not ours:
                     services = frozenset(short_uuid(uuid) for uuid in props.get("UUIDs", ()))
                     self._saw(Sighting(address, props.get("Name"), services, props.get("RSSI")))
@@ -140,88 +132,11 @@ class BleakRadio:
             await self._bluez.check()
         if (old := self._links.pop(address, None)) is not None:
             await old.close()  # two clients of one device would receive each value twice
-        ended: list[Callable[[], None]] = []
-        early = asyncio.Event()
-
-        def gone(_: BleakClient) -> None:
-            early.set()
-            for tell in ended:
-                tell()
-
-        until = self._now() + within
-        client: BleakClient | None = None
-        self._connecting.add(address)
-        try:
-            async with asyncio.timeout_at(until):
-                device = await self._device(address)
-            client = BleakClient(device, gone, timeout=within)
-            await _before(until, client.connect())
-            link = BleakLink(client, address, self._bluez, _path(device))
-            ended.append(link.ended)
-            if early.is_set():
-                raise NotFound(LOST_AT_ONCE)
-            await link.look()
-        except ATTEMPT as error:
-            self._let_go(client)
-            raise await self._fault_of(error, address) from error
-        except BaseException:
-            self._let_go(client)
-            raise
-        finally:
-            self._connecting.discard(address)
+        link = await self._connector.connected(address, within)
         self._links = {
             kept: each for kept, each in self._links.items() if not each.gone.is_set()
         } | {address: link}
         return link
-
-    async def _fault_of(self, error: Exception, address: str) -> RadioError:
-        """Return the error of ``radio.py`` for what ended an attempt to connect."""
-        fault = error if isinstance(error, RadioError) else of_connecting(error)
-        return await self._lost_at_once(address) if str(fault) == LOST_AT_ONCE else fault
-
-    def _let_go(self, client: BleakClient | None) -> None:
-        """Close an abandoned connection, which would keep its device from advertising.
-
-        bleak itself cleans up after an attempt that did not end in a connection.
-        """
-        if client is not None and client.is_connected:
-            task = asyncio.ensure_future(_ended(client))
-            self._letting_go.add(task)
-            task.add_done_callback(self._letting_go.discard)
-
-    async def _lost_at_once(self, address: str) -> RadioError:
-        """Return why a device disconnected during discovery.
-
-        BlueZ encrypts the connection to a bonded device first, so invalid keys show here.
-        """
-        known = (await self._bluez.devices()).get(address) if self._bluez is not None else None
-        if (
-            self._bluez is None
-            or known is None
-            or not known[1].get("Bonded", known[1].get("Paired"))
-        ):
-            return NotFound(LOST_AT_ONCE)
-        if await self._bluez.refused_keys(known[0]):
-            await self._bluez.forget(known[0])
-            return PairingFailed(
-                "the device no longer has the keys that were kept: they were deleted"
-            )
-        return NotFound(
-            f"{LOST_AT_ONCE}; if this repeats, remove it in bluetoothctl and pair it again"
-        )
-
-    async def _device(self, address: str) -> BLEDevice:
-        """Return the device for bleak to connect to.
-
-        That is a device that BlueZ knows already, or the next one that advertises with ``address``.
-        """
-        if (
-            self._bluez is not None
-            and (known := (await self._bluez.devices()).get(address)) is not None
-        ):
-            path, props = known
-            return BLEDevice(address, str(props.get("Alias", "")), {"path": path, "props": props})
-        return await self._scan.device(address)
 
     async def reset(self) -> None:
         """Switch the adapter off and on, and continue the scan.
@@ -249,7 +164,7 @@ class BleakRadio:
     async def _close_links(self) -> None:
         links = list(self._links.values())
         self._links.clear()
-        await asyncio.gather(*(link.close() for link in links), *self._letting_go)
+        await asyncio.gather(*(link.close() for link in links), *self._connector.letting_go)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -263,31 +178,3 @@ class BleakRadio:
         for link in self._ending:
             link.lost()
         self._heard.set()
-
-
-def _path(device: BLEDevice) -> str:
-    details = device.details
-    return str(details.get("path", "")) if isinstance(details, dict) else ""
-
-
-async def _ended(client: BleakClient) -> None:
-    with suppress(*RAISED):
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await client.disconnect()
-
-
-async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
-    """Await ``request`` until that time of the loop. Raises ``TimeoutError``.
-
-    A request that does not react to its cancellation is left behind.
-    """
-    task = asyncio.ensure_future(request)
-    try:
-        await asyncio.wait({task}, timeout=max(0.0, until - asyncio.get_running_loop().time()))
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
-    if not task.done() or task.cancelled():
-        raise TimeoutError
-    task.result()

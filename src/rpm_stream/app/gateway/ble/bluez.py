@@ -15,35 +15,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-import structlog
 from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.exc import BleakError
-from dbus_fast import BusType, DBusError, Message, MessageType, Variant, unpack_variants
-from dbus_fast.aio import MessageBus
+from dbus_fast import Message, MessageType
 from dbus_fast.errors import DBusFastError
 
-from rpm_stream.app.gateway.ble.bleak_link import PAIR_SECONDS
-from rpm_stream.app.gateway.ble.bluez_agent import Agent, AskPasskey
-from rpm_stream.app.gateway.ble.radio import RadioOff, Refused
+from rpm_stream.app.gateway.ble.bluez_agent import AskPasskey
+from rpm_stream.app.gateway.ble.bluez_bus import (
+    ADAPTER,
+    DEVICE,
+    OBJECTS,
+    PROPERTIES,
+    SERVICE,
+    BluezBus,
+    Props,
+)
+from rpm_stream.app.gateway.ble.radio import PAIR_SECONDS, RadioOff, Refused
 
-SERVICE: Final = "org.bluez"
-ADAPTER: Final = f"{SERVICE}.Adapter1"
-DEVICE: Final = f"{SERVICE}.Device1"
 KEYS_REFUSED: Final = f"{SERVICE}.Reason.Authentication"
-DAEMON: Final = "org.freedesktop.DBus"
-PROPERTIES: Final = f"{DAEMON}.Properties"
-OBJECTS: Final = f"{DAEMON}.ObjectManager"
 
-CALL_SECONDS = 25.0  # the usual time limit of D-Bus libraries
 NEWS_SECONDS = 0.1  # from a signal on bleak's bus to the same signal on this one
 POWER_SECONDS = 10.0  # for an adapter to come back after it was switched on
 OFF_SECONDS = 1.0  # how long it stays off; in less time some dongles do not reset
-
-Props: TypeAlias = dict[str, Any]
-
-_log = structlog.get_logger(__name__)
 
 
 class Bluez:
@@ -59,7 +54,7 @@ class Bluez:
         self._wanted = adapter
         self._on_lost = on_lost
         self._passkey = passkey
-        self._bus: MessageBus | None = None
+        self._bus = BluezBus()
         self._path = ""
         self._switching = False
         self._refused_keys: set[str] = set()  # paths of devices that disconnected because of them
@@ -67,34 +62,19 @@ class Bluez:
 
     async def open(self) -> None:
         """Find the adapter. Raises ``RadioOff`` with advice for the operator."""
+        await self._bus.open()
         try:
-            self._bus = MessageBus(bus_type=BusType.SYSTEM)
-            await self._bus.connect()
-        except (OSError, EOFError, DBusFastError) as error:
-            await self.close()
-            raise RadioOff(
-                f"no D-Bus system bus ({type(error).__name__}): is this a Linux with BlueZ?"
-            ) from error
-        try:
-            self._path = await self._first_adapter()
-            await self._listen()
+            self._path = _first_adapter(await self._bus.objects(), self._wanted)
+            await self._bus.listen(self._heard, _signals(self._path))
             if self._passkey is not None:
-                await Agent(self._bus, self._passkey).register()
+                await self._bus.register_agent(self._passkey)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Close the connection to the bus. Never raises."""
-        bus = self._bus
-        self._bus = None
-        if bus is None:
-            return
-        was_connected = bus.connected  # otherwise the wait below would never end
-        bus.disconnect()
-        if was_connected:
-            with suppress(OSError, EOFError, DBusFastError):
-                await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        await self._bus.close()
 
     @property
     def adapter(self) -> str:
@@ -104,7 +84,7 @@ class Bluez:
     async def devices(self) -> dict[str, tuple[str, Props]]:
         """Return the devices that BlueZ knows on this adapter: address to path and properties."""
         found = {}
-        for path, interfaces in (await self._objects()).items():
+        for path, interfaces in (await self._bus.objects()).items():
             device = interfaces.get(DEVICE)
             if device is not None and device.get("Adapter") == self._path:
                 found[str(device["Address"]).upper()] = (path, device)
@@ -113,9 +93,7 @@ class Bluez:
     async def bonded(self, path: str) -> bool:
         """Whether BlueZ keeps keys of this device."""
         with suppress(Refused, RadioOff):
-            props = unpack_variants(
-                (await self._call(path, f"{PROPERTIES}.GetAll", "s", DEVICE))[0]
-            )
+            props = await self._bus.properties(path, DEVICE)
             return bool(props.get("Bonded", props.get("Paired", False)))
         return False
 
@@ -125,12 +103,12 @@ class Bluez:
         The request goes over this bus, because BlueZ uses the agent of the connection that
         requests it.
         """
-        await self._call(path, f"{PROPERTIES}.Set", "ssv", DEVICE, "Trusted", Variant("b", True))
+        await self._bus.switch(path, DEVICE, "Trusted", True)
         try:
             async with asyncio.timeout(PAIR_SECONDS):
-                await self._call(path, f"{DEVICE}.Pair")
+                await self._bus.call(path, f"{DEVICE}.Pair")
         except TimeoutError:
-            await self._call(path, f"{DEVICE}.CancelPairing")
+            await self._bus.call(path, f"{DEVICE}.CancelPairing")
             raise Refused("no answer in time") from None
         except Refused as error:
             if str(error) != "AlreadyExists":
@@ -148,14 +126,12 @@ class Bluez:
         """Delete a device with its keys. This also disconnects it."""
         self._refused_keys.discard(path)
         with suppress(Refused):
-            await self._call(self._path, f"{ADAPTER}.RemoveDevice", "o", path)
+            await self._bus.call(self._path, f"{ADAPTER}.RemoveDevice", "o", path)
 
     async def check(self) -> None:
         """Raise ``RadioOff`` unless the adapter is present and on."""
         try:
-            props = unpack_variants(
-                (await self._call(self._path, f"{PROPERTIES}.GetAll", "s", ADAPTER))[0]
-            )
+            props = await self._bus.properties(self._path, ADAPTER)
         except Refused as error:
             raise RadioOff(f"the Bluetooth adapter {self.adapter} is gone") from error
         if not props.get("Powered"):
@@ -191,41 +167,7 @@ class Bluez:
         return True
 
     async def _power(self, on: bool) -> None:
-        await self._call(
-            self._path, f"{PROPERTIES}.Set", "ssv", ADAPTER, "Powered", Variant("b", on)
-        )
-
-    async def _first_adapter(self) -> str:
-        adapters = {
-            path: each[ADAPTER] for path, each in (await self._objects()).items() if ADAPTER in each
-        }
-        if self._wanted is not None:
-            adapters = {
-                path: props for path, props in adapters.items() if path.endswith(f"/{self._wanted}")
-            }
-        if not adapters:
-            raise RadioOff(
-                f"no Bluetooth adapter{f' {self._wanted}' if self._wanted else ''} is plugged in"
-            )
-        for path in sorted(adapters):
-            if adapters[path].get("Powered"):
-                return path
-        raise RadioOff(_switched_off(min(adapters).rpartition("/")[2]))
-
-    async def _objects(self) -> dict[str, dict[str, Props]]:
-        objects = (await self._call("/", f"{OBJECTS}.GetManagedObjects"))[0]
-        return {path: unpack_variants(interfaces) for path, interfaces in objects.items()}
-
-    async def _listen(self) -> None:
-        assert self._bus is not None
-        self._bus.add_message_handler(self._heard)
-        for rule in (
-            f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE}'",
-            f"type='signal',sender='{SERVICE}',interface='{PROPERTIES}',path='{self._path}'",
-            f"type='signal',sender='{SERVICE}',interface='{OBJECTS}',member='InterfacesRemoved'",
-            f"type='signal',sender='{SERVICE}',interface='{DEVICE}',member='Disconnected'",
-        ):
-            await self._call("/org/freedesktop/DBus", f"{DAEMON}.AddMatch", "s", rule)
+        await self._bus.switch(self._path, ADAPTER, "Powered", on)
 
     def _heard(self, message: Message) -> None:
         if message.message_type is not MessageType.SIGNAL:
@@ -250,42 +192,28 @@ class Bluez:
                 if powered is not None and not powered.value and not self._switching:
                     self._on_lost(_switched_off(self.adapter))
 
-    async def _call(self, path: str, method: str, signature: str = "", *body: Any) -> list[Any]:
-        """Return the body of the answer.
 
-        Raises ``RadioOff`` if there is no answer and ``Refused`` for an error.
-        """
-        if self._bus is None or not self._bus.connected:
-            raise RadioOff("the D-Bus system bus is gone")
-        interface, _, member = method.rpartition(".")
-        request = Message(
-            destination=DAEMON if interface == DAEMON else SERVICE,
-            path=path,
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=list(body),
-        )
-        try:
-            async with asyncio.timeout(None if member == "Pair" else CALL_SECONDS):
-                reply = await self._bus.call(request)
-        except (OSError, EOFError, TimeoutError, DBusError) as error:
-            raise RadioOff("BlueZ does not answer: systemctl restart bluetooth") from error
-        assert reply is not None
-        if reply.message_type is MessageType.ERROR:
-            raise _refusal(reply)
-        return list(reply.body)
+def _first_adapter(objects: dict[str, dict[str, Props]], wanted: str | None) -> str:
+    """Return the path of the adapter to use. Raises ``RadioOff``."""
+    adapters = {path: each[ADAPTER] for path, each in objects.items() if ADAPTER in each}
+    if wanted is not None:
+        adapters = {path: props for path, props in adapters.items() if path.endswith(f"/{wanted}")}
+    if not adapters:
+        raise RadioOff(f"no Bluetooth adapter{f' {wanted}' if wanted else ''} is plugged in")
+    for path in sorted(adapters):
+        if adapters[path].get("Powered"):
+            return path
+    raise RadioOff(_switched_off(min(adapters).rpartition("/")[2]))
 
 
-def _refusal(reply: Message) -> Refused | RadioOff:
-    name = str(reply.error_name)
-    if name.endswith(("ServiceUnknown", "NameHasNoOwner", "NoReply", "Spawn.ExecFailed")):
-        return RadioOff("BlueZ is not running: systemctl start bluetooth")
-    if name.endswith(("NotReady", "Error.Blocked")) or "rfkill" in str(reply.body):
-        return RadioOff("the Bluetooth adapter is blocked: rfkill unblock bluetooth")
-    if name.endswith("AccessDenied"):
-        return Refused("this user may not use Bluetooth: add it to the group bluetooth")
-    return Refused(name.rpartition(".")[2])
+def _signals(adapter: str) -> tuple[str, ...]:
+    """Return the match rules for what may happen to the service, the adapter and its devices."""
+    return (
+        f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE}'",
+        f"type='signal',sender='{SERVICE}',interface='{PROPERTIES}',path='{adapter}'",
+        f"type='signal',sender='{SERVICE}',interface='{OBJECTS}',member='InterfacesRemoved'",
+        f"type='signal',sender='{SERVICE}',interface='{DEVICE}',member='Disconnected'",
+    )
 
 
 def _switched_off(adapter: str) -> str:

@@ -6,47 +6,30 @@ import asyncio
 import struct
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
-from bumble import att, core, gatt, hci
+from bumble import core, gatt, hci
 from bumble.device import Connection
 from bumble.gatt_client import CharacteristicProxy
 
 from rpm_stream.app.gateway.ble.bumble_client import Values
+from rpm_stream.app.gateway.ble.bumble_connection import BumbleConnection
 from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
+    PAIR_SECONDS,
     GattCharacteristic,
     LinkLost,
-    NotPaired,
     PairingFailed,
     Property,
     Refused,
     short_uuid,
 )
 
-Answer = TypeVar("Answer")
-
 MTU = 247  # the most that a controller sends in one piece since Bluetooth 4.2
-PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 CCCD = 0x2902
 # access, attributes and device information: not discovered, for speed
 WITHOUT_VALUES = frozenset({"1800", "1801", "180A"})
-WANTS_PAIRING = frozenset(
-    {
-        att.ErrorCode.INSUFFICIENT_AUTHENTICATION,
-        att.ErrorCode.INSUFFICIENT_AUTHORIZATION,
-        att.ErrorCode.INSUFFICIENT_ENCRYPTION,
-        att.ErrorCode.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
-    }
-)
-KEYS_DIFFER = frozenset(
-    {
-        hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR,
-        hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR,
-        hci.HCI_ErrorCode.CONNECTION_TERMINATED_DUE_TO_MIC_FAILURE_ERROR,
-    }
-)
 PROPERTIES: Final[dict[int, Property]] = {
     gatt.Characteristic.Properties.READ: "read",
     gatt.Characteristic.Properties.WRITE: "write",
@@ -68,22 +51,15 @@ class BumbleLink(LinkState):
         """
         super().__init__(address, bonded)
         self._connection = connection
-        self._reason = 0  # why the connection ended, as an HCI error code
+        self._requests = BumbleConnection(connection, self._gone)
         self._found: list[GattCharacteristic] | None = None
         self._proxies: dict[int, CharacteristicProxy[bytes]] = {}
-        connection.once(connection.EVENT_DISCONNECTION, self._ended)
-        if connection.handle not in connection.device.connections:
-            self._gone.set()  # it ended before this listener was added
 
     @property
     def _client(self) -> Values:
         client = self._connection.gatt_client
         assert isinstance(client, Values)
         return client
-
-    def _ended(self, reason: int) -> None:
-        self._reason = reason
-        self._gone.set()
 
     def lost(self) -> None:
         """Mark the connection as ended, because the adapter is gone."""
@@ -92,14 +68,18 @@ class BumbleLink(LinkState):
     async def prepare(self) -> None:
         """Agree on the length of a value. Without this, values longer than 20 bytes are cut off."""
         try:
-            await self._asked(self._client.request_mtu(MTU))
+            await self._requests.ask(self._client.request_mtu(MTU))
         except Refused:
             _log.info("ble.mtu_stays", octets=self._client.mtu)
+
+    async def close(self) -> None:
+        """Disconnect within at most five seconds."""
+        await self._requests.close()
 
     async def characteristics(self) -> Sequence[GattCharacteristic]:
         """Return all characteristics but those of GAP, GATT and Device Information."""
         if self._found is None:
-            self._found = await self._asked(self._discovered())
+            self._found = await self._requests.ask(self._discovered())
         return self._found
 
     async def _discovered(self) -> list[GattCharacteristic]:
@@ -127,10 +107,10 @@ class BumbleLink(LinkState):
         """
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
-        descriptor = await self._asked(self._configuration(characteristic))
+        descriptor = await self._requests.ask(self._configuration(characteristic))
         bits = 2 if "indicate" in characteristic.properties else 1
         self._client.receive(characteristic.handle, callback)
-        await self._asked(
+        await self._requests.ask(
             self._client.write_value(descriptor, struct.pack("<H", bits), with_response=True)
         )
 
@@ -145,11 +125,11 @@ class BumbleLink(LinkState):
 
     async def read(self, characteristic: GattCharacteristic) -> bytes:
         """Return the current value."""
-        return bytes(await self._asked(self._client.read_value(characteristic.handle)))
+        return bytes(await self._requests.ask(self._client.read_value(characteristic.handle)))
 
     async def write(self, characteristic: GattCharacteristic, data: bytes, response: bool) -> None:
         """Write ``data``. With ``response``, wait until the device has taken it."""
-        await self._asked(
+        await self._requests.ask(
             self._client.write_value(characteristic.handle, data, with_response=response)
         )
 
@@ -163,7 +143,7 @@ class BumbleLink(LinkState):
             try:
                 await self._secured(device.encrypt(self._connection))
             except (PairingFailed, LinkLost) as error:
-                if isinstance(error, LinkLost) and self._reason not in KEYS_DIFFER:
+                if isinstance(error, LinkLost) and not self._requests.ended_for_keys:
                     raise
                 if device.keystore is not None:
                     await device.keystore.delete(name)
@@ -178,71 +158,18 @@ class BumbleLink(LinkState):
     async def _secured(self, request: Coroutine[Any, Any, None]) -> None:
         try:
             async with asyncio.timeout(PAIR_SECONDS):
-                await self._asked(request, partial(PairingFailed))
+                await self._requests.ask(request, partial(PairingFailed))
         except TimeoutError:
-            await self.close()
+            await self._requests.close()
             raise PairingFailed("the device did not finish pairing") from None
 
     async def rssi(self) -> int | None:
         """Return the signal strength, None if the controller does not report it."""
         try:
-            return int(await self._asked(self._strength()))
+            return int(await self._requests.ask(self._strength()))
         except Refused:
             return None
 
     async def _strength(self) -> int:
         command = hci.HCI_Read_RSSI_Command(handle=self._connection.handle)
         return int((await self._connection.device.send_sync_command(command)).rssi)
-
-    async def close(self) -> None:
-        """Disconnect within at most five seconds."""
-        if self._gone.is_set():
-            return
-        try:
-            async with asyncio.timeout(5.0):
-                await self._asked(self._connection.disconnect())
-        except (LinkLost, Refused, TimeoutError):
-            _log.info("ble.link_was_gone")
-        self._gone.set()
-
-    async def _asked(
-        self, request: Coroutine[Any, Any, Answer], refused: Callable[[str], Exception] = Refused
-    ) -> Answer:
-        """Return the answer to ``request``. Raises the errors of ``radio.py``.
-
-        When a connection ends, bumble cancels the requests that wait. In the calling task that
-        would look like a cancellation of the caller, so the request runs in a task of its own.
-        """
-        if self._gone.is_set():
-            request.close()
-            raise LinkLost("the connection has ended")
-        task = asyncio.ensure_future(request)
-        ended = asyncio.ensure_future(self._gone.wait())
-        try:
-            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() or task.cancelled():
-                raise LinkLost("the connection has ended")
-            return task.result()
-        except att.ATT_Error as error:
-            words = att.ErrorCode(error.error_code).name.replace("_", " ").lower()
-            raise (NotPaired if error.error_code in WANTS_PAIRING else refused)(words) from error
-        except (core.TimeoutError, TimeoutError) as error:
-            await self._hang_up()
-            raise LinkLost("the device did not answer") from error
-        except (hci.HCI_Error, core.ProtocolError) as error:
-            raise refused(str(error.error_name or "the device refused")) from error
-        except core.BaseBumbleError as error:
-            raise LinkLost(f"the connection has ended ({type(error).__name__})") from error
-        finally:
-            await _stopped(task, ended)
-
-    async def _hang_up(self) -> None:
-        """Close the connection: ATT allows no further request after one without an answer."""
-        if not self._gone.is_set():
-            await self.close()
-
-
-async def _stopped(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,11 +23,12 @@ from rich.live import Live
 from rpm_stream.app.gateway.ble import known as known_devices
 from rpm_stream.app.gateway.ble.board import Board, Status
 from rpm_stream.app.gateway.ble.from_registry import follow
-from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
+from rpm_stream.app.gateway.ble.hub import Hub
 from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known
 from rpm_stream.app.gateway.ble.known_template import health, template
 from rpm_stream.app.gateway.ble.marks import Marks
+from rpm_stream.app.gateway.ble.options import GatewayContext, HubOptions, SessionOptions
 from rpm_stream.app.gateway.ble.radio import Radio, RadioOff, Sighting
 from rpm_stream.app.gateway.ble.screen import (
     ago,
@@ -37,7 +38,6 @@ from rpm_stream.app.gateway.ble.screen import (
     near_table,
     status_table,
 )
-from rpm_stream.app.gateway.ble.session import GatewayContext, SessionOptions
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions

@@ -19,6 +19,7 @@ from rpm_stream.errors import RpmStreamError
 
 Property: TypeAlias = Literal["read", "write", "write_without_response", "notify", "indicate"]
 
+PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 SIG_TAIL = "-0000-1000-8000-00805F9B34FB"  # follows 0000xxxx in a UUID of the Bluetooth SIG
 
 

@@ -44,7 +44,8 @@ def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
             from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
 
             return BleakRadio(rest or None, passkey)
-        from rpm_stream.app.gateway.ble.bumble_radio import BumbleOptions, BumbleRadio
+        from rpm_stream.app.gateway.ble.bumble_device import BumbleOptions
+        from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
         from rpm_stream.app.gateway.ble.bumble_transport import transport_host
     except ImportError as error:
         raise UsageError(NEEDED) from error

@@ -1,0 +1,118 @@
+"""The results of a slice of work, made durable: outputs, then states, then the ack.
+
+One slice is written at a time, in the order of the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.agents.holding import Holding
+from rpm_stream.app.agents.states import KeyedStates
+from rpm_stream.app.engine.application import Outgoing
+from rpm_stream.app.engine.bytes_table import BytesTable
+from rpm_stream.app.runtime.end import guarded
+from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
+
+State = TypeVar("State")
+Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
+
+
+class Delivery:
+    """One event with the fetched records of a partition, acked when the last of them is done.
+
+    ``step`` returns the outputs for a record, or None for one that was applied before.
+    ``has_state`` means that it changes the state of the record's key.
+    """
+
+    __slots__ = ("event", "has_state", "left", "step")
+
+    def __init__(
+        self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing] | None], has_state: bool
+    ) -> None:
+        self.event = event
+        self.step = step
+        self.has_state = has_state
+        self.left = len(event.value)
+
+
+class Slice:
+    """The results of one slice: pending outputs, changed keys, and a delivery for each record."""
+
+    def __init__(self) -> None:
+        self.futures: list[asyncio.Future[Any]] = []
+        self.touched: dict[int, set[bytes]] = {}  # keys by partition
+        self.deliveries: list[Delivery] = []
+
+
+class SliceWriter(Generic[State]):
+    """Writes the slices of one agent, one after the other."""
+
+    def __init__(
+        self, stage: str, table: BytesTable, states: KeyedStates[State], holding: Holding
+    ) -> None:
+        self._stage = stage
+        self._table = table
+        self._states = states
+        self._holding = holding
+        self._writing: asyncio.Task[None] | None = None
+
+    async def begin(self, done: Slice) -> None:
+        """Begin to write a slice. Returns when the slice before is written."""
+        states = self._packed(done)  # as of this slice; the next one changes them
+        before = self._writing
+        self._writing = asyncio.create_task(
+            guarded(lambda: self._finish(before, done, states), "writing a slice")
+        )
+        await _ended(before)
+
+    async def ended(self) -> None:
+        """Wait until all that was begun is written."""
+        await _ended(self._writing)
+
+    async def write(self, done: Slice) -> None:
+        """Write what was changed without a delivery. All that was begun must have ended."""
+        await self._write(done, self._packed(done))
+
+    async def _finish(self, before: asyncio.Task[None] | None, done: Slice, states: Packed) -> None:
+        await _ended(before)
+        await self._write(done, states)
+        for delivery in done.deliveries:
+            delivery.left -= 1
+            if not delivery.left:
+                delivery.event.ack()
+
+    def _packed(self, done: Slice) -> Packed:
+        return {partition: self._packed_states(keys) for partition, keys in done.touched.items()}
+
+    def _packed_states(self, keys: set[bytes]) -> dict[bytes, bytes]:
+        held = {key for key in keys if key in self._holding}
+        return self._states.pack(keys - held) | {key: self._holding.packed(key) for key in held}
+
+    async def _write(self, done: Slice, states: Packed) -> None:
+        await asyncio.gather(*done.futures)
+        await asyncio.gather(
+            *(self._table.write(partition, blobs) for partition, blobs in states.items())
+        )
+        if states:
+            await self._holding.announce(key for blobs in states.values() for key in blobs)
+            STATE_BYTES.labels(self._stage).set(
+                max(len(blob) for blobs in states.values() for blob in blobs.values())
+            )
+        KEYS.labels(self._stage).set(len(self._states.live))
+
+
+async def _ended(writing: asyncio.Task[None] | None) -> None:
+    """Wait until a slice is written. A cancelled waiter does not cancel the writing.
+
+    Raises CancelledError if the writing itself was cancelled, because nothing may be written after
+    it.
+    """
+    if writing is not None:
+        await asyncio.wait({writing})
+        if writing.cancelled():
+            raise asyncio.CancelledError
