@@ -18,11 +18,13 @@ from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.structs import ConsumerRecord
 
 from rig.load import Load, registry_of
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.kafka import names, topics
+from rpm_stream.app.kafka.lag import live_members
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.registry import topic as registry_topic
 from rpm_stream.records import Record
@@ -54,7 +56,11 @@ class Run(Record, frozen=True, kw_only=True):
 
 
 class Stages:
-    """The processes of one kind. ``profile`` (a folder) runs each under cProfile."""
+    """The processes of one kind. ``BENCH_PROFILE`` names a folder to run each under cProfile.
+
+    Judge loads more than ingest. It is started first and has joined its group before ingest is
+    started, so that no time is measured in which one waits for the other's imports.
+    """
 
     def __init__(
         self, kind: Kind, bootstrap: str, folder: Path, settings: Mapping[str, str]
@@ -70,7 +76,9 @@ class Stages:
             "RPM_LOG_LEVEL": "WARNING",
             **settings,
         }
-        self.processes = {stage: self._start(stage) for stage in STAGES}
+        self.processes: dict[Stage, subprocess.Popen[bytes]] = {"judge": self._start("judge")}
+        asyncio.run(self._joined(names.GROUP_JUDGE))
+        self.processes["ingest"] = self._start("ingest")
 
     def _start(self, stage: Stage) -> subprocess.Popen[bytes]:
         profile = self._environment.get("BENCH_PROFILE")
@@ -87,6 +95,13 @@ class Stages:
             stdout=self._log,
             stderr=self._log,
         )
+
+    async def _joined(self, group: str) -> None:
+        """Wait until the group has a member."""
+        async with Watch(self.bootstrap) as watch:
+            while not await watch.members(group):
+                self.cpu("judge")  # raises when it has ended
+                await asyncio.sleep(POLL_SECONDS)
 
     def cpu(self, stage: Stage) -> float:
         """Return the CPU seconds so far. Raises RuntimeError when the process has ended."""
@@ -168,6 +183,13 @@ class Watch:
         return all(
             end == (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
         )
+
+    async def members(self, group: str) -> int:
+        """Return the number of members of a consumer group, 0 before there are groups at all."""
+        try:
+            return await live_members(self._admin, group)
+        except GroupCoordinatorNotAvailableError:
+            return 0
 
     async def first_at(self, topic: str) -> float:
         """Return the time of the earliest first record of a partition, seconds since 1970."""
