@@ -52,7 +52,7 @@ class Hostile(Record, frozen=True, kw_only=True):
     """One way of filling a state.
 
     ``hung`` is the number of bytes of attributes on each value, ``letter`` a character of the
-    devices' names.
+    devices' names. ``calm`` is the number of messages before, from which the detectors learn.
     """
 
     seed: int
@@ -68,6 +68,7 @@ class Hostile(Record, frozen=True, kw_only=True):
     of: Of | None = None
     words: int = 300
     ticks: bool = True
+    calm: int = 0
 
 
 HOSTILE = st.builds(
@@ -103,6 +104,7 @@ class Siege:
         )
 
     def run(self) -> Iterator[Judged]:
+        yield from self._learn()
         chance, at = random.Random(self.hostile.seed), START
         for number in range(self.hostile.messages):
             at += timedelta(seconds=chance.choice(self.hostile.seconds))
@@ -122,6 +124,21 @@ class Siege:
                 yield self.judge.tick(self.patient, at)
             if self.restarts:
                 self.patient = unpack_patient(pack_patient(self.patient), "p")
+
+    def _learn(self) -> Iterator[Judged]:
+        """Send a value inside all limits of each vital, twice a day."""
+        chance, count = random.Random(self.hostile.seed), self.hostile.calm
+        quiet = msgspec.structs.replace(self.hostile, digits=3, hung=0, devices=1, late=0)
+        for number in range(count):
+            message = _message(quiet, chance, number, START - timedelta(days=(count - number) / 2))
+            readings = tuple(
+                msgspec.structs.replace(each, value=str(chance.randint(48, 52)), flags=())
+                for each in message.readings
+            )
+            learned = msgspec.structs.replace(message, readings=readings, offset=number)
+            judged = self.judge.step(self.patient, learned)
+            assert judged is not None
+            yield judged
 
 
 def _entry(hostile: Hostile) -> PatientEntry:
@@ -249,6 +266,8 @@ LATE_LONG_VALUES = Hostile(
 
 @settings(max_examples=14, deadline=None)
 @example(CROWDED)
+@example(msgspec.structs.replace(CROWDED, calm=60))
+@example(msgspec.structs.replace(CROWDED, calm=60, digits=24))
 @example(LONG_VALUES)
 @example(LATE_LONG_VALUES)
 @given(HOSTILE)
@@ -303,7 +322,9 @@ def test_what_is_given_up_does_not_depend_on_ticks(hostile: Hostile) -> None:
     straight, ticked = Siege(hostile), Siege(hostile)
     chance, at = random.Random(hostile.seed), START
     for number in range(hostile.messages):
-        at += timedelta(seconds=chance.choice(hostile.seconds))
+        # a time with microseconds takes four bytes more
+        parts = chance.choice((0, 2130))
+        at += timedelta(seconds=chance.choice(hostile.seconds), microseconds=parts)
         message = _without_streams(_message(hostile, chance, number, at))
         for siege in (straight, ticked):
             siege.judge.step(siege.patient, message)

@@ -36,7 +36,8 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
     for their recovery, and all limits of a side recover together. A decision about a record whose
     moment was dropped is measured against the limits themselves. Where few are kept, people's steps
     are dropped too, the oldest first, and long texts are cut. The opening step, the opening reading
-    and the step since which the alert waits always stay.
+    and the step since which the alert waits always stay. Where one is kept, only the newest step
+    has words.
     """
     for episode in episodes:
         _merge(episode.members, most)
@@ -51,13 +52,16 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
             steps = tuple(
                 msgspec.structs.replace(step, reason=_cut(step.reason, words)) for step in steps
             )
+        if most <= 1:
+            earlier = (msgspec.structs.replace(step, reason="") for step in steps[:-1])
+            steps = (*earlier, steps[-1])
         alert = episode.alert
         episode.alert = msgspec.structs.replace(
             alert,
             title=_cut(alert.title, LONG),
             why=tuple(_cut(line, LONG) if most <= FEW else line for line in alert.why[:most]),
             evidence=(*alert.evidence[:1], *alert.evidence[1:][-most:]),
-            now=alert.now if most > FEWEST else alert.now[:FEWEST],
+            now=alert.now if most > FEWEST else alert.now[:most],
             history=steps,
         )
 
@@ -178,7 +182,7 @@ def _life(
     """The history without the steps that ``may_go``, except the ``most`` newest of these.
 
     Where more than a few are kept, the steps of people stay, and so do the steps that changed the
-    state or the priority. Escalations go first.
+    state or the priority.
 
     The opening step always stays. So does the step with which the present state and priority began,
     and the step before it, because the alert waits and escalates from there.
@@ -190,7 +194,6 @@ def _life(
             for place in gone
             if history[place].who == SERVICE and not _changes(history, place)
         ]
-    gone += [place for place in _escalations(history) if may_go(history[place])]
     return _without(history, gone)
 
 

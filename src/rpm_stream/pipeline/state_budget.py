@@ -4,8 +4,9 @@ A state larger than what Kafka accepts would end the worker, so a broken gateway
 of other patients. The state is measured after each message and each action. If it is too large, it
 gives up the least harmful parts first (``STEPS``), of the vitals that are too large or of all. What
 is kept follows from the messages alone, so a replay gives up the same. Parts that do not follow
-from messages have budgets of their own: what ticks add (silence), and what is sealed only now and
-then (detectors).
+from messages have budgets of their own or are not measured: what ticks add (silence, escalations),
+and what is sealed only now and then (detectors). One thing is left: a tick that is ahead of its
+data ends snoozes and closes windows early, which may make room in a full state.
 
 These parts are never given up:
 
@@ -244,9 +245,7 @@ def _without_aside(state: PatientState) -> int:
 
 
 def _without_ticks(episode: Episode) -> Episode:
-    """Return an episode without what escalations leave in it beside their steps."""
-    if episode.escalated is None and not episode.alert.escalation:
-        return episode
+    """Return an episode without what ticks leave in it beside steps of its history."""
     alert = msgspec.structs.replace(episode.alert, escalation=0, updated_at=episode.alert.opened_at)
     return msgspec.structs.replace(episode, escalated=None, alert=alert)
 

@@ -19,7 +19,6 @@ from faust.types import TP
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.app.agents import batches as keyed
 from rpm_stream.app.agents import catch_up
 from rpm_stream.app.agents import holding as module
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
@@ -283,7 +282,6 @@ def broker(world: World, few: int = len(KEYS)) -> Iterator[None]:
         }.items():
             patch.setattr(catch_up, name, value)
         patch.setattr(module, "FEW", few)
-        patch.setattr(keyed, "settle_collector", lambda: None)
         patch.setattr(end, "die", died)
         patch.setattr(module, "die", died)
         yield

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from support.ward import Ward
 from rpm_stream.app.agents import kept_frames
 from rpm_stream.app.agents.kept_frames import Lines
 from rpm_stream.app.kafka.names import FRAMES
+from rpm_stream.app.kafka.range_reader import reaching
 from rpm_stream.pipeline.held import hold
 from rpm_stream.pipeline.judge import Judged
 from rpm_stream.pipeline.order import forward
@@ -78,11 +81,32 @@ def test_what_was_out_before_a_kill_is_known_however_wrong_the_clock_was(
                 for one in range(first, end)
             ]
 
+    async def ends(_broker: Any, topic: str) -> Any:
+        return {TopicPartition(topic, 0): message.offset + 1}
+
+    monkeypatch.setattr(kept_frames, "ends", ends)
     monkeypatch.setattr(kept_frames, "window", window)
     monkeypatch.setattr(kept_frames, "records", records)
     held = hold(message.offset, START + timedelta(minutes=1) - behind, "damaged", b"")
     broker: Any = None
     assert asyncio.run(Lines.of(broker, b"d", 0, held)).placed(message) == message
+
+
+def test_a_state_that_is_mended_before_another_frame_came_waits_for_none(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not catch up before the next frame of its partition, whosever that is."""
+    topic = f"frames-{uuid4().hex[:8]}"
+    monkeypatch.setattr(kept_frames, "FRAMES", topic)
+
+    async def lines() -> Lines:
+        async with reaching(kafka) as broker:
+            await broker.admin.create_topics([NewTopic(topic, 1, 1)])
+            held = hold(0, START, "damaged", b"")
+            return await asyncio.wait_for(Lines.of(broker, b"d", 0, held), 10)
+
+    message = Ward().message(0, (0, "heart_rate", "80"))
+    assert asyncio.run(lines()).placed(message).line is not None
 
 
 def test_only_what_came_of_the_partition_s_frames_from_there_on_is_known() -> None:

@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.agents.fair_queue import QueuedRecord, Turns
 from rpm_stream.app.agents.slices import Delivery, Slice, SliceWriter
 from rpm_stream.app.agents.steps import StateSteps
-from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
+from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.bytes_table import BytesTable
 
 AT_ONCE = 64  # messages between two chances of the event loop to send and commit
@@ -95,8 +95,6 @@ class BatchWork(Generic[State]):
 
     async def run(self) -> None:
         """Work for ever. Raises the broker's errors."""
-        await self._some.wait()
-        settle_collector()  # all is loaded by now: code, tables, registry, blobs
         while not self._app.should_stop:
             await self._some.wait()
             async with self.lock:

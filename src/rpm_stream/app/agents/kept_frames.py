@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.names import FRAMES, READINGS
-from rpm_stream.app.kafka.range_reader import KafkaClients, records, window
+from rpm_stream.app.kafka.range_reader import KafkaClients, ends, records, window
 from rpm_stream.pipeline.held import HeldState, line_of
 from rpm_stream.records import UNREADABLE, Readings
 
@@ -53,7 +53,10 @@ class Lines:
     async def of(cls, broker: KafkaClients, key: bytes, partition: int, held: HeldState) -> Lines:
         """Return the lines, with the outputs that were written before the state was held."""
         lines = cls(key, partition)
-        first = {TopicPartition(FRAMES, partition): (held.offset, held.offset + 1)}
+        tp = TopicPartition(FRAMES, partition)
+        # none, if the state was mended before another frame came
+        end = min(held.offset + 1, (await ends(broker, FRAMES))[tp])
+        first = {tp: (held.offset, end)}
         stamps = [
             received_at(record)
             async for batch in records(broker, first, _quiet)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.engine.application import BatchApp, settle_collector
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 
@@ -31,4 +31,5 @@ async def tell_when_serving(app: BatchApp, reader: RegistryReader) -> None:
     await reader.ready.wait()
     while not serves(app):
         await asyncio.sleep(LOOK_SECONDS)
+    settle_collector()  # all is loaded by now: code, tables, registry, states
     tell_ready()
