@@ -41,7 +41,7 @@ unit: setup ## run the unit tests on one Python
 scenarios: setup ## draw every story of tests/scenarios into one page: build/scenarios.html
 	@PYTHONPATH=tests $(BIN)/python -m support.scenarios.draw build/scenarios.html
 
-faults: setup ## run every fault on a real broker with 50 kills, and print README's table (26 minutes)
+faults: setup ## run every fault on a real broker with 50 kills, and print README's table (28 minutes)
 	@RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults
 
 faults-long: setup ## run every fault with 200 kills
