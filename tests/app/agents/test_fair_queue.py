@@ -29,7 +29,7 @@ def test_one_of_each_round_and_round() -> None:
     turns.add("live", [waiting(10, 100)])
     assert taken(turns, 250) == [0, 10, 1]
     turns.add("late", [waiting(20, 100)])
-    assert taken(turns, 150) == [2, 20]
+    assert taken(turns, 150) == [20, 2]
     assert taken(turns, 1000) == [3, 4]
     assert not turns
     assert taken(turns, 1000) == []
@@ -74,6 +74,53 @@ def test_who_has_one_waits_for_one_of_each_other(
         before += found
     before += found[: found.index(-1)]
     assert len(before) <= len({key for key, _ in arrivals})
+
+
+def test_a_lone_record_waits_for_no_backlog() -> None:
+    turns: Turns[int] = Turns(100)
+    for place, key in enumerate("abcdefgh"):
+        turns.add(key, [waiting(place, 100)] * 5)
+    taken(turns, 800)
+    turns.add("live", [waiting(20, 100)])
+    assert taken(turns, 100) == [20]
+
+
+def test_what_comes_again_and_again_lets_the_backlogs_have_their_turns() -> None:
+    turns: Turns[int] = Turns(100)
+    turns.add("a", [waiting(0, 100)] * 9)
+    turns.add("b", [waiting(1, 100)] * 9)
+    found = []
+    for _ in range(12):
+        turns.add("live", [waiting(2, 100)])
+        found += taken(turns, 100)
+    assert [found.count(place) for place in range(3)] == [4, 4, 4]
+
+
+@given(ARRIVALS, st.integers(1, 500), st.integers(1, 300), st.integers(1, 9))
+def test_a_round_gives_each_waiting_key_a_turn(
+    arrivals: list[tuple[str, int]], octets: int, at_once: int, every: int
+) -> None:
+    """Whatever comes meanwhile: between two turns of a waiting key, no other has more than two."""
+    turns: Turns[int] = Turns(at_once)
+    queued: dict[str, int] = defaultdict(int)
+    served: dict[str, list[str]] = defaultdict(list)  # by waiting key: the turns of others since
+    key_of = {}
+    for place, (key, size) in enumerate(arrivals):
+        turns.add(key, [waiting(place, size)])
+        key_of[place] = key
+        queued[key] += 1
+        if place % every == 0:
+            before = None
+            for one in taken(turns, octets):
+                key = key_of[one]
+                queued[key] -= 1
+                if key != before:
+                    for other, left in queued.items():
+                        if left and other != key:
+                            served[other].append(key)
+                            assert served[other].count(key) <= 2
+                served[key].clear()
+                before = key
 
 
 def test_what_is_let_go_of_does_not_come() -> None:
