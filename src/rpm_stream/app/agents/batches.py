@@ -33,7 +33,8 @@ class TurnPolicy(NamedTuple):
     Records for which ``turn_of`` returns the same value keep their order.
 
     ``slice_bytes`` is the size in bytes of the values of one slice, about a tenth of a second of
-    work. A new record waits for two such slices. ``turn_bytes`` is the size of one turn.
+    work. A lone record waits for the slice under way and comes first in the next one.
+    ``turn_bytes`` is the size of one turn.
     """
 
     stage: str
@@ -118,7 +119,9 @@ class BatchWork(Generic[State]):
                     outputs += made
                     if delivery.has_state and passed_on is None:
                         done.touched.setdefault(record.partition, set()).add(record.key or b"")
-                done.deliveries.append(delivery)
+                delivery.left -= 1
+                if not delivery.left:
+                    done.finished.append(delivery)
             done.futures += await self._app.producer.send_all(outputs)
             await asyncio.sleep(0)
         await self._writer.put(done, more_waits=bool(self._turns))

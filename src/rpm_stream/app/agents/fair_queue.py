@@ -32,6 +32,7 @@ class Turns(Generic[Delivery]):
         self._new: deque[Hashable] = deque()  # keys before their first turn
         self._ring: deque[Hashable] = deque()  # keys that had a turn; the next comes first
         self._queues: dict[Hashable, deque[QueuedRecord[Delivery]]] = {}
+        self._rest: dict[Hashable, int] = {}  # bytes left of a turn that the last slice cut short
         self._waiting = 0
 
     def __bool__(self) -> bool:
@@ -52,6 +53,7 @@ class Turns(Generic[Delivery]):
         self._new.clear()
         self._ring.clear()
         self._queues.clear()
+        self._rest.clear()
         self._waiting = 0
 
     def take(self, most: int) -> list[QueuedRecord[Delivery]]:
@@ -66,12 +68,15 @@ class Turns(Generic[Delivery]):
             key = keys.popleft()
             queue = self._queues[key]
             before = len(found)
-            end = size + min(self._at_once, most - size)
-            while queue and size < end:
+            end = size + self._rest.pop(key, self._at_once)
+            while queue and size < min(end, most):
                 found.append(queue.popleft())
                 size += len(found[-1].record.value or b"")
             self._waiting -= len(found) - before
-            if queue or keys is self._new:
+            if queue and size < end:
+                self._rest[key] = end - size
+                keys.appendleft(key)
+            elif queue or keys is self._new:
                 # Without waiting records it stays for one round, in which it is not new again.
                 self._ring.append(key)
             else:

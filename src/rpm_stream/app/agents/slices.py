@@ -1,7 +1,8 @@
 """The results of slices of work, made durable: outputs, then states, then the ack.
 
-While more records wait, some slices are written together. Each writing costs two round trips to the
-broker and the packing of each changed state. One is under way at a time, in the order of the work.
+Each writing costs two round trips to the broker and the packing of each changed state. So while
+more records wait, some slices are written together. One writing is under way at a time, in the
+order of the work.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates
 from rpm_stream.app.engine.application import Outgoing
 from rpm_stream.app.engine.bytes_table import BytesTable
+from rpm_stream.app.engine.delivery import MOST_BATCHES
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
 
-# Slices that are written together while more records wait. They are a second's work at most, which
-# an interruption repeats.
+# Slices that are written together. An interruption repeats twice as many at most: some are being
+# written while others are gathered.
 MOST_SLICES = 8
 
 State = TypeVar("State")
@@ -28,10 +30,11 @@ Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
 
 
 class Delivery:
-    """One event with the fetched records of a partition, acked when the last of them is done.
+    """One event with the fetched records of a partition, acked when all of them are written.
 
     ``step`` returns the outputs for a record, or None for one that was applied before.
-    ``has_state`` means that it changes the state of the record's key.
+    ``has_state`` means that it changes the state of the record's key. ``left`` is the number of
+    records without their step.
     """
 
     __slots__ = ("event", "has_state", "left", "step")
@@ -46,13 +49,16 @@ class Delivery:
 
 
 class Done:
-    """The unwritten results: pending outputs, changed keys, and a delivery for each record."""
+    """The unwritten results of some slices.
+
+    They are the pending outputs, the changed keys, and the deliveries whose last step is done.
+    """
 
     def __init__(self) -> None:
         self.slices = 0
         self.futures: list[asyncio.Future[Any]] = []
         self.touched: dict[int, set[bytes]] = {}  # keys by partition
-        self.deliveries: list[Delivery] = []
+        self.finished: list[Delivery] = []
 
 
 class SliceWriter(Generic[State]):
@@ -74,16 +80,17 @@ class SliceWriter(Generic[State]):
         return done
 
     async def put(self, done: Done, more_waits: bool) -> None:
-        """Take back the results with those of one more slice, and begin to write them if due.
+        """Take back the results with those of one more slice, and write them if that is due.
 
-        Returns when all that was begun earlier is written.
+        It is due at the latest when a partition may wait for its acks to be fetched again.
         """
         done.slices += 1
         self._unwritten = done
-        if not more_waits or done.slices >= MOST_SLICES:
+        if not more_waits or done.slices >= MOST_SLICES or len(done.finished) >= MOST_BATCHES:
             await self._begin()
 
     async def _begin(self) -> None:
+        """Begin a writing. Returns when the one before has ended."""
         done = self.take()
         states = self._packed(done)  # as of these slices; the next one changes them
         before = self._writing
@@ -105,10 +112,8 @@ class SliceWriter(Generic[State]):
     async def _finish(self, before: asyncio.Task[None] | None, done: Done, states: Packed) -> None:
         await _ended(before)
         await self._write(done, states)
-        for delivery in done.deliveries:
-            delivery.left -= 1
-            if not delivery.left:
-                delivery.event.ack()
+        for delivery in done.finished:
+            delivery.event.ack()
 
     def _packed(self, done: Done) -> Packed:
         return {partition: self._packed_states(keys) for partition, keys in done.touched.items()}
