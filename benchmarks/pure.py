@@ -21,7 +21,7 @@ from time import process_time
 import msgspec
 from rig import options
 
-from rpm_stream.app.engine.application import settle_collector
+from rpm_stream.app.runtime.collector import settle_collector
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest

@@ -22,7 +22,7 @@ from rig.load import NOTIFICATIONS, PATIENTS, Load, frames_of
 from rig.pure import run_pure
 from rig.stages import Kind, Run, Stages, broker_with, fill, measure
 
-from rpm_stream.app.engine.application import settle_collector
+from rpm_stream.app.runtime.collector import settle_collector
 
 FRAMES = 4_000
 ROUNDS = 2

@@ -20,10 +20,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents import ingest, judge
-from rpm_stream.app.engine.application import Outgoing, settle_collector
+from rpm_stream.app.engine.application import Outgoing
 from rpm_stream.app.kafka.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.collector import settle_collector
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import Ingest

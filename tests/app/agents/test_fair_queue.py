@@ -29,7 +29,7 @@ def test_one_of_each_round_and_round() -> None:
     turns.add("live", [waiting(10, 100)])
     assert taken(turns, 250) == [0, 10, 1]
     turns.add("late", [waiting(20, 100)])
-    assert taken(turns, 150) == [2, 20]
+    assert taken(turns, 150) == [20, 2]
     assert taken(turns, 1000) == [3, 4]
     assert not turns
     assert taken(turns, 1000) == []
@@ -74,6 +74,66 @@ def test_who_has_one_waits_for_one_of_each_other(
         before += found
     before += found[: found.index(-1)]
     assert len(before) <= len({key for key, _ in arrivals})
+
+
+def test_a_lone_record_waits_for_no_backlog() -> None:
+    turns: Turns[int] = Turns(100)
+    for place, key in enumerate("abcdefgh"):
+        turns.add(key, [waiting(place, 100)] * 5)
+    taken(turns, 800)
+    turns.add("live", [waiting(20, 100)])
+    assert taken(turns, 100) == [20]
+
+
+def test_what_comes_again_and_again_lets_the_backlogs_have_their_turns() -> None:
+    turns: Turns[int] = Turns(100)
+    turns.add("a", [waiting(0, 100)] * 9)
+    turns.add("b", [waiting(1, 100)] * 9)
+    taken(turns, 200)
+    found = [2]
+    for _ in range(12):
+        if found[-1] == 2:
+            turns.add("live", [waiting(2, 100)])
+        found += taken(turns, 100)
+    assert found[1:] == [2, 0, 1, 2] * 3
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=10, max_size=60),
+    st.sampled_from([100, 200, 300]),
+    st.sampled_from([100, 200]),
+)
+def test_a_waiting_key_waits_for_two_turns_of_each_other_at_most(
+    arrivals: list[str], octets: int, at_once: int
+) -> None:
+    turns: Turns[str] = Turns(at_once)
+    record: Any = SimpleNamespace(value=bytes(100))
+    waits: dict[str, int] = defaultdict(int)
+    since: dict[str, list[str]] = defaultdict(list)  # by waiting key: the records of others
+    for key, count in [("c", 20), ("d", 20), *((key, 1) for key in arrivals)]:
+        turns.add(key, [QueuedRecord(key, record)] * count)
+        waits[key] += count
+        for taken_key in (one.delivery for one in turns.take(octets)):
+            waits[taken_key] -= 1
+            since[taken_key].clear()
+            for other, left in waits.items():
+                if left and other != taken_key:
+                    since[other].append(taken_key)
+                    assert 100 * since[other].count(taken_key) <= 2 * at_once
+
+
+def test_a_turn_that_a_slice_cuts_short_goes_on_in_the_next() -> None:
+    """Lone records, one a slice, take nothing from any one backlog."""
+    turns: Turns[str] = Turns(200)
+    record: Any = SimpleNamespace(value=bytes(100))
+    for key in "abcd":
+        turns.add(key, [QueuedRecord(key, record)] * 1000)
+    found: list[str] = []
+    for lone in range(100):
+        turns.add(lone, [QueuedRecord("lone", record)])
+        found += [one.delivery for one in turns.take(800)]
+    shares = [found.count(key) for key in "abcd"]
+    assert max(shares) - min(shares) <= 2, shares
 
 
 def test_what_is_let_go_of_does_not_come() -> None:

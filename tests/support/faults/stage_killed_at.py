@@ -1,4 +1,4 @@
-"""A stage that kills itself with SIGKILL at one point of its nth batch.
+"""A stage that kills itself with SIGKILL at one point of its nth writing.
 
 Random moments meet these points only by luck.
 

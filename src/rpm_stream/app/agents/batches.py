@@ -1,8 +1,9 @@
 """The work of both agents on deliveries: pure steps, then outputs, then states, then the ack.
 
-The records are taken in slices, whose keys take turns (``turns``). An interruption at any point
-repeats the work from the last written states. Offsets that a state has applied are skipped, and
-later ones give the same bytes again.
+The records are taken in slices, whose keys take turns (``fair_queue.py``). Outputs leave with each
+slice. While more records wait, some slices are written together (``slices.py``). An interruption at
+any point repeats the work from the last written states. Offsets that a state has applied are
+skipped, and later ones give the same bytes again.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.fair_queue import QueuedRecord, Turns
-from rpm_stream.app.agents.slices import Delivery, Slice, SliceWriter
+from rpm_stream.app.agents.slices import Delivery, Done, SliceWriter
 from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.bytes_table import BytesTable
 
-AT_ONCE = 64  # messages between two chances of the event loop to send and commit
+AT_ONCE = 32  # messages between two chances of the event loop to send and commit
 
 State = TypeVar("State")
 
@@ -32,8 +33,8 @@ class TurnPolicy(NamedTuple):
     Records for which ``turn_of`` returns the same value keep their order.
 
     ``slice_bytes`` is the size in bytes of the values of one slice, about a tenth of a second of
-    work. A new record waits for two such slices. Each slice costs two round trips to the broker and
-    the packing of each state that it changed. ``turn_bytes`` is the size of one turn.
+    work. A lone record waits for the slice under way and comes first in the next one.
+    ``turn_bytes`` is the size of one turn.
     """
 
     stage: str
@@ -45,7 +46,7 @@ class TurnPolicy(NamedTuple):
 class BatchWork(Generic[State]):
     """Applies the deliveries of one agent in slices.
 
-    One slice is worked on while the one before is written.
+    One slice is worked on while earlier ones are written.
     """
 
     def __init__(
@@ -103,11 +104,12 @@ class BatchWork(Generic[State]):
                 self._some.clear()
 
     async def _apply(self, taken: list[QueuedRecord[Delivery]]) -> None:
-        """Run the steps over one slice and begin to write it.
+        """Run the steps over one slice, and give what was done to the writer.
 
-        Returns when the slice before is written.
+        Where it is interrupted, nothing since the last writing is written. The states have changed
+        then, and some of their outputs were not sent.
         """
-        done = Slice()
+        done = self._writer.take()
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
             for delivery, record in taken[start : start + AT_ONCE]:
@@ -117,10 +119,12 @@ class BatchWork(Generic[State]):
                     outputs += made
                     if delivery.has_state and passed_on is None:
                         done.touched.setdefault(record.partition, set()).add(record.key or b"")
-                done.deliveries.append(delivery)
+                delivery.left -= 1
+                if not delivery.left:
+                    done.finished.append(delivery)
             done.futures += await self._app.producer.send_all(outputs)
             await asyncio.sleep(0)
-        await self._writer.begin(done)
+        await self._writer.put(done, more_waits=bool(self._turns))
 
     async def change(
         self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]
@@ -134,7 +138,7 @@ class BatchWork(Generic[State]):
         async with self.alone():
             if not self._app.consumer.owns(partition):
                 return
-            done = Slice()
+            done = Done()
             following = self._app.consumer.next_of(self._table.source, partition)
             for key in keys:
                 made = self._steps.change(step, key, partition, following)

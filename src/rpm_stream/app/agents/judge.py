@@ -58,7 +58,7 @@ from rpm_stream.records import UNREADABLE, Forwarded
 
 STAGE = "judge"
 SLICE_BYTES = 1024 * 1024  # 3,200 readings
-TURN_BYTES = 64 * 1024  # 200 readings of one patient
+TURN_BYTES = 256 * 1024  # 800 readings of one patient
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from rpm_stream.app.engine.application import BatchApp, settle_collector
+from rpm_stream.app.engine.application import BatchApp
 from rpm_stream.app.registry.reader import RegistryReader
+from rpm_stream.app.runtime.collector import settle_collector
 from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 
 

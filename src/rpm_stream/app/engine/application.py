@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
@@ -27,7 +26,6 @@ HEARTBEAT_SECONDS = 2.0
 MAX_IDLE_SECONDS = 7 * 86_400.0
 # the session runs from the last heartbeat
 STILL_SECONDS = SESSION_SECONDS - HEARTBEAT_SECONDS - 1.0
-COLLECT_AFTER = 10_000  # objects made between two collections; 60 frames leave that many
 
 # topic, key, value, partition (None: by key)
 Outgoing = tuple[str, bytes | None, bytes, int | None]
@@ -186,15 +184,3 @@ def _stood_still() -> NoReturn:
         "engine.stood_still",
         EXIT_STUCK,
     )
-
-
-def settle_collector() -> None:
-    """Keep permanent objects out of the cyclic collector, and run it less often.
-
-    Permanent are the code, the tables and the registry. Reference counts free the objects of a
-    batch. With its defaults the collector took 6 % of the pure pipeline's time. With these settings
-    it takes 2 %.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 10, 10)

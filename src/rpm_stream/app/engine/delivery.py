@@ -18,7 +18,7 @@ from rpm_stream.errors import RpmStreamError
 # A partition with so many delivered and un-acked batches is not fetched. The other partitions are,
 # beside its backlog. Records that are fetched late come many at a time, which costs less than one
 # by one.
-MOST_BATCHES = 2
+MOST_BATCHES = 4
 BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
 
