@@ -13,11 +13,10 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.batches import BatchWork, TurnPolicy
-from rpm_stream.app.agents.slices import MOST_SLICES
+from rpm_stream.app.agents.slices import ENOUGH_FINISHED, MOST_SLICES
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.engine.application import Outgoing
-from rpm_stream.app.engine.delivery import MOST_BATCHES
 
 KEYS = [f"key {place}".encode() for place in range(5)]
 RECORD_BYTES = 100  # a slice is one record of each key
@@ -115,6 +114,8 @@ async def settled() -> None:
 async def at_work(world: World) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(world.work.run())
     yield task
+    if task.done():
+        task.result()
     task.cancel()
     await asyncio.wait({task})
 
@@ -148,7 +149,6 @@ async def test_no_state_before_its_outputs_and_no_ack_before_its_states() -> Non
         world.accepts.set()
         await settled()
         assert len(world.of("output")) == (MOST_SLICES + 1) * len(KEYS)
-        assert not world.of("states")
         assert not world.of("ack")
         world.stores.set()
         await settled()
@@ -190,6 +190,33 @@ async def test_a_writing_waits_for_the_one_before() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_work_waits_for_a_slow_broker_after_two_groups() -> None:
+    world = World()
+    world.deliver(0, 4 * MOST_SLICES)
+    world.stores.clear()
+    async with at_work(world):
+        await settled()
+        assert len(world.of("handed")) == 2 * MOST_SLICES * len(KEYS)
+        world.stores.set()
+        await settled()
+    assert len(world.of("ack")) == 1
+
+
+@pytest.mark.asyncio
+async def test_fewer_finished_batches_are_gathered() -> None:
+    world = World()
+    world.deliver(0, MOST_SLICES)
+    async with at_work(world):
+        await world.until("handed", len(KEYS))
+        for place in range(ENOUGH_FINISHED - 1):
+            batch = [world.record(place, 1, f"live {place}".encode())]
+            world.work.add(SimpleNamespace(value=batch, ack=lambda: None), step)
+        await settled()
+    in_home = [states for states in world.of("states") if KEYS[0] in states]
+    assert [len(states[KEYS[0]]) for states in in_home] == [MOST_SLICES]
+
+
+@pytest.mark.asyncio
 async def test_what_comes_alone_is_written_and_acked_at_once() -> None:
     world = World()
     async with at_work(world):
@@ -207,15 +234,15 @@ async def test_a_partition_of_small_batches_does_not_wait_for_the_backlog_of_ano
     world.deliver(0, 100)
     async with at_work(world):
         await world.until("handed", len(KEYS))
-        for place in range(MOST_BATCHES):
+        for place in range(ENOUGH_FINISHED):
             batch = [world.record(place, 1, f"live {place}".encode())]
             ack = lambda place=place: world.log.append(("ack", place))  # noqa: E731
             world.work.add(SimpleNamespace(value=batch, ack=ack), step)
-        await world.until("ack", MOST_BATCHES)
+        await world.until("ack", ENOUGH_FINISHED)
     first = next(place for place, (kind, _) in enumerate(world.log) if kind == "ack")
     written = [states for kind, states in world.log[:first] if kind == "states"]
     assert sum(len(state) for states in written for state in states.values()) == 2 * len(KEYS)
-    assert world.of("ack") == [*range(MOST_BATCHES)]
+    assert world.of("ack") == [*range(ENOUGH_FINISHED)]
 
 
 @pytest.mark.asyncio

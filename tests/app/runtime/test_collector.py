@@ -1,4 +1,4 @@
-"""What lives long is looked at once by the cyclic collector, and is still freed when dropped."""
+"""What lives long is seldom looked at by the cyclic collector, and is freed when dropped."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 
 PROGRAM = """
 import gc, weakref
-from rpm_stream.app.runtime.collector import settle_collector
+from rpm_stream.app.runtime.collector import LOOK_AT_ALL, _keep_survivors, settle_collector
 
 class State:
     pass
 
 settle_collector()
 settle_collector()
+assert gc.callbacks.count(_keep_survivors) == 1
 settled = gc.get_freeze_count()
 live = [State() for _ in range(10_000)]
 gc.collect(0)
@@ -28,8 +29,10 @@ assert not any(ref() for ref in gone)
 one = State()
 one.itself = one
 gone = weakref.ref(one)
-del one
 gc.collect()
+del one
+for _ in range(LOOK_AT_ALL + 1):
+    gc.collect()
 assert gone() is None
 """
 

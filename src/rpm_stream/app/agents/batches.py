@@ -33,8 +33,8 @@ class TurnPolicy(NamedTuple):
     Records for which ``turn_of`` returns the same value keep their order.
 
     ``slice_bytes`` is the size in bytes of the values of one slice, about a tenth of a second of
-    work. A lone record waits for the slice under way and comes first in the next one.
-    ``turn_bytes`` is the size of one turn.
+    work. ``turn_bytes`` is the size of one turn. A record whose key had nothing waiting comes
+    before the backlogs that had a turn, once a round.
     """
 
     stage: str
@@ -106,8 +106,8 @@ class BatchWork(Generic[State]):
     async def _apply(self, taken: list[QueuedRecord[Delivery]]) -> None:
         """Run the steps over one slice, and give what was done to the writer.
 
-        Where it is interrupted, nothing since the last writing is written. The states have changed
-        then, and some of their outputs were not sent.
+        Where it is interrupted, nothing since the last writing is written, and the work must not
+        go on. The states have changed then, and some of their outputs were not sent.
         """
         done = self._writer.take()
         for start in range(0, len(taken), AT_ONCE):
@@ -148,7 +148,7 @@ class BatchWork(Generic[State]):
             await self._writer.write(done)
 
     async def _let_go(self) -> None:
-        """Drop the work that has not begun, and finish a slice or tick under way.
+        """Drop the work that has not begun, finish a slice or tick under way, and write all.
 
         It runs before partitions go to another worker, which reads the dropped records again from
         the commit. A backlog that were worked off first would hold up the whole group, and Faust

@@ -2,7 +2,7 @@
 
 The keys take turns, some records at a time, so that no key waits behind another's backlog. A key
 that had nothing waiting comes first, once in each round, so that a lone record does not wait for a
-turn of every backlog. The order is that of fq_codel (RFC 8290, section 4).
+turn of every backlog. The order follows that of fq_codel (RFC 8290, section 4).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Turns(Generic[Delivery]):
     def __init__(self, at_once: int) -> None:
         """``at_once`` is the size in bytes of values that ends a key's turn."""
         self._at_once = at_once
-        self._new: deque[Hashable] = deque()  # keys before their first turn
+        self._new: deque[Hashable] = deque()  # keys whose first turn is not over
         self._ring: deque[Hashable] = deque()  # keys that had a turn; the next comes first
         self._queues: dict[Hashable, deque[QueuedRecord[Delivery]]] = {}
-        self._rest: dict[Hashable, int] = {}  # bytes left of a turn that the last slice cut short
+        self._rest: dict[Hashable, int] = {}  # bytes left of a turn that a slice cut short
         self._waiting = 0
 
     def __bool__(self) -> bool:

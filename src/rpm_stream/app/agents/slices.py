@@ -24,6 +24,8 @@ from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
 # Slices that are written together. An interruption repeats twice as many at most: some are being
 # written while others are gathered.
 MOST_SLICES = 8
+# Finished deliveries that are not left unwritten: their acks open a full partition again.
+ENOUGH_FINISHED = MOST_BATCHES // 2
 
 State = TypeVar("State")
 Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
@@ -82,11 +84,11 @@ class SliceWriter(Generic[State]):
     async def put(self, done: Done, more_waits: bool) -> None:
         """Take back the results with those of one more slice, and write them if that is due.
 
-        It is due at the latest when a partition may wait for its acks to be fetched again.
+        It is due when no more records wait, and after some slices or finished deliveries.
         """
         done.slices += 1
         self._unwritten = done
-        if not more_waits or done.slices >= MOST_SLICES or len(done.finished) >= MOST_BATCHES:
+        if not more_waits or done.slices >= MOST_SLICES or len(done.finished) >= ENOUGH_FINISHED:
             await self._begin()
 
     async def _begin(self) -> None:
@@ -136,7 +138,7 @@ class SliceWriter(Generic[State]):
 
 
 async def _ended(writing: asyncio.Task[None] | None) -> None:
-    """Wait until a slice is written. A cancelled waiter does not cancel the writing.
+    """Wait until a writing has ended. A cancelled waiter does not cancel the writing.
 
     Raises CancelledError if the writing itself was cancelled, because nothing may be written after
     it.

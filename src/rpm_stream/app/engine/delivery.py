@@ -115,7 +115,7 @@ class DeliveringConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _is_full(self, tp: TP) -> bool:
         mark = self._watermarks.get(tp)
-        return mark is not None and len(mark.batches) >= MOST_BATCHES
+        return mark is not None and mark.unacked >= MOST_BATCHES
 
     async def _some_space(self, timeout: float) -> None:
         """Wait for an ack, ``timeout`` seconds at most."""

@@ -31,6 +31,11 @@ class Watermark:
         self.batches: deque[Batch] = deque()
         self.commit: int | None = None
 
+    @property
+    def unacked(self) -> int:
+        """The number of batches that are not done, wherever they stand."""
+        return sum(not batch.acked for batch in self.batches)
+
     def settle(self) -> None:
         """Move ``commit`` over the batches that are done."""
         while self.batches and self.batches[0].acked:
