@@ -112,13 +112,16 @@ def alert_of(held: HeldState) -> Alert | None:
 def opened(patient: str, partition: int, held: HeldState) -> Alert:
     """Return the medium alert that a patient is not judged.
 
-    Its id is made of the place where the kept messages begin.
+    Its id is made of the place where the kept messages begin, and of the time: a state may be
+    damaged twice before a commit moves. The time is in the changelog before the alert is sent.
     """
     step = Transition(
         at=held.at, state="open", priority="medium", who=SERVICE, reason=WHY, event="opened"
     )
     return Alert(
-        id=deterministic_id(patient, GROUP, RULE, str(partition), str(held.offset)),
+        id=deterministic_id(
+            patient, GROUP, RULE, str(partition), str(held.offset), held.at.isoformat()
+        ),
         patient=patient,
         group=GROUP,
         priority="medium",

@@ -367,6 +367,17 @@ def test_nothing_is_lost_or_told_in_two_ways_whatever_is_damaged_killed_and_made
 
 
 @settings(max_examples=100, deadline=None)
+@example(
+    [
+        ("send", b"a"),
+        ("work", 3),
+        ("damage", b"a"),
+        ("work", 2),
+        ("rebuild", None),
+        ("work", 2),
+        ("damage", b"a"),
+    ]
+)
 @given(MOVES)
 def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is_killed(
     moves: list[tuple[str, Any]],
