@@ -1,6 +1,7 @@
 """A stage that kills itself with SIGKILL at one point of its nth writing.
 
-Random moments meet these points only by luck.
+Random moments meet these points only by luck. For a writing after the first, the stage writes each
+slice by itself: all that waits when it starts might be one writing otherwise.
 
 usage: stage_killed_at.py POINT N STAGE    POINT: among-outputs | before-state | before-ack |
 after-ack
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from rpm_stream.app.agents import slices
 from rpm_stream.app.agents.slices import SliceWriter
 from rpm_stream.app.cli.main import main
 from rpm_stream.app.engine.bytes_table import BytesTable
@@ -31,6 +33,8 @@ class Countdown:
 
     def __init__(self, count: int) -> None:
         self._left = count
+        if count > 1:
+            slices.MOST_SLICES = 1
 
     def __call__(self) -> None:
         self._left -= 1
