@@ -104,7 +104,7 @@ def test_what_comes_again_and_again_lets_the_backlogs_have_their_turns() -> None
     st.sampled_from([100, 200]),
 )
 def test_a_waiting_key_waits_for_two_turns_of_each_other_at_most(
-    arrivals: list[str], octets: int, at_once: int
+    arrivals: list[str], slice_bytes: int, at_once: int
 ) -> None:
     turns: Turns[str] = Turns(at_once)
     record: Any = SimpleNamespace(value=bytes(100))
@@ -113,7 +113,7 @@ def test_a_waiting_key_waits_for_two_turns_of_each_other_at_most(
     for key, count in [("c", 20), ("d", 20), *((key, 1) for key in arrivals)]:
         turns.add(key, [QueuedRecord(key, record)] * count)
         waits[key] += count
-        for taken_key in (one.delivery for one in turns.take(octets)):
+        for taken_key in (one.delivery for one in turns.take(slice_bytes)):
             waits[taken_key] -= 1
             since[taken_key].clear()
             for other, left in waits.items():

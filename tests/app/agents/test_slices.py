@@ -70,18 +70,18 @@ class World:
         await self.stores.wait()
         self.log.append(("states", {key: msgspec.json.decode(states[key]) for key in states}))
 
-    def deliver(self, first: int, count: int, partition: int = 0) -> None:
+    def deliver(self, first: int, count: int) -> None:
         """One batch of ``count`` records of each key, with offsets from ``first`` on."""
-        records = [
-            self.record(first + place, partition, KEYS[place % len(KEYS)])
-            for place in range(count * len(KEYS))
-        ]
-        ack = lambda: self.log.append(("ack", records[-1].offset))  # noqa: E731
-        self.work.add(SimpleNamespace(value=records, ack=ack), step)
+        places = range(count * len(KEYS))
+        self._add([record(first + place, 0, KEYS[place % len(KEYS)]) for place in places])
 
-    def record(self, offset: int, partition: int, key: bytes) -> ConsumerRecord:
-        value = bytes(RECORD_BYTES)
-        return ConsumerRecord("source", partition, offset, 0, 0, key, value, None, 0, 0, ())
+    def deliver_lone(self, offset: int) -> None:
+        """A batch of one record, in another partition and of a key of its own."""
+        self._add([record(offset, 1, f"live {offset}".encode())])
+
+    def _add(self, records: list[ConsumerRecord]) -> None:
+        last = ("ack", records[-1].offset)
+        self.work.add(SimpleNamespace(value=records, ack=lambda: self.log.append(last)), step)
 
     def of(self, kind: str) -> list[Any]:
         return [what for each, what in self.log if each == kind]
@@ -100,6 +100,11 @@ class World:
         pytest.fail(f"never {count} of {kind}")
 
 
+def record(offset: int, partition: int, key: bytes) -> ConsumerRecord:
+    value = bytes(RECORD_BYTES)
+    return ConsumerRecord("source", partition, offset, 0, 0, key, value, None, 0, 0, ())
+
+
 def step(state: list[int], record: ConsumerRecord) -> list[Outgoing]:
     state.append(record.offset)
     return [("out", record.key, str(record.offset).encode(), None)]
@@ -111,9 +116,9 @@ async def settled() -> None:
 
 
 @asynccontextmanager
-async def at_work(world: World) -> AsyncIterator[asyncio.Task[None]]:
+async def at_work(world: World) -> AsyncIterator[None]:
     task = asyncio.create_task(world.work.run())
-    yield task
+    yield
     if task.done():
         task.result()
     task.cancel()
@@ -209,8 +214,7 @@ async def test_fewer_finished_batches_are_gathered() -> None:
     async with at_work(world):
         await world.until("handed", len(KEYS))
         for place in range(ENOUGH_FINISHED - 1):
-            batch = [world.record(place, 1, f"live {place}".encode())]
-            world.work.add(SimpleNamespace(value=batch, ack=lambda: None), step)
+            world.deliver_lone(place)
         await settled()
     in_home = [states for states in world.of("states") if KEYS[0] in states]
     assert [len(states[KEYS[0]]) for states in in_home] == [MOST_SLICES]
@@ -235,9 +239,7 @@ async def test_a_partition_of_small_batches_does_not_wait_for_the_backlog_of_ano
     async with at_work(world):
         await world.until("handed", len(KEYS))
         for place in range(ENOUGH_FINISHED):
-            batch = [world.record(place, 1, f"live {place}".encode())]
-            ack = lambda place=place: world.log.append(("ack", place))  # noqa: E731
-            world.work.add(SimpleNamespace(value=batch, ack=ack), step)
+            world.deliver_lone(place)
         await world.until("ack", ENOUGH_FINISHED)
     first = next(place for place, (kind, _) in enumerate(world.log) if kind == "ack")
     written = [states for kind, states in world.log[:first] if kind == "states"]
