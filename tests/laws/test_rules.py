@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.rule_examples import DAY, EXAMPLES, Patient, found, size_of
-from support.source import SOURCE
+from support.source import MODULES, SOURCE, name_of
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
@@ -63,6 +63,13 @@ def test_it_finds(kind: FindingKind) -> None:
     held = patient.held(kind)
     assert held
     assert all(name == member_name(member.kind, member.key) for name, member in held.items())
+
+
+def test_one_file_makes_the_names_of_members() -> None:
+    """Left out are ``limit:`` and ``device:``, with which a setting's key and a group begin too."""
+    made = re.compile(r"""f["'](?:detector|rate|silence|settings):""")
+    found = {name_of(path) for path in MODULES if made.search(path.read_text(encoding="utf-8"))}
+    assert found == {"score/memory/member_names.py"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """Decoded entries to readings, duplicates and refusals.
 
-``verb.py`` has the steps in order. Each other file answers a question.
+``verb.py`` has the steps in order. ``stream.py`` takes a plain value of a stream by a short way.
+Each other file answers a question.
 
 - When was it measured, and does the device's time count? ``placement.py``, ``sensor_session.py``
   (glucose sensors), ``clock_skew.py`` (a clock that is off), ``stored_values.py`` (a memory that

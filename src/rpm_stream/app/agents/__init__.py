@@ -1,5 +1,5 @@
 """The two stateful Faust agents.
 
-For each batch the outputs are made durable first, then the states, and then the batch is acked
-(CONTRACT 2).
+The outputs of some slices of work are made durable first, then the states, and then the batches
+whose records are all done are acked (``slices.py``).
 """

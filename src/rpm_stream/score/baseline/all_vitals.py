@@ -18,6 +18,7 @@ from rpm_stream.score.baseline.report import LiveReport, ReportTables, score_rec
 from rpm_stream.score.baseline.runner import DetectorCall, Runner, vector_of
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER
+from rpm_stream.score.memory.member_names import detector_member
 from rpm_stream.score.memory.state import ScoreState, emits, note_calm_for
 
 GROUP = "vital_signs"  # the group of the detector of several vitals
@@ -92,7 +93,7 @@ class Combined(LiveReport):
     def pass_by(self, state: ScoreState, complete: Sequence[datetime]) -> None:
         """The vitals together are calm at the moments at which all of them were known."""
         if complete:
-            note_calm_for(state, f"detector:{self._name}", complete[0], complete[-1])
+            note_calm_for(state, detector_member(self._name), complete[0], complete[-1])
 
     def _finding(
         self,
@@ -117,7 +118,7 @@ class Combined(LiveReport):
         return Finding(
             kind="detector",
             key=Key(what=detector.name),
-            member=f"detector:{detector.name}",
+            member=detector_member(detector.name),
             rule=f"detector.{detector.name}@{detector.version}",
             group=GROUP,
             priority="low",

@@ -22,9 +22,9 @@ from rpm_stream.score.baseline.learning import LiveDetectors, Paused
 from rpm_stream.score.baseline.report import LiveReport, ReportTables
 from rpm_stream.score.baseline.runner import Looked, Runner
 from rpm_stream.score.detectors.drift import Drift
+from rpm_stream.score.memory.member_names import detector_member
 from rpm_stream.score.memory.state import Course, Level, ScoreState, note_calm
 
-MEMBER: Final = f"detector:{Drift.name}:"
 DAY: Final = timedelta(days=1)
 MOST_WEIGHT: Final = 0.25
 """Most weight of one value in the level, where values are hours apart.
@@ -76,7 +76,7 @@ class Lasting(LiveReport):
         at = reading.measured_at
         change = state.changed[reading.vital]
         joined = self._vitals[vital].group in paused.since
-        note_calm(state, f"{MEMBER}{vital}", at, joined or at - change >= self._listed)
+        note_calm(state, _member(vital), at, joined or at - change >= self._listed)
         if at - change > 2 * self._listed:
             del state.changed[vital]
 
@@ -157,7 +157,7 @@ class Lasting(LiveReport):
             return None
         course.since = None
         state.changed[vital] = at
-        note_calm(state, f"{MEMBER}{vital}", at, calm=False)
+        note_calm(state, _member(vital), at, calm=False)
         return self._change_finding(course, reading, group, lasts)
 
     def _change_finding(
@@ -167,7 +167,7 @@ class Lasting(LiveReport):
         return Finding(
             kind="detector",
             key=Key(what=Drift.name, vital=vital),
-            member=f"{MEMBER}{vital}",
+            member=_member(vital),
             rule=f"detector.{Drift.name}.{vital}@{Drift.version}",
             group=group,
             priority="low",
@@ -200,3 +200,8 @@ def _move(course: Course, learned: int, at: datetime, x: float) -> None:
 def _resumed(course: Course, looked: Looked) -> int:
     """Count values since a flagged one was learned after its pause, or 0 if none was."""
     return course.resumed + 1 if course.resumed or looked.in_spite_of is not None else 0
+
+
+def _member(vital: str) -> str:
+    """The name of a member for a lasting change of ``vital``."""
+    return detector_member(f"{Drift.name}:{vital}")

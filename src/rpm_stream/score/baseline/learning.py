@@ -19,6 +19,7 @@ from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detectors.protocol import Detector, Feature
 from rpm_stream.score.memory.column import Column
+from rpm_stream.score.memory.member_names import detector_member
 from rpm_stream.score.memory.state import EMIT_EVERY, FlagRun, ScoreState, note_calm
 
 LEARN_EVERY: Final = timedelta(minutes=15)
@@ -120,7 +121,7 @@ def calm_by_time(
     emitted = state.emitted.get(score)
     if detector is None or not detector.warm or learned is None or name in state.runs:
         return begin
-    if f"detector:{name}" not in state.calm:
+    if detector_member(name) not in state.calm:
         return begin
     if emitted is None or emitted.content or begin < emitted.at:
         return begin
@@ -129,7 +130,7 @@ def calm_by_time(
 
 def flag_run(state: ScoreState, name: str, at: datetime, flagged: bool) -> FlagRun | None:
     """Continue or end the run of values that a detector flagged."""
-    note_calm(state, f"detector:{name}", at, not flagged)
+    note_calm(state, detector_member(name), at, not flagged)
     if not flagged:
         state.runs.pop(name, None)
         return None

@@ -15,6 +15,7 @@ from rpm_stream.score.baseline.report import LiveReport, ReportTables, score_rec
 from rpm_stream.score.baseline.runner import DetectorCall, Looked, Runner
 from rpm_stream.score.detectors.protocol import Detector
 from rpm_stream.score.memory.column import FOREVER, Column
+from rpm_stream.score.memory.member_names import detector_member
 from rpm_stream.score.memory.state import FlagRun, ScoreState, emits, note_calm_for
 
 NOTHING = Looked()
@@ -84,7 +85,7 @@ class Personal(LiveReport):
         """The vital is calm by the readings."""
         key = self._keys.get(column.vital)
         if key is not None:
-            note_calm_for(state, f"detector:{key}", column.begin, column.end)
+            note_calm_for(state, detector_member(key), column.begin, column.end)
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:
         """Begin again around a usual value and spread, if the detector would be slow to forget."""
@@ -116,7 +117,7 @@ class Personal(LiveReport):
         return Finding(
             kind="detector",
             key=Key(vital=reading.vital),
-            member=f"detector:{reading.vital}",
+            member=detector_member(reading.vital),
             rule=f"detector.{detector.name}.{reading.vital}@{detector.version}",
             group=group,
             priority="low",

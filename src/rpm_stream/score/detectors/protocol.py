@@ -93,7 +93,7 @@ class Detector(AnomalyDetector):
     def to_state(self) -> bytes:
         """Return all that was learned, sealed by ``codec.seal``.
 
-        ``Kind`` in the table has the function that restores it.
+        ``DetectorKind`` in the table has the function that restores it.
         """
 
     @classmethod

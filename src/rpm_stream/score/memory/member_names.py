@@ -24,9 +24,9 @@ def member_name(kind: FindingKind, key: Key) -> str:
         case "limit":
             return f"limit:{key.vital}:{key.what or key.side}"
         case "detector":
-            return f"detector:{':'.join(filter(None, (key.what, key.vital)))}"
+            return detector_member(":".join(filter(None, (key.what, key.vital))))
         case "trend":
-            return f"detector:{TREND}:{key.vital}"
+            return detector_member(f"{TREND}:{key.vital}")
         case "quality" | "device":
             return f"device:{key.what}:{key.of}:{key.device}"
         case "rate" | "silence":
@@ -35,3 +35,11 @@ def member_name(kind: FindingKind, key: Key) -> str:
             return f"settings:{key.what}"
         case _:
             return kind
+
+
+def detector_member(what: str) -> str:
+    """Return the name under which an episode keeps what a detector found.
+
+    ``what`` is the vital, for the detector of several vitals its name, for a lasting change both.
+    """
+    return f"detector:{what}"

@@ -18,7 +18,8 @@ from rpm_stream.app.gateway.ble.options import GatewayContext, SessionOptions
 from rpm_stream.app.gateway.ble.outbox import Outbox
 from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS
 from rpm_stream.app.gateway.ble.radio import GattCharacteristic, LinkLost, PairingFailed, Refused
-from rpm_stream.app.gateway.ble.session import Session
+from rpm_stream.app.gateway.ble.session import Session, is_frequent, is_stream
+from rpm_stream.ingest.gatt.decoders import DECODERS
 from rpm_stream.records import Notification
 
 BEGIN = datetime(2026, 11, 30, tzinfo=UTC)
@@ -69,6 +70,13 @@ def play(
 
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         return runner.run(both())
+
+
+def test_what_streams_is_what_the_table_calls_continuous() -> None:
+    """A glucose sensor streams a value every few minutes, which does not wait for others."""
+    assert {uuid for uuid in DECODERS if is_stream(uuid)} == {"2A37", "2A53", "2A5F", "2AA7"}
+    assert {uuid for uuid in DECODERS if is_frequent(uuid)} == {"2A37", "2A53", "2A5F"}
+    assert not is_stream(VENDOR.uuid) and not is_frequent(VENDOR.uuid)
 
 
 def test_what_one_characteristic_refuses_costs_the_others_nothing(tmp_path: Path) -> None:

@@ -28,15 +28,24 @@ from rpm_stream.app.gateway.ble.radio import (
 from rpm_stream.app.gateway.ble.stored import CONTROL
 from rpm_stream.app.gateway.ble.upkeep import BATTERY, Upkeep
 from rpm_stream.ingest.gatt.decoders import DECODERS
+from rpm_stream.knowledge import shipped
 
-# streams: they are sent as long as the device is worn
-STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})
-TICKED = frozenset({"2A37", "2A5F", "2A53"})  # sent many times a minute: seconds share a frame
 # Indications come first: the device stores them and sends them once.
 FIRST = ("indicate", "notify")
 
 
 _log = structlog.get_logger(__name__)
+
+
+def is_stream(uuid: str) -> bool:
+    """Whether the characteristic is sent as long as the device is worn."""
+    found = shipped().characteristics.get(uuid)
+    return found is not None and found.continuous
+
+
+def is_frequent(uuid: str) -> bool:
+    """Whether the stream is sent many times a minute, so that some seconds of it share a frame."""
+    return is_stream(uuid) and shipped().characteristics[uuid].dense
 
 
 class Session:
@@ -112,7 +121,7 @@ class Session:
 
         A refusal does not affect the other characteristics. Raises ``LinkLost``.
         """
-        if one.uuid in STREAMS:
+        if is_stream(one.uuid):
             self._streams.setdefault(one, Quiet(self._loop.time()))
         receive = partial(self._arrived, one)
         try:
@@ -131,7 +140,7 @@ class Session:
 
     def _arrived(self, one: GattCharacteristic, payload: bytes) -> None:
         """Take a value at the moment when the stack delivers it."""
-        self._outbox.put(one.uuid, payload, self._options.gather if one.uuid in TICKED else 0.0)
+        self._outbox.put(one.uuid, payload, self._options.gather if is_frequent(one.uuid) else 0.0)
         self._board.heard(self._known.device)
         now = self._loop.time()
         self.idle_since = now
