@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from rpm_stream.app.agents.slices import ENOUGH_FINISHED, MOST_SLICES
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.engine.application import Outgoing
+from rpm_stream.app.runtime import end
 
 KEYS = [f"key {place}".encode() for place in range(5)]
 RECORD_BYTES = 100  # a slice is one record of each key
@@ -46,6 +47,7 @@ class World:
         self.consumer = SimpleNamespace(revoked=False, owns=lambda _: True, next_of=lambda *_: 0)
         self.producer = SimpleNamespace(send_all=self._send)
         self.should_stop = False
+        self.let_go: Callable[[], Awaitable[None]]  # the work sets it
         table: Any = SimpleNamespace(source="source", blob=lambda _: None, write=self._write)
         states = KeyedStates[list[int]](
             table, Form(lambda *_: [], msgspec.json.encode, lambda _: None)
@@ -296,10 +298,27 @@ async def test_what_is_let_go_of_is_written_as_far_as_it_was_done_and_nothing_la
     world.deliver(0, 2 * MOST_SLICES)
     async with at_work(world):
         await world.until("handed", 2 * len(KEYS))
-        await world.work._let_go()
+        await world.let_go()
         done = list(world.log)
         await settled()
     assert world.log == done
     assert world.written() == set(world.of("handed"))
     assert not world.of("ack")
     assert len(world.of("handed")) < MOST_SLICES * len(KEYS)
+
+
+@pytest.mark.asyncio
+async def test_an_error_in_letting_go_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rebalance that went on after it would leave unacked batches, and the partition closed."""
+    world = World()
+
+    def died(event: str, *_: Any, **facts: Any) -> None:
+        world.log.append(("died", (event, facts["error"])))
+
+    async def fails() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(end, "die", died)
+    monkeypatch.setattr(world.work._writer, "ended", fails)
+    await world.let_go()
+    assert world.log == [("died", ("stage.task_failed", "ValueError"))]

@@ -21,6 +21,7 @@ from rpm_stream.app.agents.slices import Delivery, Done, SliceWriter
 from rpm_stream.app.agents.steps import StateSteps
 from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.bytes_table import BytesTable
+from rpm_stream.app.runtime.end import guarded
 
 AT_ONCE = 32  # messages between two chances of the event loop to send and commit
 
@@ -60,7 +61,7 @@ class BatchWork(Generic[State]):
         self._turns: Turns[Delivery] = Turns(place.turn_bytes)
         self._some = asyncio.Event()
         table.on_restored = self._restored
-        app.let_go = self._let_go
+        app.let_go = lambda: guarded(self._let_go, "letting go of partitions")
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(
@@ -153,6 +154,9 @@ class BatchWork(Generic[State]):
         It runs before partitions go to another worker, which reads the dropped records again from
         the commit. A backlog that were worked off first would hold up the whole group, and Faust
         waits for every message that is still referred to.
+
+        An error ends the process. aiokafka would only log it, and the batches that were not acked
+        would then keep their partition closed.
         """
         self._turns.clear()
         async with self.lock:
