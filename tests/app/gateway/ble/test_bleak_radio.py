@@ -24,6 +24,7 @@ from support.radio.bluez import BluezDouble, FakeDevice, Value, private_bus
 from rpm_stream.app.gateway.ble import bluez
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
 from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
+from rpm_stream.app.gateway.ble.bluez_bus import Props
 from rpm_stream.app.gateway.ble.radio import (
     GattCharacteristic,
     Link,
@@ -639,6 +640,47 @@ async def test_the_adapter_is_pulled_out(air: BluezDouble, radio: BleakRadio) ->
     await asyncio.wait_for(link.gone.wait(), 20)
     with pytest.raises(RadioOff):
         await radio.connect(CUFF, 1.0)
+
+
+async def test_nothing_is_seen_of_an_adapter_that_has_gone(
+    air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BlueZ answered before it went which connections it holds, and the answer is read after it."""
+    await connected(air, radio, CUFF)
+    asked = adapter_of(radio).devices
+
+    async def late() -> dict[str, tuple[str, Props]]:
+        found = await asked()
+        await until(lambda: radio._why_off is not None)
+        return found
+
+    monkeypatch.setattr(adapter_of(radio), "devices", late)
+    with pytest.raises(RadioOff, match="hci0 is gone"):
+        await scanned_while(air, radio, air.unplug)
+
+
+async def test_a_link_that_is_made_as_the_adapter_goes_is_none(
+    air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would never end: nobody tells of its end, and the adapter is heard of once."""
+    made: list[BleakLink] = []
+    connects = radio._connector.connected
+
+    async def late(address: str, within: float) -> BleakLink:
+        made.append(await connects(address, within))
+        air.unplug()
+        await until(lambda: radio._why_off is not None)
+        return made[0]
+
+    monkeypatch.setattr(radio._connector, "connected", late)
+    with pytest.raises(RadioOff, match="went away"):
+        await connected(air, radio, CUFF)
+    assert made[0].gone.is_set()
+
+
+def adapter_of(radio: BleakRadio) -> bluez.Bluez:
+    assert radio._bluez is not None
+    return radio._bluez
 
 
 async def test_bluetoothd_ends_and_starts_again(air: BluezDouble, radio: BleakRadio) -> None:

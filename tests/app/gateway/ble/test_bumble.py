@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from bumble import att
 from bumble.core import AdvertisingData
-from bumble.device import Connection
+from bumble.device import Connection, Device
 from support.radio.air import Collected, Spec, part
 from support.radio.bumble_air import BumbleAir, BumblePeripheral, bumble_air
 from support.radio.home import serving, until
@@ -174,6 +174,25 @@ async def test_an_adapter_may_be_pulled_out_between_an_answer_and_who_waits_for_
             await radio.reset()
         link = await connected(radio, CUFF.address)
         assert await link.characteristics()
+
+
+async def test_a_link_that_is_made_as_the_adapter_goes_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for an answer, although nobody tells the link that the adapter is gone."""
+    async with bumble_air(tmp_path) as air, air.radio() as radio:
+        device = await air.peripheral(CUFF)
+        await device.advertise()
+        goes_on = radio._scan.go_on
+
+        async def late(device: Device | None) -> None:
+            await goes_on(device)
+            air.unplug()
+            await asyncio.sleep(0.05)
+
+        monkeypatch.setattr(radio._scan, "go_on", late)
+        with pytest.raises((NotFound, RadioOff)):
+            await asyncio.wait_for(connected(radio, CUFF.address), 5.0)
 
 
 async def test_a_controller_that_lets_no_command_through_is_off_and_can_be_reset(

@@ -56,6 +56,7 @@ class BleakRadio:
         self._waiting: dict[str, Sighting] = {}  # the newest of each address, not yet read
         self._heard = asyncio.Event()
         self._why_off: str | None = None
+        self._times_off = 0
 
     async def __aenter__(self) -> Self:
         """Find the adapter. Raises ``RadioOff``."""
@@ -86,7 +87,7 @@ class BleakRadio:
                         held_at = self._now() + HELD_SECONDS
                         await self._see_held()
                     self._heard.clear()
-                    while self._waiting:
+                    while self._waiting and self._why_off is None:
                         yield self._waiting.pop(next(iter(self._waiting)))
                     await self._still_on()
                     with suppress(TimeoutError):
@@ -132,7 +133,12 @@ class BleakRadio:
             await self._bluez.check()
         if (old := self._links.pop(address, None)) is not None:
             await old.close()  # two clients of one device would receive each value twice
+        times_off = self._times_off
         link = await self._connector.connected(address, within)
+        if self._times_off != times_off:
+            # Nothing more would tell of its end.
+            await link.close()
+            raise RadioOff("the Bluetooth adapter went away while a device was connected to")
         self._links = {
             kept: each for kept, each in self._links.items() if not each.gone.is_set()
         } | {address: link}
@@ -173,6 +179,7 @@ class BleakRadio:
         """The adapter or BlueZ itself has gone, and every connection with it."""
         _log.warning("ble.radio_off", why=why)
         self._why_off = why
+        self._times_off += 1
         self._ending = list(self._links.values())
         self._links.clear()
         for link in self._ending:
