@@ -551,6 +551,19 @@ async def test_reset_switches_the_adapter_off_and_on(air: BluezDouble, radio: Bl
         assert (await asyncio.wait_for(anext(near), 20)).address == STRAP
 
 
+async def test_a_reset_that_is_given_up_leaves_the_adapter_on(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
+    """A gateway that is stopped then would find it off when it starts again."""
+    resetting = asyncio.create_task(radio.reset())
+    await until(lambda: not air.powered)
+    resetting.cancel()
+    await asyncio.wait({resetting}, timeout=20)
+    assert resetting.cancelled()
+    assert air.powered
+    await (await connected(air, radio, CUFF)).close()
+
+
 async def test_a_reset_that_is_not_allowed(air: BluezDouble, radio: BleakRadio) -> None:
     """The log says what to do; scanning begins anew and the gateway goes on."""
     air.allowed = False
@@ -640,6 +653,21 @@ async def test_the_adapter_is_pulled_out(air: BluezDouble, radio: BleakRadio) ->
     await asyncio.wait_for(link.gone.wait(), 20)
     with pytest.raises(RadioOff):
         await radio.connect(CUFF, 1.0)
+
+
+async def test_the_links_have_ended_when_the_reader_hears_of_the_adapters_end(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
+    """Also if there is news of it twice."""
+    link = await connected(air, radio, CUFF)
+
+    def tell_twice() -> None:
+        radio._off("it is off")
+        radio._off("it is gone")
+
+    with pytest.raises(RadioOff, match="it is gone"):
+        await scanned_while(air, radio, tell_twice)
+    assert link.gone.is_set()
 
 
 async def test_nothing_is_seen_of_an_adapter_that_has_gone(

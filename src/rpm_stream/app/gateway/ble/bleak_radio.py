@@ -119,9 +119,9 @@ class BleakRadio:
 
     async def _still_on(self) -> None:
         """If the adapter is off, wait for the last values of its links and raise ``RadioOff``."""
-        if self._why_off is not None:
+        if (why := self._why_off) is not None:
             await asyncio.gather(*(link.gone.wait() for link in self._ending))
-            raise RadioOff(self._why_off)
+            raise RadioOff(why)
 
     async def connect(self, address: str, within: float) -> Link:
         """Connect to the device and discover its services.
@@ -180,8 +180,9 @@ class BleakRadio:
         _log.warning("ble.radio_off", why=why)
         self._why_off = why
         self._times_off += 1
-        self._ending = list(self._links.values())
+        lost = list(self._links.values())
         self._links.clear()
-        for link in self._ending:
+        self._ending = [*(link for link in self._ending if not link.gone.is_set()), *lost]
+        for link in lost:
             link.lost()
         self._heard.set()

@@ -138,7 +138,7 @@ class Bluez:
             raise RadioOff(_switched_off(self.adapter))
 
     async def cycle(self) -> None:
-        """Switch the adapter off and on.
+        """Switch the adapter off and on, and on again if this is cancelled.
 
         Raises ``RadioOff`` if it stays off and ``Refused`` without the permission for it.
         """
@@ -151,6 +151,10 @@ class Bluez:
             async with asyncio.timeout(POWER_SECONDS):
                 while not await self._is_back():
                     await asyncio.sleep(OFF_SECONDS)
+        except asyncio.CancelledError:  # a gateway that starts later would find it off
+            with suppress(RadioOff, Refused):
+                await self._power(True)
+            raise
         except TimeoutError:
             raise RadioOff(
                 f"the Bluetooth adapter {self.adapter} did not come back after it was switched off"

@@ -19,6 +19,7 @@ from rpm_stream.app.gateway.ble.options import GatewayContext, HubOptions
 from rpm_stream.app.gateway.ble.outbox import Send
 from rpm_stream.app.gateway.ble.radio import Radio, RadioOff
 from rpm_stream.app.gateway.ble.radio_health import RadioHealth
+from rpm_stream.knowledge import shipped
 
 WRITE_EVERY = 6  # checks between two writes of the status file
 
@@ -35,6 +36,7 @@ class Hub:
 
         Call ``serve`` with the devices before ``run``, and again when they change.
         """
+        shipped()  # the tables are read now, and not while the first device waits
         self._radio = radio
         self._options = options
         self._board = shared.board
