@@ -29,10 +29,10 @@ demo: setup ## run broker, service, simulated patients and feed; Ctrl-C ends all
 up: setup ## run broker, service and feed, without simulated patients
 	@$(BIN)/rpm-stream up
 
-test: setup ## run all tests on one Python (real Kafka, browser), unit tests on every Python 3.11 to 3.13 found
+test: setup ## run all tests but the heavy ones on one Python (real Kafka, browser)
 	@MAKE="$(MAKE)" .ci/test
 
-test-all: setup ## run test with the heavy tests (RPM_HEAVY=1)
+test-all: setup ## run test with the heavy tests, and the unit tests on every Python 3.11 to 3.13 found
 	@RPM_HEAVY=1 MAKE="$(MAKE)" .ci/test
 
 unit: setup ## run the unit tests on one Python
