@@ -260,6 +260,7 @@ def while_it_grows(service: Service) -> None:
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.heavy
 def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -317,7 +317,7 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
     stop(service)
 
 
-@pytest.mark.parametrize("how", ["deleted", "emptied"])
+@pytest.mark.parametrize("how", ["deleted", pytest.param("emptied", marks=pytest.mark.heavy)])
 def test_a_lost_changelog_is_not_begun_anew_in_silence(
     service: Service, tmp_path: Path, how: str
 ) -> None:

@@ -39,7 +39,7 @@ class Service:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.exits: list[tuple[str, int]] = []
         self.settings = dict(settings)
-        self._environment = {
+        self.environment = {
             **os.environ,
             "RPM_BOOTSTRAP": broker.bootstrap,
             "RPM_METRICS_PORT": "0",
@@ -66,7 +66,7 @@ class Service:
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
                 [sys.executable, *command, stage],
-                env={**self._environment, "RPM_INSTANCE": instance, **(more or {})},
+                env={**self.environment, "RPM_INSTANCE": instance, **(more or {})},
                 stderr=log,
                 stdout=log,
             )

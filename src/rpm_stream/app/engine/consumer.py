@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiokafka.structs import OffsetAndMetadata
@@ -12,7 +11,7 @@ from faust.types import TP
 from mode.utils.futures import notify
 
 from rpm_stream.app.engine.delivery import BatchMessage, DeliveringConsumer
-from rpm_stream.app.runtime.end import EXIT_STUCK, asked_to_end, die
+from rpm_stream.app.runtime.end import EXIT_STUCK, die
 
 
 class BatchConsumer(DeliveringConsumer):
@@ -108,32 +107,14 @@ class BatchConsumer(DeliveringConsumer):
     async def ends(self) -> dict[TP, int]:
         """Ask the broker for the end offsets of the assigned source partitions."""
         tps = self.applied_positions().keys()
-        return await self._asked(self._thread.highwaters, tps) if tps else {}
+        return await self._thread.answer(self._thread.highwaters, tps) if tps else {}
 
     async def lags(self) -> dict[TP, int]:
         """Return how many messages of each assigned source partition are not applied yet."""
         ends = await self.ends()
-        starts = await self._asked(self._thread.earliest_offsets, ends) if ends else {}
+        starts = await self._thread.answer(self._thread.earliest_offsets, ends) if ends else {}
         applied = self.applied_positions()
         return {tp: end - max(applied.get(tp, 0), starts[tp]) for tp, end in ends.items()}
-
-    async def _asked(
-        self, question: Callable[..., Awaitable[dict[TP, int]]], tps: Iterable[TP]
-    ) -> dict[TP, int]:
-        """Ask the consumer's thread, unless the app is about to end.
-
-        That thread ends first. It answers all questions before, so it would not end while new
-        ones come. Those that it still has it cancels, or their event loop is closed. A task that
-        asks meanwhile has no answer and waits here until the app cancels it too.
-        """
-        if not self.app.should_stop:
-            try:
-                return dict(await question(*tps))
-            except (asyncio.CancelledError, RuntimeError):
-                if asked_to_end() or not self.app.should_stop:
-                    raise
-        answer: asyncio.Future[dict[TP, int]] = asyncio.get_running_loop().create_future()
-        return await answer
 
     def end_if_outside(self) -> None:
         """End the process if its group has given it up, unless it is leaving by itself."""

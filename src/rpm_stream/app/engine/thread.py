@@ -5,7 +5,8 @@ The metadata notes what is durable of the changelog.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from rpm_stream.app.engine.lost import written
+from rpm_stream.app.runtime.end import asked_to_end
 
 log = structlog.get_logger()
 
@@ -38,6 +40,24 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
             coordinator is not None
             and coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID
         )
+
+    async def answer(
+        self, question: Callable[..., Awaitable[Mapping[TP, int]]], tps: Iterable[TP]
+    ) -> dict[TP, int]:
+        """Answer a question of the worker's own tasks, unless the app is about to end.
+
+        This thread ends before those tasks. It answers all questions before, so it would not end
+        while new ones come. Those that it still has it cancels, or its event loop is closed. Who
+        asks then has no answer, and waits here until the app cancels that task too.
+        """
+        if not self.app.should_stop:
+            try:
+                return dict(await question(*tps))
+            except (asyncio.CancelledError, RuntimeError):
+                if asked_to_end() or not self.app.should_stop:
+                    raise
+        none: asyncio.Future[dict[TP, int]] = asyncio.get_running_loop().create_future()
+        return await none
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit as Faust does, with metadata.
