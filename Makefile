@@ -42,10 +42,10 @@ scenarios: setup ## draw every story of tests/scenarios into one page: build/sce
 	@PYTHONPATH=tests $(BIN)/python -m support.scenarios.draw build/scenarios.html
 
 faults: setup ## run every fault on a real broker with 50 kills, and print README's table (28 minutes)
-	@RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults
+	@RPM_HEAVY=1 RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults
 
 faults-long: setup ## run every fault with 200 kills
-	@RPM_FAULTS=long $(PYTEST) -q -o faulthandler_timeout=3600 tests/e2e/faults
+	@RPM_HEAVY=1 RPM_FAULTS=long $(PYTEST) -q -o faulthandler_timeout=3600 tests/e2e/faults
 
 fuzz: setup ## send mutated payloads and frames for an hour (RPM_FUZZ_SECONDS=3600); a failure names its seed
 	@RPM_FUZZ_SECONDS="$${RPM_FUZZ_SECONDS:-3600}" $(PYTEST) -q -s -o faulthandler_timeout=0 tests/ingest/test_fuzz.py

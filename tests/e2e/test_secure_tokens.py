@@ -126,6 +126,7 @@ def test_a_stage_without_a_token_endpoint_is_started_again(world: World, issuer:
 
 
 @pytest.mark.asyncio
+@pytest.mark.heavy
 async def test_work_goes_on_over_the_ends_of_tokens(
     world: World, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> 
     return len(frames), sum(repeated.values())
 
 
+@pytest.mark.heavy
 def test_workers_that_come_and_go_and_a_broker_that_dies_change_nothing(
     service: Service, table: list[list[str]]
 ) -> None:
