@@ -44,20 +44,28 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
     async def answer(
         self, question: Callable[..., Awaitable[Mapping[TP, int]]], tps: Iterable[TP]
     ) -> dict[TP, int]:
-        """Answer a question of the worker's own tasks, unless the app is about to end.
+        """Answer a question of the worker's own tasks, unless the app is being stopped.
 
-        This thread ends before those tasks. It answers all questions before, so it would not end
-        while new ones come. Those that it still has it cancels, or its event loop is closed. Who
-        asks then has no answer, and waits here until the app cancels that task too.
+        A stop ends this thread before those tasks. The thread answers all questions before, so it
+        would not end while new ones come. Those that it still has it cancels, or its event loop is
+        closed. Who asks then has no answer, and waits here until the stop cancels that task too.
+
+        After a crash a lost answer is raised as ever: what the app waits for before it cancels may
+        never come, and the process must end.
         """
-        if not self.app.should_stop:
+        if not self._stopping():
             try:
                 return dict(await question(*tps))
             except (asyncio.CancelledError, RuntimeError):
-                if asked_to_end() or not self.app.should_stop:
+                if asked_to_end() or not self._stopping():
                     raise
+        if asked_to_end():  # the cancellation was swallowed on its way, and there is one only
+            raise asyncio.CancelledError
         none: asyncio.Future[dict[TP, int]] = asyncio.get_running_loop().create_future()
         return await none
+
+    def _stopping(self) -> bool:
+        return bool(self.app.should_stop and not self.app.crashed)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit as Faust does, with metadata.
