@@ -146,28 +146,21 @@ def alerts() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def program() -> str:
-    """Where promtool is; asked before a service is started for it."""
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("no promtool on the PATH (Debian: it is in the package prometheus)")
-    return found
-
-
-@pytest.fixture(scope="module")
-def said(program: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     """What an idle service says."""
+    if shutil.which("promtool") is None:  # asked before a service is started for it
+        pytest.skip("no promtool on the PATH (Debian: it is in the package prometheus)")
     port = free_ports(26_000, PORTS_AFTER + 1)
     with running(tmp_path_factory.mktemp("idle")) as service, at_work(service, port):
         return series(all_said(service, port))
 
 
-def promtool(program: str, folder: Path, test: dict[str, Any]) -> str:
+def promtool(folder: Path, test: dict[str, Any]) -> str:
     """What promtool says of a test; "" where it passes."""
     content = {"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": [test]}
     (folder / "test.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     ran = subprocess.run(
-        [program, "test", "rules", "test.yml"],
+        ["promtool", "test", "rules", "test.yml"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -176,9 +169,7 @@ def promtool(program: str, folder: Path, test: dict[str, Any]) -> str:
     return "" if ran.returncode == 0 else ran.stdout + ran.stderr
 
 
-def test_every_panel_shows_a_number(
-    program: str, said: list[dict[str, str]], tmp_path: Path
-) -> None:
+def test_every_panel_shows_a_number(said: list[dict[str, str]], tmp_path: Path) -> None:
     """``absent`` of what a query gives, less what is no number, has nothing to say."""
     asked = []
     for _, expr in panels():
@@ -187,32 +178,24 @@ def test_every_panel_shows_a_number(
             {"expr": f"absent(({query}) == ({query}))", "eval_time": QUIET_FOR, "exp_samples": []}
         )
     assert (
-        promtool(
-            program, tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked}
-        )
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked})
         == ""
     )
 
 
-def test_no_alert_rings(program: str, said: list[dict[str, str]], tmp_path: Path) -> None:
+def test_no_alert_rings(said: list[dict[str, str]], tmp_path: Path) -> None:
     asked = [{"eval_time": QUIET_FOR, "alertname": name} for name in alerts()]
     assert (
-        promtool(
-            program, tmp_path, {"interval": "15s", "input_series": said, "alert_rule_test": asked}
-        )
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "alert_rule_test": asked})
         == ""
     )
 
 
-def test_the_check_would_see_an_empty_panel(
-    program: str, said: list[dict[str, str]], tmp_path: Path
-) -> None:
+def test_the_check_would_see_an_empty_panel(said: list[dict[str, str]], tmp_path: Path) -> None:
     """A query of a counter that nobody has counted yet fails the first test."""
     query = "sum(rate(rpm_nothing_total[5m]))"
     asked = [{"expr": f"absent(({query}) == ({query}))", "eval_time": QUIET_FOR, "exp_samples": []}]
     assert (
-        promtool(
-            program, tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked}
-        )
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked})
         != ""
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -37,21 +36,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield made
 
 
-def started(stage: str, service: Service) -> tuple[subprocess.Popen[bytes], int]:
-    """Return the process of a stage that asks all the time, and the pipe where it reports."""
+def start(stage: str, service: Service) -> int:
+    """Start a stage that asks all the time, and return the pipe where it reports."""
     launcher = service.folder / "asking.py"
     launcher.write_text(ASKING, encoding="utf-8")
     reports, end = os.pipe()
-    with service.log.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, str(launcher), stage],
-            env={**service.environment, READY_FD: str(end), "RPM_INSTANCE": "a"},
-            pass_fds=[end],
-            stderr=log,
-            stdout=log,
-        )
+    service.start(stage, command=[str(launcher)], more={READY_FD: str(end)}, pass_fds=[end])
     os.close(end)
-    return process, reports
+    return reports
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -59,20 +51,20 @@ def test_a_stage_that_asks_all_the_time_ends_with_0(
     number: signal.Signals, service: Service
 ) -> None:
     for _ in range(ROUNDS):
-        stages = {stage: started(stage, service) for stage in ("ingest", "judge")}
-        for _, reports in stages.values():
+        for reports in [start(stage, service) for stage in ("ingest", "judge")]:
             os.read(reports, 1)  # empty when the stage has ended: its status shows below
             os.close(reports)
         time.sleep(0.5)  # the questions have begun
-        for process, _ in stages.values():
+        for process in service.processes.values():
             process.send_signal(number)
-        ends = {}
-        for stage, (process, _) in stages.items():
+        ends: dict[str, int | str] = {}
+        for name, process in service.processes.items():
             try:
-                ends[stage] = process.wait(SOON_SECONDS)
+                ends[name] = process.wait(SOON_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                ends[stage] = f"not within {SOON_SECONDS} s"
+                ends[name] = f"not within {SOON_SECONDS} s"
+        service.processes.clear()
         said = service.log.read_text(encoding="utf-8", errors="replace")[-3000:]
-        assert ends == {"ingest": 0, "judge": 0}, said
+        assert ends == {"ingest-a": 0, "judge-a": 0}, said

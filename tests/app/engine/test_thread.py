@@ -27,7 +27,7 @@ class Asked:
         self.questions = 0
 
     def answers(self, error: BaseException | None = None, stops: bool = False) -> Question:
-        """A question that is answered, or lost by ``error``, while the app is told to stop."""
+        """A question that is answered, or lost by ``error``, as the app begins to stop."""
 
         async def question(*tps: TP) -> dict[TP, int]:
             self.questions += 1

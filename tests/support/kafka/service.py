@@ -39,7 +39,7 @@ class Service:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.exits: list[tuple[str, int]] = []
         self.settings = dict(settings)
-        self.environment = {
+        self._environment = {
             **os.environ,
             "RPM_BOOTSTRAP": broker.bootstrap,
             "RPM_METRICS_PORT": "0",
@@ -57,16 +57,18 @@ class Service:
         instance: str = "a",
         command: Sequence[str] = ("-m", "rpm_stream", "stage"),
         more: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """Start a stage process.
 
         ``instance`` is its name in the consumer group, ``command`` what Python runs, and ``more``
-        is added to its environment.
+        is added to its environment. It inherits the files of ``pass_fds``.
         """
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
                 [sys.executable, *command, stage],
-                env={**self.environment, "RPM_INSTANCE": instance, **(more or {})},
+                env={**self._environment, "RPM_INSTANCE": instance, **(more or {})},
+                pass_fds=pass_fds,
                 stderr=log,
                 stdout=log,
             )
