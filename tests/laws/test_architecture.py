@@ -43,6 +43,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"knowledge", "sameness"}),
     frozenset({"ingest", "normalise", "score", "alert", "publish"}),
     frozenset({"pipeline"}),
+    frozenset({"evaluation"}),
     frozenset({"app"}),
     frozenset({"__main__", "gateway"}),
 )

@@ -17,6 +17,7 @@ from rpm_stream import __version__
 from rpm_stream.app.cli import (
     broker,
     decode,
+    evaluate,
     feed,
     gateway,
     gateways,
@@ -64,6 +65,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     app: (
         decode.decode,
         replay.replay,
+        evaluate.evaluate,
         service.up,
         service.worker,
         service.stage,

@@ -1,0 +1,106 @@
+"""The work of ``rpm-stream evaluate``: read, run the stays, measure, and write the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rpm_stream.app.operate.evaluate.labelled_files import read_events, read_people, read_readings
+from rpm_stream.app.operate.evaluate.pictures import check_pictures, draw
+from rpm_stream.app.operate.evaluate.stay_pool import StayInput, run_stays
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.evaluation.assess import assess
+from rpm_stream.evaluation.bootstrap import DRAWS
+from rpm_stream.evaluation.report import CadenceResult, Evaluation, encode
+from rpm_stream.evaluation.stays import CARRIED, WINDOW, Part, StayLabel, Traits, part_of
+from rpm_stream.evaluation.tables import text_of
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Record
+
+Progress = Callable[[str, int, int], None]  # what is done, how many, of how many
+
+
+class EvaluationFiles(Record, frozen=True, kw_only=True):
+    """The files of an evaluation. ``knowledge`` is a folder with own tables."""
+
+    readings: tuple[Path, ...]
+    events: Path
+    people: Path | None = None
+    home: Path | None = None
+    out: Path | None = None
+    knowledge: Path | None = None
+
+
+class EvaluationScope(Record, frozen=True, kw_only=True):
+    """Which stays are evaluated, and in how many processes.
+
+    ``patients`` is the number of stays, the first by their id. None is all.
+    """
+
+    part: Part = "all"
+    patients: int | None = None
+    jobs: int = 1
+
+
+def run_evaluation(
+    files: EvaluationFiles, scope: EvaluationScope, knowledge: Knowledge, progress: Progress
+) -> Evaluation:
+    """Return the results, and write them where ``files.out`` says. Raises UsageError."""
+    if files.out is not None:
+        check_pictures()
+        _make_folder(files.out)
+    labels = _chosen(read_events(files.events), scope)
+    people = {} if files.people is None else read_people(files.people)
+
+    def cadence(name: str, paths: Sequence[Path]) -> CadenceResult:
+        inputs = _inputs(paths, labels, people)
+        total = len(inputs)
+        stays = run_stays(
+            inputs, scope.jobs, files.knowledge, lambda done: progress(name, done, total)
+        )
+        return assess(stays, people, knowledge)
+
+    result = Evaluation(
+        part=scope.part,
+        window_hours=WINDOW,
+        carried_hours=CARRIED,
+        draws=DRAWS,
+        hourly=cadence("hourly", files.readings),
+        home=None if files.home is None else cadence("home", [files.home]),
+    )
+    if files.out is not None:
+        (files.out / "evaluation.json").write_bytes(encode(result))
+        (files.out / "tables.txt").write_text(text_of(result), encoding="utf-8")
+        draw(result, files.out)
+    return result
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: {error.strerror or error}") from None
+
+
+def _chosen(labels: Sequence[StayLabel], scope: EvaluationScope) -> list[StayLabel]:
+    """Return the stays of the wanted part, in the order of their patients' ids."""
+    found = [each for each in labels if scope.part in ("all", part_of(each.patient))]
+    if not found:
+        raise UsageError(f"--part {scope.part}: the events name no such patient")
+    return found[: scope.patients]
+
+
+def _inputs(
+    paths: Sequence[Path], labels: Sequence[StayLabel], people: dict[str, Traits]
+) -> list[StayInput]:
+    packed = read_readings(paths, {label.patient for label in labels})
+    if not packed:
+        raise UsageError(f"{paths[0]}: no readings of a patient that the events name")
+    return [
+        StayInput(
+            label=label,
+            packed=tuple(packed.get(label.patient, ())),
+            traits=people.get(label.patient),
+        )
+        for label in labels
+    ]

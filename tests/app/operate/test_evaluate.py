@@ -1,0 +1,154 @@
+"""``rpm-stream evaluate`` from outside: files in, the same bytes out, one clear line when wrong."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+from support.command_line import one_line, run
+from support.labelled import EVENTS, HEADER, write_stays
+from support.paths import shared_data
+
+from rpm_stream.app.operate.evaluate.labelled_files import frames_of, read_events, read_readings
+
+SEPSIS = shared_data("sepsis2019.csv.gz")
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever the number of processes; the folder's JSON is the printed one."""
+    readings, events = write_stays(tmp_path)
+    printed = []
+    for jobs in ("1", "2"):
+        ran = run(
+            "evaluate",
+            str(readings),
+            *("--events", str(events), "--home", str(readings)),
+            *("--jobs", jobs, "--json", "--out", str(tmp_path / jobs)),
+            folder=tmp_path,
+        )
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert (tmp_path / jobs / "evaluation.json").read_text() == ran.stdout
+        printed.append(ran.stdout)
+    assert printed[0] == printed[1]
+    result = json.loads(printed[0])
+    assert result["hourly"] == result["home"]
+    assert result["hourly"]["size"]["onsets"] == 2
+    names = {path.name for path in (tmp_path / "1").iterdir()}
+    assert names >= {"tables.txt", "sensitivity-hourly.png", "shown-hourly.png", "shown-home.png"}
+
+
+def test_the_tables_name_every_score(tmp_path: Path) -> None:
+    readings, events = write_stays(tmp_path)
+    ran = run("evaluate", str(readings), "--events", str(events), "--jobs", "1", folder=tmp_path)
+    assert ran.returncode == 0
+    for name in ("news2", "static", "random", "medium and high", "limit.news2_amber"):
+        assert name in ran.stdout
+
+
+def test_files_of_one_patient_are_merged_by_time(tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    one.write_text(
+        f"{HEADER}\np,2026-01-01T00:00:00Z,heart_rate,80,/min\n"
+        "p,2026-01-01T05:00:00Z,heart_rate,81,/min\n"
+    )
+    other = tmp_path / "other.csv.gz"
+    other.write_bytes(
+        gzip.compress(
+            f"{HEADER}\nq,2026-01-01T00:00:00Z,heart_rate,70,/min\n"
+            "p,2026-01-01T04:00:00Z,inspired_oxygen,40,%\n"
+            "p,2026-01-01T05:00:00Z,inspired_oxygen,50,%\n".encode()
+        )
+    )
+    packed = read_readings([one, other], {"p"})
+    assert set(packed) == {"p"}
+    lines = [json.loads(frame.value) for frame in frames_of(packed["p"])]
+    assert [(each["sent_at"][11:13], len(each["measurements"])) for each in lines] == [
+        ("00", 1),
+        ("04", 1),
+        ("05", 2),
+    ]
+
+
+GOOD_EVENTS = f"{EVENTS}\np,5,\n"
+GOOD_READINGS = f"{HEADER}\np,2026-01-01T00:00:00Z,heart_rate,80,/min\n"
+
+
+@pytest.mark.parametrize(
+    ("readings", "events", "named"),
+    [
+        ("patient,vital\n", GOOD_EVENTS, "header"),
+        (f"{HEADER}\np,yesterday,heart_rate,80,/min\n", GOOD_EVENTS, "line 2"),
+        (f"{HEADER}\nq,2026-01-01T00:00:00Z,heart_rate,80,/min\n", GOOD_EVENTS, "no readings"),
+        (GOOD_READINGS, "patient,hours\n", "monitored_hours"),
+        (GOOD_READINGS, f"{EVENTS}\np,many,\n", "line 2"),
+        (GOOD_READINGS, f"{EVENTS}\np,5,2026-01-01\n", "zone"),
+        (GOOD_READINGS, f"{EVENTS}\np,5,2025-01-01T00:00:00Z\n", "hour 0"),
+        (GOOD_READINGS, f"{EVENTS}\np,0,\n", "line 2"),
+        (GOOD_READINGS, f"{EVENTS}\np,5,\np,6,\n", "repeats"),
+        (GOOD_READINGS, f"{EVENTS}\np,5\n", "column"),
+        (GOOD_READINGS, f"{EVENTS}\n", "no stays"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(
+    tmp_path: Path, readings: str, events: str, named: str
+) -> None:
+    (tmp_path / "r.csv").write_text(readings)
+    (tmp_path / "e.csv").write_text(events)
+    line = one_line(run("evaluate", "r.csv", "--events", "e.csv", folder=tmp_path))
+    assert named in line
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("r.csv", "--events", "none.csv"),
+        ("none.csv", "--events", "e.csv"),
+        ("r.txt", "--events", "e.csv"),
+        ("r.csv",),
+        ("r.csv", "--events", "e.csv", "--people", "e.csv"),
+        ("r.csv", "--events", "e.csv", "--people", "ages.csv"),
+        ("r.csv", "--events", "e.csv", "--part", "half"),
+        ("r.csv", "--events", "e.csv", "--out", "e.csv"),
+        ("broken.csv.gz", "--events", "e.csv"),
+        ("r.csv", "--events", "e.csv", "--knowledge", "nowhere"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    (tmp_path / "r.csv").write_text(GOOD_READINGS)
+    (tmp_path / "e.csv").write_text(GOOD_EVENTS)
+    (tmp_path / "ages.csv").write_text("patient,age,sex\np,old,male\n")
+    (tmp_path / "broken.csv.gz").write_bytes(b"no gzip")
+    one_line(run("evaluate", *wrong, folder=tmp_path))
+
+
+def test_recorded_stays_give_every_table(tmp_path: Path) -> None:
+    """The first 40 recorded stays: each has its hours, and red values and alerts occur."""
+    if not SEPSIS.is_file():
+        pytest.skip(f"{SEPSIS.name} is not there: set RPM_SHARED to the folder with data/")
+    labels = read_events(shared_data("sepsis2019_events.csv"))[:40]
+    names = {label.patient for label in labels}
+    few = tmp_path / "few.csv"
+    with gzip.open(SEPSIS, "rt", newline="") as source, few.open("w", newline="") as target:
+        rows = csv.reader(source)
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(next(rows))
+        writer.writerows(takewhile(lambda row: row[0] in names, rows))
+    ran = run(
+        *("evaluate", str(few), "--json", "--jobs", "2", "--patients", "40"),
+        *("--events", str(shared_data("sepsis2019_events.csv"))),
+        *("--people", str(shared_data("sepsis2019_people.csv"))),
+        folder=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stderr
+    hourly = json.loads(ran.stdout)["hourly"]
+    counted = sum(label.counted for label in labels)
+    assert hourly["size"]["patient_days"] == pytest.approx(counted / 24, rel=1e-5)
+    assert 0.02 < hourly["shown"]["red"] < 0.4
+    assert hourly["shown"]["rules"]
+    assert {each["name"] for each in hourly["scores"]} >= {"news2", "static", "random"}
+    assert all(0.8 < each["known"] <= 1 for each in hourly["scores"][:3])
+    assert {each["group"] for each in hourly["subgroups"]} >= {"female", "male"}
