@@ -11,7 +11,7 @@ from support.labelled import coarse_scores, labels, make_stay
 from rpm_stream.evaluation.bootstrap import draw_counts, drawn_means, interval_of
 from rpm_stream.evaluation.calibration import calibrate, fit_line, reliability
 from rpm_stream.evaluation.cohort import Cohort
-from rpm_stream.evaluation.discrimination import hour_matched_auroc
+from rpm_stream.evaluation.discrimination import auroc_of, drawn_auroc, pair_sizes, pair_wins
 from rpm_stream.evaluation.scored import Bench
 from rpm_stream.evaluation.stays import StayLabel
 
@@ -30,19 +30,37 @@ def pair_by_pair(cohort: Cohort, scores: np.ndarray) -> float | None:
     return float(np.mean(points)) if points else None
 
 
+def matched_auroc(cohort: Cohort, scores: np.ndarray) -> float | None:
+    return auroc_of(pair_wins(cohort, scores), pair_sizes(cohort))
+
+
 @given(labels(), st.integers(0, 1000))
 def test_auroc_is_that_of_all_pairs(found: list[StayLabel], seed: int) -> None:
     cohort = Cohort(found)
     scores = coarse_scores(cohort, seed)
     expected = pair_by_pair(cohort, scores)
-    found_value = hour_matched_auroc(cohort, scores)
+    found_value = matched_auroc(cohort, scores)
     assert found_value == (None if expected is None else pytest.approx(expected))
 
 
 def test_a_clock_has_no_auroc() -> None:
     """A score that only counts the hours is right half of the time."""
     cohort = Cohort([StayLabel(patient="a", hours=40, onset=30), StayLabel(patient="b", hours=40)])
-    assert hour_matched_auroc(cohort, cohort.matrix([list(range(40))] * 2)) == 0.5
+    assert matched_auroc(cohort, cohort.matrix([list(range(40))] * 2)) == 0.5
+
+
+@given(labels(), st.integers(0, 1000))
+def test_a_draw_has_the_auroc_of_its_stays(found: list[StayLabel], seed: int) -> None:
+    """A stay that is drawn twice counts like two stays."""
+    cohort = Cohort(found)
+    scores = coarse_scores(cohort, seed)
+    counts = draw_counts(len(found), 3)
+    drawn = drawn_auroc(cohort, counts, pair_wins(cohort, scores), pair_sizes(cohort))
+    for row, value in zip(counts, drawn, strict=True):
+        columns = np.repeat(np.arange(len(found)), row)
+        again = Cohort([found[column] for column in columns])
+        expected = pair_by_pair(again, scores[: again.hours, columns])
+        assert np.isnan(value) if expected is None else value == pytest.approx(expected)
 
 
 # --- calibration ----------------------------------------------------------------------------------
@@ -126,6 +144,7 @@ def test_a_score_equal_to_news2_differs_by_nothing() -> None:
     bench = Bench(Cohort([stay.label for stay in stays]), stays)
     scores = bench.scores("twin")
     result = bench.result("twin", scores, bench.reaches(scores))
+    assert (result.auroc_difference, result.auroc_difference_interval) == (0.0, (0.0, 0.0))
     assert {each.difference for each in result.budgets} == {0.0}
     assert {each.difference_interval for each in result.budgets} == {(0.0, 0.0)}
     assert all(each.sensitivity is not None for each in result.budgets)

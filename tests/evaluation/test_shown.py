@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,6 +52,7 @@ def test_a_rule_before_onsets_is_a_signal() -> None:
     found = row(USEFUL)
     assert (found.reached, found.before_onset, found.otherwise) == (10, 1.0, pytest.approx(0.1))
     assert found.ratio == pytest.approx(10)
+    assert found.lead == 5
     assert found.verdict == "signal"
     assert found.events == 13
     assert found.per_day == pytest.approx(13 / ((10 * 21 + 30 * 30) / 24))
@@ -129,7 +131,18 @@ def test_events_after_the_onset_do_not_count() -> None:
 def test_subgroups_add_up() -> None:
     people = {stay.label.patient: Traits(age=70, sex="female") for stay in ward()}
     people["s0"] = Traits(age=30, sex="male")
-    result = assess(ward(), people, load(None))
+    stays = [
+        msgspec.structs.replace(
+            stay,
+            series={
+                "news2": tuple(hour % 7.0 for hour in range(30)),
+            },
+        )
+        for stay in ward()
+    ]
+    stays[0] = msgspec.structs.replace(stays[0], series={**stays[0].series, "rare": (1.0,) * 9})
+    result = assess(stays, people, load(None))
+    assert {each.score for each in result.subgroups} == {"news2"}, "rare has too few alarms"
     found = {each.group: each for each in result.subgroups if each.score == "news2"}
     assert {name: (each.stays, each.onsets) for name, each in found.items()} == {
         "age 0 to 49": (1, 1),

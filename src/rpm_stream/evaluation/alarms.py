@@ -18,6 +18,7 @@ from rpm_stream.evaluation.cohort import ABSENT, Cohort, Counts, Flags, Floats
 
 BUDGETS = (0.25, 0.5, 1.0)  # alarms a patient-day
 SILENCES = (4, 12)  # hours
+REACHED = 0.9  # of a budget; a score with fewer alarms has too few hours to be compared
 
 
 def ranks(scores: Floats, ties: Floats) -> Floats:

@@ -108,7 +108,7 @@ class _Collector:
             series=series,
             events=tuple(self._events),
             listed=tuple(self._listed()),
-            red=tuple(value == 1.0 for value in carried(self._red)),
+            red=tuple(value == 1.0 for value in self._red),
         )
 
     def _empty(self) -> Slots:

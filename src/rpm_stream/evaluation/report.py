@@ -80,11 +80,17 @@ class CurvePoint(Record, frozen=True, kw_only=True):
 
 
 class ScoreResult(Record, frozen=True, kw_only=True):
-    """One score. ``known`` is the share of the counted hours that have one."""
+    """One score. ``known`` is the share of the counted hours that have one.
+
+    ``auroc`` is hour-matched, and ``auroc_difference`` is it less that of NEWS2.
+    """
 
     name: str
     known: float
     auroc: float | None
+    auroc_interval: Span | None
+    auroc_difference: float | None
+    auroc_difference_interval: Span | None
     budgets: tuple[BudgetResult, ...]
     curve: tuple[CurvePoint, ...]
     calibration: Calibration | None = None
@@ -95,6 +101,7 @@ class ShownRow(Record, frozen=True, kw_only=True):
 
     - ``reached`` is the number of onsets with such an event in the window before them, and
       ``before_onset`` their share.
+    - ``lead`` is the median number of hours from the first such event in the window to the onset.
     - ``otherwise`` is the share of stays without an onset that have one in the same hours of the
       stay.
     - ``ratio`` is the first share over the second, None if the second is 0.
@@ -110,6 +117,7 @@ class ShownRow(Record, frozen=True, kw_only=True):
     per_day: float
     reached: int
     before_onset: float | None
+    lead: float | None
     otherwise: float | None
     ratio: float | None
     ratio_interval: Span | None
@@ -122,8 +130,8 @@ class ShownResult(Record, frozen=True, kw_only=True):
 
     ``matched`` is the number of onsets in whose hour other stays are monitored. Ratios are over
     these onsets alone. ``listed`` is the share of the hours of stays without an onset in which a
-    medium or high alert is in the list, and ``red`` the share of them in which NEWS2 counts a part
-    with 3 points.
+    medium or high alert is in the list, and ``red`` the share of them in which NEWS2 was made
+    and counted a part with 3 points.
     """
 
     selections: tuple[ShownRow, ...]

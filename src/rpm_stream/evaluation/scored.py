@@ -9,6 +9,7 @@ import numpy as np
 
 from rpm_stream.evaluation.alarms import (
     BUDGETS,
+    REACHED,
     SILENCES,
     alarms,
     first_before_onset,
@@ -29,7 +30,7 @@ from rpm_stream.evaluation.cohort import (
     score_names,
 )
 from rpm_stream.evaluation.collect import NEWS2
-from rpm_stream.evaluation.discrimination import hour_matched_auroc
+from rpm_stream.evaluation.discrimination import auroc_of, drawn_auroc, pair_sizes, pair_wins
 from rpm_stream.evaluation.report import BudgetResult, CurvePoint, ScoreResult, SubgroupResult
 from rpm_stream.evaluation.stays import Stay, Traits
 
@@ -65,7 +66,11 @@ class Bench:
         self._stays = stays
         self._ties = cohort.uniform(TIES)
         self.counts = draw_counts(len(stays))
-        self._news2 = self.reaches(score_matrix(cohort, stays, NEWS2))
+        news2 = score_matrix(cohort, stays, NEWS2)
+        self._news2 = self.reaches(news2)
+        self._sizes = pair_sizes(cohort)
+        self._news2_wins = pair_wins(cohort, news2)
+        self._news2_drawn = self._drawn(self._news2_wins)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all scores."""
@@ -98,16 +103,24 @@ class Bench:
     def result(self, name: str, scores: Floats, reaches: dict[Budget, Reach]) -> ScoreResult:
         """Return all figures of one score."""
         counted = self.cohort.counted
+        wins = pair_wins(self.cohort, scores)
+        drawn = self._drawn(wins)
         return ScoreResult(
             name=name,
             known=float((scores[counted] > ABSENT).mean()),
-            auroc=hour_matched_auroc(self.cohort, scores),
+            auroc=auroc_of(wins, self._sizes),
+            auroc_interval=interval_of(drawn),
+            auroc_difference=auroc_of(wins - self._news2_wins, self._sizes),
+            auroc_difference_interval=interval_of(drawn - self._news2_drawn),
             budgets=tuple(self._at(scores, budget, reach) for budget, reach in reaches.items()),
             curve=tuple(self._curve(ranks(scores, self._ties))),
             calibration=(
                 calibrate(self.cohort, scores, self.counts) if name in PROBABILITIES else None
             ),
         )
+
+    def _drawn(self, wins: Floats) -> Floats:
+        return drawn_auroc(self.cohort, self.counts, wins, self._sizes)
 
     def _reach(self, placed: Floats, budget: float, silence: int) -> Reach:
         threshold = threshold_for(self.cohort, placed, budget, silence)
@@ -150,8 +163,12 @@ class Bench:
 def subgroup_results(
     cohort: Cohort, name: str, reach: Reach, people: dict[str, Traits]
 ) -> Iterator[SubgroupResult]:
-    """Yield a score's sensitivity and rate for each age band and sex that occurs."""
-    if name in FIRST_NAMES and name != NEWS2:
+    """Yield a score's sensitivity and rate for each age band and sex that occurs.
+
+    The lines to compare with have none, nor has a score that alarms too rarely at every threshold.
+    """
+    rate = float(reach.rung.sum()) / cohort.days
+    if (name in FIRST_NAMES and name != NEWS2) or rate < REACHED * SUBGROUP_AT[1]:
         return
     traits = [people.get(label.patient) for label in cohort.labels]
     groups = [

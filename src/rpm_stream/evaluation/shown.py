@@ -5,6 +5,9 @@ before a person has looked. Each kind of event is compared with itself: how ofte
 hours before an onset, and how often in the same hours of stays without one. A kind for which the
 first is not above the second is noise, and is named so.
 
+No person acts on an alert during an evaluation. An alert that waits therefore stays one alert, and
+what joins it is no event.
+
 For an onset in hour ``h`` the same hours are ``h - 11`` to ``h`` of all stays without onset that
 were monitored in hour ``h``. The shares are averaged over the onsets.
 """
@@ -18,6 +21,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
+from rpm_stream.evaluation.alarms import first_before_onset
 from rpm_stream.evaluation.bootstrap import Interval, drawn_means, interval_of
 from rpm_stream.evaluation.cohort import Cohort, Counts, Flags, Floats
 from rpm_stream.evaluation.report import ShownResult, ShownRow, Verdict
@@ -155,6 +159,8 @@ def _row(cohort: Cohort, stays: Sequence[Stay], kind: Kind, counts: Counts) -> S
     known = np.isfinite(otherwise)
     share = float(otherwise[known].mean()) if known.any() else None
     ratio = float(before[known].mean()) / share if share else None
+    leads = first_before_onset(cohort, rung)
+    leads = leads[leads >= 0]
     interval = _ratio_interval(counts[:, cohort.onsets[known]], before[known], otherwise[known])
     return ShownRow(
         name=kind.name,
@@ -163,6 +169,7 @@ def _row(cohort: Cohort, stays: Sequence[Stay], kind: Kind, counts: Counts) -> S
         events=events,
         per_day=events / cohort.days,
         reached=int(before.sum()),
+        lead=float(np.median(leads)) if len(leads) else None,
         before_onset=float(before.mean()) if len(before) else None,
         otherwise=share,
         ratio=ratio,

@@ -69,7 +69,7 @@ class Stay(Record, frozen=True, kw_only=True):
 
     ``series`` has one value for each monitored hour and score, NaN where there is none. ``listed``
     tells for each hour whether a medium or high alert was in the list at its end, and ``red``
-    whether NEWS2 counted a part with 3 points.
+    whether NEWS2 was made and counted a part with 3 points.
     """
 
     label: StayLabel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from rpm_stream.evaluation.alarms import REACHED
 from rpm_stream.evaluation.report import (
     BudgetResult,
     CadenceResult,
@@ -29,7 +30,8 @@ def text_of(result: Evaluation) -> str:
         f"part of the people: {result.part}",
         f"intervals: 95 %, by bootstrap over stays, {result.draws} draws",
         "*: the score reaches no such rate, because too few hours have one",
-        "less NEWS2: interval of the difference in sensitivity at the same rate and silence",
+        "less NEWS2: interval of the difference, in sensitivity at the same rate and silence",
+        "the feed is that of a ward in which no person acts on an alert",
         "noise: not more frequent before an onset than otherwise",
         "random: what random alarms of the same rate reach",
     )
@@ -99,18 +101,25 @@ def _score_rows(scores: Iterable[ScoreResult], silence: int) -> Iterator[Cells]:
                 for each in found
                 for name in (f"{each.budget:g} a day", "interval", "lead", "less NEWS2")
             )
-            yield ("score", "hours", "AUROC", *named)
+            yield ("score", "hours", "AUROC", "interval", "less NEWS2", *named)
             first = False
         cells = (cell for each in found for cell in _budget_cells(each))
-        yield (score.name, _percent(score.known), _number(score.auroc, 3), *cells)
+        yield (
+            score.name,
+            _percent(score.known),
+            _number(score.auroc, 3),
+            _span(score.auroc_interval, 3),
+            _span(score.auroc_difference_interval, 3, "+"),
+            *cells,
+        )
 
 
 def _budget_cells(result: BudgetResult) -> Cells:
-    short = "" if result.rate > 0.9 * result.budget else "*"  # the score has too few hours
+    short = "" if result.rate > REACHED * result.budget else "*"  # the score has too few hours
     return (
         _number(result.sensitivity) + short,
         _span(result.interval),
-        NONE if result.lead is None else f"{result.lead:g} h",
+        _hours(result.lead),
         _span(result.difference_interval, sign="+"),
     )
 
@@ -138,6 +147,7 @@ def _shown_rows(rows: Iterable[ShownRow]) -> Iterator[Cells]:
         "how",
         "a day",
         "before onset",
+        "lead",
         "otherwise",
         "ratio",
         "interval",
@@ -151,6 +161,7 @@ def _shown_rows(rows: Iterable[ShownRow]) -> Iterator[Cells]:
             "again" if row.returned else "",
             _number(row.per_day, 3),
             _number(row.before_onset, 3),
+            _hours(row.lead),
             _number(row.otherwise, 3),
             _number(row.ratio),
             _span(row.ratio_interval),
@@ -180,6 +191,10 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 def _percent(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.1f} %"
+
+
+def _hours(value: float | None) -> str:
+    return NONE if value is None else f"{value:g} h"
 
 
 def _span(span: Span | None, digits: int = 2, sign: str = "") -> str:

@@ -10,10 +10,20 @@ from pathlib import Path
 
 import pytest
 from support.command_line import one_line, run
-from support.labelled import EVENTS, HEADER, write_stays
+from support.labelled import EVENTS, HEADER, make_stay, write_stays
 from support.paths import shared_data
 
+from rpm_stream.app.operate.evaluate.evaluation_run import (
+    EvaluationFiles,
+    EvaluationScope,
+    run_evaluation,
+)
 from rpm_stream.app.operate.evaluate.labelled_files import frames_of, read_events, read_readings
+from rpm_stream.app.operate.evaluate.pictures import draw
+from rpm_stream.evaluation.assess import assess
+from rpm_stream.evaluation.report import Evaluation
+from rpm_stream.evaluation.tables import text_of
+from rpm_stream.knowledge import load
 
 SEPSIS = shared_data("sepsis2019.csv.gz")
 
@@ -47,6 +57,30 @@ def test_the_tables_name_every_score(tmp_path: Path) -> None:
     assert ran.returncode == 0
     for name in ("news2", "static", "random", "medium and high", "limit.news2_amber"):
         assert name in ran.stdout
+
+
+def test_the_parts_share_no_stay_and_miss_none(tmp_path: Path) -> None:
+    readings, events = write_stays(tmp_path)
+    files = EvaluationFiles(readings=(readings,), events=events)
+    stays = {}
+    done: list[tuple[str, int, int]] = []
+    for part in ("all", "fit", "check"):
+        scope = EvaluationScope(part=part)
+        result = run_evaluation(files, scope, load(None), lambda *each: done.append(each))
+        assert result.part == part
+        stays[part] = result.hourly.size.stays
+        assert done[-1] == ("hourly", stays[part], stays[part])
+    assert stays["all"] == 3
+    assert 0 < stays["fit"] < 3
+    assert stays["fit"] + stays["check"] == 3
+
+
+def test_only_so_many_patients(tmp_path: Path) -> None:
+    readings, events = write_stays(tmp_path)
+    files = EvaluationFiles(readings=(readings,), events=events)
+    scope = EvaluationScope(patients=2)
+    result = run_evaluation(files, scope, load(None), lambda *_: None)
+    assert (result.hourly.size.stays, result.hourly.size.onsets) == (2, 2)
 
 
 def test_files_of_one_patient_are_merged_by_time(tmp_path: Path) -> None:
@@ -152,3 +186,27 @@ def test_recorded_stays_give_every_table(tmp_path: Path) -> None:
     assert {each["name"] for each in hourly["scores"]} >= {"news2", "static", "random"}
     assert all(0.8 < each["known"] <= 1 for each in hourly["scores"][:3])
     assert {each["group"] for each in hourly["subgroups"]} >= {"female", "male"}
+
+
+def test_a_probability_gets_its_calibration_and_a_picture(tmp_path: Path) -> None:
+    """The detector needs no code but its name: a row, a calibration and a curve."""
+    stays = [
+        make_stay(
+            f"p{number}",
+            40,
+            30 if number % 4 == 0 else None,
+            {"deterioration": [0.1 + 0.6 * (number % 4 == 0) * (hour > 18) for hour in range(40)]},
+        )
+        for number in range(20)
+    ]
+    hourly = assess(stays, {}, load(None))
+    result = Evaluation(part="fit", window_hours=12, carried_hours=12, draws=1000, hourly=hourly)
+    (found,) = [each for each in hourly.scores if each.name == "deterioration"]
+    assert found.calibration is not None
+    assert found.calibration.skill > 0
+    assert [each.calibration for each in hourly.scores if each is not found] == [None] * 3
+    assert "Calibration" in text_of(result)
+    draw(result, tmp_path)
+    pictures = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(pictures) == {"sensitivity-hourly.png", "calibration-hourly.png"}
+    assert min(pictures.values()) > 5000

@@ -61,14 +61,14 @@ def sensitivity_figure(name: str, cadence: CadenceResult) -> Figure:
             markersize=3,
             label=score.name,
         )
-    for row in cadence.shown.selections:
+    for place, row in enumerate(cadence.shown.selections):
         if row.events and row.before_onset is not None:
             axes.plot(row.per_day, row.before_onset, "kx")
             axes.annotate(
                 f"feed: {row.name}",
                 (row.per_day, row.before_onset),
                 textcoords="offset points",
-                xytext=(4, 4),
+                xytext=(5, -10 if place % 2 else 4),
                 fontsize=7,
             )
     axes.set(
@@ -124,6 +124,7 @@ def shown_figure(name: str, cadence: CadenceResult) -> Figure:
             ratios.plot(row.ratio, place, "o", color=COLOURS[row.verdict])
         if row.ratio_interval is not None:
             ratios.plot(row.ratio_interval, (place, place), "-", color=COLOURS[row.verdict])
+    rates.margins(y=0.01)
     ratios.axvline(1.0, color="k", linestyle=":")
     ratios.set(
         xlim=(0, 5),
