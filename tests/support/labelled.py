@@ -67,7 +67,7 @@ def write_stays(folder: Path) -> tuple[Path, Path]:
     for patient, rates in (
         ("a", [16] * 8 + [22, 24, 26, 28, 30, 30]),
         ("b", [16] * 14),
-        ("c", [15] * 20),
+        ("e", [15] * 20),
     ):
         for hour, rate in enumerate(rates):
             at = f"2026-01-01T{hour:02}:00:00Z"
@@ -76,5 +76,5 @@ def write_stays(folder: Path) -> tuple[Path, Path]:
     readings = folder / "readings.csv"
     readings.write_text("\n".join(rows) + "\n")
     events = folder / "events.csv"
-    events.write_text(f"{EVENTS}\nc,20,\na,14,2026-01-01T12:00:00Z\nb,14,2026-01-01T13:00:00Z\n")
+    events.write_text(f"{EVENTS}\ne,20,\na,14,2026-01-01T12:00:00Z\nb,14,2026-01-01T13:00:00Z\n")
     return readings, events

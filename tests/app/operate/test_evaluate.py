@@ -20,6 +20,7 @@ from rpm_stream.app.operate.evaluate.evaluation_run import (
 )
 from rpm_stream.app.operate.evaluate.labelled_files import frames_of, read_events, read_readings
 from rpm_stream.app.operate.evaluate.pictures import draw
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.evaluation.assess import assess
 from rpm_stream.evaluation.report import Evaluation
 from rpm_stream.evaluation.tables import text_of
@@ -127,35 +128,56 @@ GOOD_READINGS = f"{HEADER}\np,2026-01-01T00:00:00Z,heart_rate,80,/min\n"
         (GOOD_READINGS, f"{EVENTS}\n", "no stays"),
     ],
 )
-def test_a_wrong_file_is_one_clear_line(
-    tmp_path: Path, readings: str, events: str, named: str
-) -> None:
+def test_a_wrong_file_is_refused(tmp_path: Path, readings: str, events: str, named: str) -> None:
     (tmp_path / "r.csv").write_text(readings)
     (tmp_path / "e.csv").write_text(events)
-    line = one_line(run("evaluate", "r.csv", "--events", "e.csv", folder=tmp_path))
-    assert named in line
+    files = EvaluationFiles(readings=(tmp_path / "r.csv",), events=tmp_path / "e.csv")
+    with pytest.raises(UsageError, match=named):
+        run_evaluation(files, EvaluationScope(), load(None), lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"events": "none.csv"}, "No such file"),
+        ({"readings": "none.csv"}, "No such file"),
+        ({"readings": "r.txt"}, "not a .csv file"),
+        ({"readings": "broken.csv.gz"}, "gzip"),
+        ({"readings": "binary.csv"}, "UTF-8"),
+        ({"home": "e.csv"}, "header"),
+        ({"people": "e.csv"}, "lacks age, sex"),
+        ({"people": "ages.csv"}, "line 2"),
+        ({"out": "e.csv"}, "--out"),
+    ],
+)
+def test_another_wrong_file_is_refused(tmp_path: Path, changed: dict[str, str], named: str) -> None:
+    (tmp_path / "r.csv").write_text(GOOD_READINGS)
+    (tmp_path / "e.csv").write_text(GOOD_EVENTS)
+    (tmp_path / "ages.csv").write_text("patient,age,sex\np,old,male\n")
+    (tmp_path / "broken.csv.gz").write_bytes(b"no gzip")
+    (tmp_path / "binary.csv").write_bytes(b"patient,\xff\xfe\n")
+    paths = {name: tmp_path / file for name, file in changed.items()}
+    files = EvaluationFiles(
+        readings=(paths.pop("readings", tmp_path / "r.csv"),),
+        events=paths.pop("events", tmp_path / "e.csv"),
+        **paths,
+    )
+    with pytest.raises(UsageError, match=named):
+        run_evaluation(files, EvaluationScope(), load(None), lambda *_: None)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("r.csv", "--events", "none.csv"),
-        ("none.csv", "--events", "e.csv"),
-        ("r.txt", "--events", "e.csv"),
         ("r.csv",),
-        ("r.csv", "--events", "e.csv", "--people", "e.csv"),
-        ("r.csv", "--events", "e.csv", "--people", "ages.csv"),
+        ("r.csv", "--events", "r.csv"),
         ("r.csv", "--events", "e.csv", "--part", "half"),
-        ("r.csv", "--events", "e.csv", "--out", "e.csv"),
-        ("broken.csv.gz", "--events", "e.csv"),
         ("r.csv", "--events", "e.csv", "--knowledge", "nowhere"),
     ],
 )
 def test_wrong_use_is_one_clear_line(tmp_path: Path, wrong: tuple[str, ...]) -> None:
     (tmp_path / "r.csv").write_text(GOOD_READINGS)
     (tmp_path / "e.csv").write_text(GOOD_EVENTS)
-    (tmp_path / "ages.csv").write_text("patient,age,sex\np,old,male\n")
-    (tmp_path / "broken.csv.gz").write_bytes(b"no gzip")
     one_line(run("evaluate", *wrong, folder=tmp_path))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rpm_stream.app.operate.evaluate.labelled_files import read_events, read_people, read_readings
 from rpm_stream.app.operate.evaluate.pictures import check_pictures, draw
 from rpm_stream.app.operate.evaluate.stay_pool import StayInput, run_stays
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import private_folder, write_private
 from rpm_stream.evaluation.assess import assess
 from rpm_stream.evaluation.bootstrap import DRAWS
 from rpm_stream.evaluation.report import CadenceResult, Evaluation, encode
@@ -48,7 +50,8 @@ def run_evaluation(
     """Return the results, and write them where ``files.out`` says. Raises UsageError."""
     if files.out is not None:
         check_pictures()
-        _make_folder(files.out)
+        with _no_place(files.out):
+            private_folder(files.out)
     labels = _chosen(read_events(files.events), scope)
     people = {} if files.people is None else read_people(files.people)
 
@@ -69,15 +72,18 @@ def run_evaluation(
         home=None if files.home is None else cadence("home", [files.home]),
     )
     if files.out is not None:
-        (files.out / "evaluation.json").write_bytes(encode(result))
-        (files.out / "tables.txt").write_text(text_of(result), encoding="utf-8")
-        draw(result, files.out)
+        with _no_place(files.out):
+            write_private(files.out / "evaluation.json", encode(result))
+            write_private(files.out / "tables.txt", text_of(result).encode())
+            draw(result, files.out)
     return result
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _no_place(folder: Path) -> Iterator[None]:
+    """Turn an error of the file system into one clear line."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UsageError(f"--out {folder}: {error.strerror or error}") from None
 

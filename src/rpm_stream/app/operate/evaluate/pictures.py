@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import private_file
 from rpm_stream.evaluation.report import CadenceResult, Evaluation, ShownRow
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def draw(result: Evaluation, folder: Path) -> None:
         cadences.append(("home", result.home))
     for name, cadence in cadences:
         for kind, figure in _figures(name, cadence):
-            figure.savefig(folder / f"{kind}-{name}.png", dpi=DOTS)
+            figure.savefig(private_file(folder / f"{kind}-{name}.png"), dpi=DOTS)
 
 
 def _figures(name: str, cadence: CadenceResult) -> Iterator[tuple[str, Figure]]:
