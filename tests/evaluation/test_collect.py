@@ -43,6 +43,7 @@ def test_the_score_of_an_hour_is_the_last_one_up_to_its_end() -> None:
     assert stay.series["news2"][1:] == (3.0, 3.0, 0.0, 0.0)
     assert stay.series["static"][1:] == (3.1, 3.1, 0.0, 0.0)
     assert stay.red == (False, True, False, False, False)
+    assert stay.red_known == (False, True, True, False, False)
 
 
 def test_a_score_counts_for_12_hours() -> None:

@@ -31,6 +31,7 @@ def make_stay(
         events=tuple(events),
         listed=(False,) * hours,
         red=(False,) * hours,
+        red_known=(False,) * hours,
     )
 
 

@@ -109,6 +109,7 @@ class _Collector:
             events=tuple(self._events),
             listed=tuple(self._listed()),
             red=tuple(value == 1.0 for value in self._red),
+            red_known=tuple(value == 1.0 for value in carried(self._red)),
         )
 
     def _empty(self) -> Slots:

@@ -131,7 +131,7 @@ class ShownResult(Record, frozen=True, kw_only=True):
     ``matched`` is the number of onsets in whose hour other stays are monitored. Ratios are over
     these onsets alone. ``listed`` is the share of the hours of stays without an onset in which a
     medium or high alert is in the list, and ``red`` the share of them in which NEWS2 was made
-    and counted a part with 3 points.
+    and counted a part with 3 points. ``red_known`` is the share in which the last NEWS2 did.
     """
 
     selections: tuple[ShownRow, ...]
@@ -139,6 +139,7 @@ class ShownResult(Record, frozen=True, kw_only=True):
     matched: int
     listed: float | None
     red: float | None
+    red_known: float | None
 
 
 class SubgroupResult(Record, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -72,6 +73,10 @@ class Bench:
         self._news2_wins = pair_wins(cohort, news2)
         self._news2_drawn = self._drawn(self._news2_wins)
 
+    @cached_property
+    def _lines(self) -> list[Floats]:
+        return [self.cohort.uniform(f"{RANDOM} {number}") for number in range(RANDOM_LINES)]
+
     def names(self) -> tuple[str, ...]:
         """Return the names of all scores."""
         return score_names(self._stays)
@@ -96,8 +101,7 @@ class Bench:
         """
         if not len(self.cohort.onsets):
             return None
-        lines = (self.cohort.uniform(f"{RANDOM} {number}") for number in range(RANDOM_LINES))
-        caught = [self._reach(line, rate, SILENCES[0]).caught().mean() for line in lines]
+        caught = [self._reach(line, rate, SILENCES[0]).caught().mean() for line in self._lines]
         return float(np.mean(caught))
 
     def result(self, name: str, scores: Floats, reaches: dict[Budget, Reach]) -> ScoreResult:

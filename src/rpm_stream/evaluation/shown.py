@@ -94,6 +94,7 @@ def show(
         matched=int(np.isfinite(shares(cohort, np.zeros_like(cohort.counted))[1]).sum()),
         listed=_share_of_hours(cohort, [stay.listed for stay in stays]),
         red=_share_of_hours(cohort, [stay.red for stay in stays]),
+        red_known=_share_of_hours(cohort, [stay.red_known for stay in stays]),
     )
 
 

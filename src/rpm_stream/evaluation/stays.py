@@ -69,7 +69,8 @@ class Stay(Record, frozen=True, kw_only=True):
 
     ``series`` has one value for each monitored hour and score, NaN where there is none. ``listed``
     tells for each hour whether a medium or high alert was in the list at its end, and ``red``
-    whether NEWS2 was made and counted a part with 3 points.
+    whether NEWS2 was made in it and counted a part with 3 points. ``red_known`` tells whether the
+    last NEWS2 did, for as long as a score counts.
     """
 
     label: StayLabel
@@ -77,6 +78,7 @@ class Stay(Record, frozen=True, kw_only=True):
     events: tuple[ShownEvent, ...]
     listed: tuple[bool, ...]
     red: tuple[bool, ...]
+    red_known: tuple[bool, ...]
 
 
 def hour_of(at: datetime) -> int:

@@ -14,7 +14,7 @@ from rpm_stream.evaluation.report import (
     ShownRow,
     Span,
 )
-from rpm_stream.evaluation.stays import WINDOW
+from rpm_stream.evaluation.stays import CARRIED, WINDOW
 
 NONE = "-"
 RULES = 40  # rows of the table of rules; evaluation.json has all
@@ -83,7 +83,9 @@ def _cadence(title: str, result: CadenceResult) -> Iterator[str]:
         )
     yield (
         "Hours of stays without an onset with a medium or high alert in the list:"
-        f" {_percent(result.shown.listed)}; with a red value: {_percent(result.shown.red)}"
+        f" {_percent(result.shown.listed)}; with a red value measured in the hour:"
+        f" {_percent(result.shown.red)}; with one in the last NEWS2 of {CARRIED} hours:"
+        f" {_percent(result.shown.red_known)}"
     )
     if result.subgroups:
         yield "By age and sex, at the threshold of all for 0.5 alarms a day\n" + columns(
