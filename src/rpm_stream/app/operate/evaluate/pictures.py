@@ -6,7 +6,6 @@ No window is opened, so they are drawn on a server as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,12 @@ PALE = ("random", "static")
 
 def check_pictures() -> None:
     """Raise UsageError if matplotlib is missing."""
-    if find_spec("matplotlib") is None:
-        raise UsageError("--out draws pictures and needs matplotlib: pip install '.[evaluate]'")
+    try:
+        import matplotlib.figure  # noqa: F401  # fails here, and not after minutes of work
+    except ImportError:
+        raise UsageError(
+            "--out draws pictures, which needs: pip install 'rpm-stream[evaluate]'"
+        ) from None
 
 
 def draw(result: Evaluation, folder: Path) -> None:
