@@ -316,15 +316,24 @@ def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
     return service_step(episodes.pop(group), now, "ended", reason)
 
 
-def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
+def settle(
+    episodes: Episodes,
+    group: str,
+    now: datetime,
+    waits: Callable[[Member], bool] = lambda member: True,
+) -> Alert | None:
     """Resolve the alert because all members have recovered.
 
     A high alert that no person has seen is marked as over instead, and waits. Return None where it
-    is over already.
+    is over already. ``waits`` is false for members that wait for nobody, because what they found
+    was a prediction. An alert that only such members made high resolves.
     """
     episode = episodes[group]
     alert = episode.alert
-    if alert.priority == "high" and not (episode.seen or alert.state == "acknowledged"):
+    made_high = [each for each in episode.members.values() if each.priority == alert.priority]
+    is_waiting = any(map(waits, made_high)) or not made_high
+    is_seen = episode.seen or alert.state == "acknowledged"
+    if alert.priority == "high" and is_waiting and not is_seen:
         if alert.over:
             return None
         episode.alert = msgspec.structs.replace(alert, over=True, stale=False)
@@ -338,16 +347,17 @@ def settle_recovered(
     groups: Iterable[str],
     recovered: Callable[[str, Member], bool],
     now: datetime,
+    waits: Callable[[Member], bool] = lambda member: True,
 ) -> list[tuple[Episode, Alert]]:
     """Settle each episode of ``groups`` whose members have all recovered.
 
-    Return each such episode with its new record.
+    Return each such episode with its new record. ``waits`` is as in ``settle``.
     """
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
         episode = episodes[group]
         if all(recovered(name, member) for name, member in episode.members.items()):
-            alert = settle(episodes, group, now)
+            alert = settle(episodes, group, now, waits)
             if alert is not None:
                 ended.append((episode, alert))
     return ended

@@ -39,6 +39,9 @@ OTHER_RULES = (
     "trend.drop",
     "trend.joined",
     "rate.falling",
+    "predicted.low",
+    "predicted.very_low",
+    "predicted.pressure",
 )
 
 

@@ -17,6 +17,7 @@ from rpm_stream.score.rules.device_rules import DeviceRules
 from rpm_stream.score.rules.learned import LearnedRule
 from rpm_stream.score.rules.limit_rule import LimitRule
 from rpm_stream.score.rules.news2_total import Totals
+from rpm_stream.score.rules.predicted_glucose import PredictedGlucose
 from rpm_stream.score.rules.protocol import MomentRule, RuleTables
 from rpm_stream.score.rules.rates import Rates
 from rpm_stream.score.rules.signal_quality import Quality
@@ -28,6 +29,7 @@ RULES: Final[tuple[Callable[[RuleTables], MomentRule], ...]] = (
     LearnedRule,
     Trends,
     Rates,
+    PredictedGlucose,
     Quality,
     DeviceRules,
 )
