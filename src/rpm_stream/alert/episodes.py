@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeAlias
 
 import msgspec
 
@@ -29,6 +30,9 @@ from rpm_stream.alert.life_cycle import FIRST, next_state
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import RANK, Alert, Direction, Event, Finding, Transition
 from rpm_stream.text import SERVICE, is_of_values
+
+# whether a high member that has recovered waits for a person; a prediction does not
+Waits: TypeAlias = Callable[[Member], bool]
 
 
 def apply(
@@ -317,21 +321,17 @@ def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
 
 
 def settle(
-    episodes: Episodes,
-    group: str,
-    now: datetime,
-    waits: Callable[[Member], bool] = lambda member: True,
+    episodes: Episodes, group: str, now: datetime, waits: Waits | None = None
 ) -> Alert | None:
     """Resolve the alert because all members have recovered.
 
     A high alert that no person has seen is marked as over instead, and waits. Return None where it
-    is over already. ``waits`` is false for members that wait for nobody, because what they found
-    was a prediction. An alert that only such members made high resolves.
+    is over already. An alert that only members that do not wait made high resolves.
     """
     episode = episodes[group]
     alert = episode.alert
-    made_high = [each for each in episode.members.values() if each.priority == alert.priority]
-    is_waiting = any(map(waits, made_high)) or not made_high
+    highest = [each for each in episode.members.values() if each.priority == alert.priority]
+    is_waiting = waits is None or not highest or any(map(waits, highest))
     is_seen = episode.seen or alert.state == "acknowledged"
     if alert.priority == "high" and is_waiting and not is_seen:
         if alert.over:
@@ -347,12 +347,9 @@ def settle_recovered(
     groups: Iterable[str],
     recovered: Callable[[str, Member], bool],
     now: datetime,
-    waits: Callable[[Member], bool] = lambda member: True,
+    waits: Waits | None = None,
 ) -> list[tuple[Episode, Alert]]:
-    """Settle each episode of ``groups`` whose members have all recovered.
-
-    Return each such episode with its new record. ``waits`` is as in ``settle``.
-    """
+    """Settle each episode of ``groups`` whose members have all recovered, and return them."""
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
         episode = episodes[group]

@@ -36,8 +36,8 @@ from rpm_stream.knowledge.checks import (
     limit_rules,
 )
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.forecasts import GlucoseForecast, check_forecast
+from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.others import check_placeholders, check_spellings
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal

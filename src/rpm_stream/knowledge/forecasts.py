@@ -117,7 +117,7 @@ class PressureTable(Table, frozen=True):
     Between ``from_hour`` and ``to_hour`` of local time the value has fallen by ``by`` or more in 10
     minutes, after it moved by less than ``steady_20`` in the 20 minutes before and by less than
     ``steady_50`` in the 50 minutes before. What is expected to be low within ``hold_minutes`` of
-    that is told as pressure.
+    that is reported as pressure.
     """
 
     from_hour: int

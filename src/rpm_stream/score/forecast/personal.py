@@ -5,8 +5,8 @@ and with a pull back to zero, so a new person begins with the prior alone and on
 stays near it. The target is the difference between the value that came and the prior's forecast.
 
 Two settings of River's regression matter. The gradient of its squared loss is clipped, which makes
-a large error count like a moderate one (Huber's loss): a meal nobody announced says little about
-the next hour. And the constant is a weight like the others, so that it too is pulled to zero.
+a large error count like a moderate one (Huber's loss): a meal that was not announced says little
+about the next hour. And the constant is a weight like the others, so that it too is pulled to zero.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Sensors send a value each minute, every 5 or every 15 minutes, and some send scans between. The
 forecast needs the value 5, 10, … 60 minutes ago, whatever the sensor's rhythm, so it is read from
 the line between the two points around that time. Before the first point the value of that point
-counts. After a gap the trace begins anew.
+counts. After a gap the trace begins again.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ class Issued(msgspec.Struct, array_like=True, frozen=True):
 
     ``level``, ``slope`` and ``changes`` are what the person's own part learns from: the distance
     from the usual value, the change over 15 minutes, and the change that the prior expects by each
-    horizon. ``spreads`` is the expected error of each horizon.
+    horizon. ``errors`` is the expected error of each horizon.
     """
 
     at: int
@@ -21,10 +21,10 @@ class Issued(msgspec.Struct, array_like=True, frozen=True):
     level: int
     slope: int
     changes: tuple[int, int]
-    spreads: tuple[int, int]
+    errors: tuple[int, int]
 
 
-class Personal(msgspec.Struct, array_like=True):
+class PersonalForecast(msgspec.Struct, array_like=True):
     """What was learned of this person for one horizon.
 
     ``weights`` correct the prior. ``lower`` and ``upper`` widen the interval: they are logarithms
@@ -40,8 +40,8 @@ class ForecastState(msgspec.Struct, array_like=True):
     """The last hour of one sensor, the open forecasts, and what was learned of the person.
 
     ``times`` and ``values`` are points minutes apart, oldest first; the last one is the newest
-    reading. ``usual`` and ``spread`` follow the values over days. ``pressed_at`` is when a fall last
-    looked like pressure on the sensor, and ``turn`` which horizon learned last.
+    reading. ``usual`` and ``spread`` follow the values over days. ``pressed_at`` is when a fall
+    last looked like pressure on the sensor, and ``turn`` which horizon learned last.
     """
 
     device: str
@@ -50,6 +50,6 @@ class ForecastState(msgspec.Struct, array_like=True):
     usual: float
     spread: float
     issued: list[Issued]
-    personal: list[Personal]
+    personal: list[PersonalForecast]
     pressed_at: int = 0
     turn: int = 0

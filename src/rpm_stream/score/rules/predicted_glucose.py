@@ -5,10 +5,10 @@ limits report that) and that does not rise. The alert's title names what is expe
 ``why`` the chance and the forecast with its interval.
 
 - *One alert for an event*: the findings are of the group of the glucose limits, so a value that
-  becomes low joins the alert that foretold it.
+  becomes low joins the alert that predicted it.
 - *None while the value rises again*: a reading that lies above that of 5 minutes ago finds nothing.
 - *A prediction never latches*: it is back when the chance is below ``withdraw``, and recovered when
-  readings have shown that for the recovery time. A high prediction waits for nobody
+  readings have shown that for the recovery time. A high prediction does not wait for a person
   (``waits_for_a_person``), so it resolves and is never over.
 - *Pressure on the sensor*: a sudden fall at night after a steady hour is named as such, at low
   priority. The limits report a value that is low, whatever made it so.
@@ -24,11 +24,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge.forecasts import Chance, PressureTable
-from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score
+from rpm_stream.knowledge.forecasts import Chance
+from rpm_stream.records import Finding, Key, PatientEntry, Reading, Score
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.forecast.glucose import GlucoseForecaster, Outlook
+from rpm_stream.score.forecast.pressure import is_pressed
 from rpm_stream.score.forecast.trace import MOST_GAP, forget
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.forecasts import ForecastState
@@ -41,7 +42,6 @@ from rpm_stream.score.rules.stretch import Stretch
 RULE = "predicted"
 PRESSURE = "pressure"
 DETECTOR = "glucose_forecast"
-STEADY_SECONDS = 3540  # so much of the trace must be known to call an hour steady
 
 
 class PredictedGlucose(MomentRule):
@@ -72,8 +72,12 @@ class PredictedGlucose(MomentRule):
                 reading.vital == self._vital
                 and reading.value is not None
                 and reading.id not in moment.late
+                and (kept := self._followed(state, reading)) is not None
             ):
-                self._take(state, moment, reading)
+                number = self._numbers.of(reading)
+                outlook = self._forecaster.take(kept, _seconds(reading), number)
+                moment.scores += self._scores(reading, outlook)
+                moment.findings += self._found(state, kept, reading, outlook)
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
         """To its end where the vital is not among the readings."""
@@ -92,43 +96,34 @@ class PredictedGlucose(MomentRule):
         if kept is not None:
             forget(kept, {_seconds(reading) for reading in wrong})
 
-    # --- one reading ------------------------------------------------------------------------------
-
-    def _take(self, state: ScoreState, moment: Moment, reading: Reading) -> None:
-        kept = self._followed(state, reading)
-        if kept is None:
-            return
-        outlook = self._forecaster.take(kept, _seconds(reading), self._numbers.of(reading))
-        moment.scores += self._scores(reading, outlook)
-        chances = list(zip(self._table.chance, outlook.chances, strict=True))
-        is_calm = all(chance < row.withdraw for row, chance in chances)
-        note_calm(state, self._member, reading.measured_at, is_calm)
-        is_pressed = self._is_pressed(kept, reading, outlook)
-        if outlook.over[0] > self._table.most_rise:
-            return
-        found = [
-            (row, chance)
-            for row, chance in chances
-            if row.least <= chance and outlook.value >= float(row.below)
-        ]
-        if found:
-            moment.findings.append(self._finding(reading, outlook, found[-1], is_pressed))
-
     def _followed(self, state: ScoreState, reading: Reading) -> ForecastState | None:
         """Return the state of the sensor that is followed, or None if the reading is not of it."""
-        at = _seconds(reading)
         kept = state.forecasts.get(self._vital)
         if kept is None:
             kept = state.forecasts[self._vital] = self._forecaster.begin(reading.device)
-        elif kept.times and at < kept.times[-1]:
-            return None
-        elif kept.device != reading.device:
-            if kept.times and at - kept.times[-1] <= MOST_GAP:
+        elif kept.times and kept.device != reading.device:
+            if _seconds(reading) - kept.times[-1] <= MOST_GAP:
                 return None
             kept.device = reading.device
+        if kept.times and _seconds(reading) < kept.times[-1]:
+            return None
         return kept
 
-    # --- what is put out --------------------------------------------------------------------------
+    def _found(
+        self, state: ScoreState, kept: ForecastState, reading: Reading, outlook: Outlook
+    ) -> Iterator[Finding]:
+        chances = list(zip(self._table.chance, outlook.chances, strict=True))
+        is_calm = all(chance < row.withdraw for row, chance in chances)
+        note_calm(state, self._member, reading.measured_at, is_calm)
+        pressed = is_pressed(self._table.pressure, kept, reading, outlook)
+        found = [
+            (row, chance)
+            for row, chance in chances
+            if chance >= row.least and outlook.value >= float(row.below)
+        ]
+        if found and outlook.over[0] <= self._table.most_rise:
+            row, chance = found[-1]  # the graver one
+            yield self._finding(reading, row, self._why(reading, outlook, row, chance), pressed)
 
     def _scores(self, reading: Reading, outlook: Outlook) -> Iterator[Score]:
         for forecast in outlook.forecasts:
@@ -147,36 +142,35 @@ class PredictedGlucose(MomentRule):
                 measured_at=reading.measured_at,
             )
 
-    def _finding(
-        self, reading: Reading, outlook: Outlook, found: tuple[Chance, float], is_pressed: bool
-    ) -> Finding:
-        row, chance = found
-        nearest = outlook.nearest
-        scale = self._words.scale(reading)
-        limit = f"{self._words.number(scale, reading, float(row.below))}{scale.written}"
-        ahead, low, high = (
-            self._words.number(scale, reading, each)
-            for each in (nearest.value, nearest.low, nearest.high)
+    def _why(self, reading: Reading, outlook: Outlook, row: Chance, chance: float) -> str:
+        """Return the value, the chance and the forecast in the unit of the reading."""
+        scale = self._words.whole(reading)
+        ahead = self._words.number(scale, reading, outlook.nearest.value)
+        low = self._words.number(scale, reading, outlook.nearest.low)
+        high = self._words.number(scale, reading, outlook.nearest.high)
+        return (
+            f"{self._words.shown(reading)}: {round(100 * chance)} % chance that it falls below"
+            f" {self._limit(reading, row)} within {row.minutes} minutes; about {ahead} in"
+            f" {outlook.nearest.minutes} minutes, {low} to {high} (forecast)"
         )
-        why = (
-            f"{self._words.shown(reading)}, a chance of {round(100 * chance)} % that it falls below"
-            f" {limit} within {row.minutes} minutes: about {ahead} in {nearest.minutes} minutes,"
-            f" {low} to {high} (forecast)"
-        )
-        title = f"{self._row.display} may fall below {limit}"
-        name = row.name
-        if is_pressed:
-            name = PRESSURE
+
+    def _limit(self, reading: Reading, row: Chance) -> str:
+        scale = self._words.whole(reading)
+        return f"{self._words.number(scale, reading, float(row.below))}{scale.written}"
+
+    def _finding(self, reading: Reading, row: Chance, why: str, pressed: bool) -> Finding:
+        name = PRESSURE if pressed else row.name
+        title = f"{self._row.display} may fall below {self._limit(reading, row)}"
+        if pressed:
             title = f"{title}, or pressure on the sensor"
-            why = f"{why}; a sudden fall after a steady hour at night, as when a person lies on it"
-        priority: Priority = self._knowledge.priorities.of(f"{RULE}.{name}")
+            why = f"{why}; a sudden fall after a steady hour at night, as of a body on the sensor"
         return Finding(
             kind="predicted",
             key=self._key,
             member=self._member,
             rule=f"{RULE}.{name}.{self._vital}@{self._table.version}",
             group=self._row.group,
-            priority=priority,
+            priority=self._knowledge.priorities.of(f"{RULE}.{name}"),
             title=title,
             why=why,
             evidence=(reading,),
@@ -185,36 +179,6 @@ class PredictedGlucose(MomentRule):
             direction="low",
         )
 
-    def _is_pressed(self, kept: ForecastState, reading: Reading, outlook: Outlook) -> bool:
-        """Return whether the sensor may be pressed, now or a short while ago."""
-        table = self._table.pressure
-        over_10, over_30, over_60 = outlook.over[1], outlook.over[4], outlook.over[6]
-        at = _seconds(reading)
-        if (
-            over_10 <= -table.by
-            and abs(over_30 - over_10) <= table.steady_20
-            and abs(over_60 - over_10) <= table.steady_50
-            and outlook.known_seconds >= STEADY_SECONDS
-            and _is_night(reading, table)
-        ):
-            kept.pressed_at = at
-        return at - kept.pressed_at <= table.hold_minutes * 60
-
 
 def _seconds(reading: Reading) -> int:
     return int(reading.measured_at.timestamp())
-
-
-def _is_night(reading: Reading, table: PressureTable) -> bool:
-    hour = (reading.measured_at + _offset(reading.utc_offset)).hour
-    if table.from_hour > table.to_hour:
-        return hour >= table.from_hour or hour < table.to_hour
-    return table.from_hour <= hour < table.to_hour
-
-
-def _offset(written: str | None) -> timedelta:
-    """Return the distance of local time from UTC; none where the offset is not known."""
-    if written is None or written == "Z":
-        return timedelta(0)
-    offset = timedelta(hours=int(written[1:3]), minutes=int(written[4:6]))
-    return -offset if written[0] == "-" else offset

@@ -89,8 +89,8 @@ class Rule(Protocol):
     its own source. ``words`` is the kind of rule in words for a person. ``may_be_new_normal`` is
     true if a person may declare its findings to be this patient's new normal, which ends them.
     ``waits_for_a_person`` is true if a high finding whose values are back stays listed until a
-    person has seen it. A prediction does not (CONTRACT 10). ``keeps`` is why a voided reading changes nothing for this rule. It is empty where ``forget``
-    takes the reading out.
+    person has seen it. A prediction does not (CONTRACT 10). ``keeps`` is why a voided reading
+    changes nothing for this rule. It is empty where ``forget`` takes the reading out.
     """
 
     kind: ClassVar[FindingKind]
