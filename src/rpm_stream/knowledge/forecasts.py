@@ -130,13 +130,18 @@ class PressureTable(Table, frozen=True):
 
 
 class GlucoseForecast(Table, frozen=True):
-    """All of the forecast of one vital, in its first unit."""
+    """All of the forecast of one vital, in its first unit.
+
+    Nothing low is expected from a value that has risen by more than ``most_rise`` or fallen by more
+    than ``most_fall`` in 5 minutes.
+    """
 
     version: str
     vital: str
     lowest: float
     highest: float
     most_rise: float
+    most_fall: float
     horizon: tuple[Horizon, ...]
     adapting: Adapting
     chance: tuple[Chance, ...]

@@ -7,6 +7,7 @@ limits report that) and that does not rise. The alert's title names what is expe
 - *One alert for an event*: the findings are of the group of the glucose limits, so a value that
   becomes low joins the alert that predicted it.
 - *None while the value rises again*: a reading that lies above that of 5 minutes ago finds nothing.
+- *None from a jump*: a fall of more than ``most_fall`` in 5 minutes is mostly the sensor's.
 - *A prediction never latches*: it is back when the chance is below ``withdraw``, and recovered when
   readings have shown that for the recovery time. A high prediction does not wait for a person
   (``waits_for_a_person``), so it resolves and is never over.
@@ -121,7 +122,7 @@ class PredictedGlucose(MomentRule):
             for row, chance in chances
             if chance >= row.least and outlook.value >= float(row.below)
         ]
-        if found and outlook.over[0] <= self._table.most_rise:
+        if found and -self._table.most_fall <= outlook.over[0] <= self._table.most_rise:
             row, chance = found[-1]  # the graver one
             yield self._finding(reading, row, self._why(reading, outlook, row, chance), pressed)
 
