@@ -126,7 +126,7 @@ class GlucoseForecaster:
         by = (*over, level, min(value - 100.0, 0.0), max(value - 200.0, 0.0), 1.0)
         errors = (
             log(max(kept.spread, LEAST_SPREAD)),
-            log(value),
+            log(max(value, 1.0)),
             max(slope, 0.0),
             max(-slope, 0.0),
             abs(over[6]),

@@ -39,9 +39,9 @@ def enter(kept: ForecastState, at: int, tenths: int) -> None:
     if times and (at == times[-1] or (len(times) > 1 and times[-1] - times[-2] < APART)):
         times[-1] = at
         values[-1] = tenths
-        return
-    times.append(at)
-    values.append(tenths)
+    else:
+        times.append(at)
+        values.append(tenths)
     oldest = at - LAGS[-1]
     while len(times) > 2 and (times[1] <= oldest or len(times) > MOST_KEPT):
         del times[0]
