@@ -10,6 +10,10 @@ from rpm_stream.records import Reading
 from rpm_stream.score.forecast.glucose import Outlook
 from rpm_stream.score.memory.forecasts import ForecastState
 
+OR_PRESSURE: Final = ", or pressure on the sensor"
+PRESSED_WORDS: Final = "; a sudden fall after a steady hour at night, as of a body on the sensor"
+"""What is added to title and ``why`` of a finding."""
+
 KNOWN_SECONDS: Final = 3540
 """So much of the trace must be known to call an hour steady."""
 
@@ -30,7 +34,12 @@ def is_pressed(
         and _is_night(reading, table)
     ):
         kept.pressed_at = at
-    return at - kept.pressed_at <= table.hold_minutes * 60
+    return was_pressed(table, kept, at)
+
+
+def was_pressed(table: PressureTable, kept: ForecastState | None, at: int) -> bool:
+    """Return whether the sensor may have been pressed shortly before a time."""
+    return kept is not None and 0 <= at - kept.pressed_at <= table.hold_minutes * 60
 
 
 def _is_night(reading: Reading, table: PressureTable) -> bool:

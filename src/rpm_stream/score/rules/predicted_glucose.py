@@ -30,7 +30,7 @@ from rpm_stream.records import Finding, Key, PatientEntry, Reading, Score
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.forecast.glucose import GlucoseForecaster, Outlook
-from rpm_stream.score.forecast.pressure import is_pressed
+from rpm_stream.score.forecast.pressure import OR_PRESSURE, PRESSED_WORDS, is_pressed
 from rpm_stream.score.forecast.trace import MOST_GAP, forget
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.forecasts import ForecastState
@@ -163,8 +163,8 @@ class PredictedGlucose(MomentRule):
         name = PRESSURE if pressed else row.name
         title = f"{self._row.display} may fall below {self._limit(reading, row)}"
         if pressed:
-            title = f"{title}, or pressure on the sensor"
-            why = f"{why}; a sudden fall after a steady hour at night, as of a body on the sensor"
+            title += OR_PRESSURE
+            why += PRESSED_WORDS
         return Finding(
             kind="predicted",
             key=self._key,

@@ -3,7 +3,8 @@
 A new rule is a file and a line here. README's table "To add a …" names what else it needs.
 
 The order is that in which the rules run, and that of their findings. The limits come first, because
-they enter the readings into the histories that the others read. Signal quality comes after the
+they enter the readings into the histories that the others read. The forecast of glucose comes
+before the rates, which ask it whether the sensor may be pressed. Signal quality comes after the
 rules whose findings it comments on. Rules that look at a patient as a whole, by time or by the
 registry, have other inputs and are in ``pipeline/patient_rules.py``.
 """
@@ -28,8 +29,8 @@ RULES: Final[tuple[Callable[[RuleTables], MomentRule], ...]] = (
     Totals,
     LearnedRule,
     Trends,
-    Rates,
     PredictedGlucose,
+    Rates,
     Quality,
     DeviceRules,
 )
