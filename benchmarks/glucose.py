@@ -296,6 +296,8 @@ def main() -> None:
         }
 
     for title, some in (("others", names[1::2]), ("fitted", names[::2])):
+        if not some:
+            continue
         people = group(some, shipped())
         print(f"{title}: {len(people)} people")
         for line in forecast_lines(people):

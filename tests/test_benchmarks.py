@@ -36,8 +36,8 @@ ALONE = {
     ),
     "signal_quality.py": rf"(.*\n)*vital_signs +0*[1-9.]\d*\.?\d* +{NUMBER}\n",
     "glucose.py": (
-        rf"others: 1 people\n  30 minutes: {NUMBER} forecasts, error {NUMBER}, (.*\n)*"
-        rf"fitted: 1 people\n(.*\n)*  below 54: {NUMBER} events on {NUMBER} days; told {NUMBER}"
+        rf"fitted: 1 people\n  30 minutes: {NUMBER} forecasts, error {NUMBER}, (.*\n)*"
+        rf"  below 54: {NUMBER} events on {NUMBER} days; told {NUMBER}"
     ),
     "alerts.py": (
         rf"sepsis2019.csv.gz: 2 patients, (.*\n)* *alerts a patient-day {NUMBER} \(high 0?[1-9.]"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.frames import frame, measurement, registry_of, stamp, worn
 from support.replaying import Output, of_type, replay_csv, replay_frames, replay_values
 from support.rule_examples import Patient
@@ -98,6 +100,20 @@ def test_a_high_prediction_that_does_not_come_resolves_and_is_never_over() -> No
     assert (found[-1]["state"], found[-1]["over"]) == ("open", True)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-14, 12), min_size=12, max_size=60), st.integers(80, 160))
+def test_what_never_was_very_low_is_never_over(moves: list[int], level: int) -> None:
+    """A high alert of such a course is a prediction, and a prediction is never over."""
+    course = [float(level)]
+    for move in moves:
+        course.append(min(max(course[-1] + move, 55.0), 240.0))
+    found = records(replay_values(values([*course, *[120.0] * 8])))
+    assert not any(each["over"] for each in found)
+    assert all(
+        each["state"] == "resolved" for each in {each["id"]: each for each in found}.values()
+    )
+
+
 def test_nothing_is_predicted_while_the_value_rises_again() -> None:
     """From 66 to 110, although the chance is high at first."""
     rising = [66.0 + 4 * step for step in range(12)]
@@ -129,6 +145,15 @@ def test_a_sudden_fall_at_night_is_named_pressure(begin: float, priority: str) -
     (first, *_) = records(replay_values(values(PRESSED, begin=begin)))
     assert first["priority"] == priority
     assert ("pressure on the sensor" in first["title"]) is (priority == "low")
+
+
+def test_a_fast_fall_at_night_is_named_pressure_too() -> None:
+    """The rule about rates asks the forecast."""
+    found = records(replay_values(values([*[112.0] * 14, 91, 81], begin=16 * 60)))
+    assert {each["priority"] for each in found} == {"low"}
+    words = found[-1]["why"]
+    assert any("a minute: 70 mg/dL in about" in line for line in words)
+    assert all("as of a body on the sensor" in line for line in words)
 
 
 def test_night_is_that_of_the_person() -> None:
