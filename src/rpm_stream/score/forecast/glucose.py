@@ -152,14 +152,18 @@ class GlucoseForecaster:
         )
 
     def _rounded(self, horizon: HorizonForecast, ahead: Ahead) -> Forecast:
-        lowest = self._table.lowest
-        highest = self._table.highest
         return Forecast(
             horizon.minutes,
-            round(min(max(ahead.value, lowest), highest), 1),
-            round(min(max(ahead.low, lowest), highest), 1),
-            round(min(max(ahead.high, lowest), highest), 1),
+            self._shown(ahead.value),
+            self._shown(ahead.low),
+            self._shown(ahead.high),
         )
+
+    def _shown(self, number: float) -> float:
+        """Return a number as a sensor would show it."""
+        if number < self._table.lowest:
+            return self._table.lowest
+        return self._table.highest if number > self._table.highest else round(number, 1)
 
     def _chances(
         self, value: float, over_5: float, expected: float, error: float

@@ -113,18 +113,17 @@ class PredictedGlucose(MomentRule):
     def _found(
         self, state: ScoreState, kept: ForecastState, reading: Reading, outlook: Outlook
     ) -> Iterator[Finding]:
-        chances = list(zip(self._table.chance, outlook.chances, strict=True))
-        is_calm = all(chance < row.withdraw for row, chance in chances)
+        found = None
+        is_calm = True
+        for row, chance in zip(self._table.chance, outlook.chances, strict=True):
+            is_calm = is_calm and chance < row.withdraw
+            if chance >= row.least and outlook.value >= float(row.below):
+                found = (row, chance)  # the last one is the graver one
         note_calm(state, self._member, reading.measured_at, is_calm)
         pressed = is_pressed(self._table.pressure, kept, reading, outlook)
-        found = [
-            (row, chance)
-            for row, chance in chances
-            if chance >= row.least and outlook.value >= float(row.below)
-        ]
         if found and -self._table.most_fall <= outlook.over[0] <= self._table.most_rise:
-            row, chance = found[-1]  # the graver one
-            yield self._finding(reading, row, self._why(reading, outlook, row, chance), pressed)
+            why = self._why(reading, outlook, *found)
+            yield self._finding(reading, found[0], why, pressed)
 
     def _scores(self, reading: Reading, outlook: Outlook) -> Iterator[Score]:
         for forecast in outlook.forecasts:
