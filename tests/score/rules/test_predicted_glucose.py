@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.frames import frame, measurement, registry_of, stamp, worn
+from support.frames import frame, measurement, stamp, worn
 from support.replaying import Output, of_type, replay_csv, replay_frames, replay_values
 from support.rule_examples import Patient
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.records import Alert
 from rpm_stream.score.forecast.trace import MOST_GAP
+from rpm_stream.score.memory.state import ScoreState
 
 VITAL = "glucose_interstitial"
 STEADY = [126.0] * 12
@@ -251,15 +255,32 @@ def test_a_new_sensor_is_followed_when_the_old_one_is_silent() -> None:
     assert abs(first["score"] - 90) < 15, "nothing of the old sensor counts"
 
 
+def sent_to(patient: Patient, numbers: Sequence[float], begin: float = 0) -> list[Alert]:
+    course = values(numbers, begin=begin)
+    return patient.send([(minutes, VITAL, value) for minutes, _, value in course])[1]
+
+
 def test_a_state_of_an_older_release_is_read() -> None:
-    """It has no field of the forecast."""
+    """It has no field of the forecast. The trace then begins with the next reading."""
     patient = Patient({})
-    patient.send([(minutes, VITAL, value) for minutes, _, value in values(STEADY)])
-    state = patient.patient.state.score
-    assert state.forecasts[VITAL].times
-    state.forecasts.clear()
-    _, alerts = patient.send(
-        [(minutes, VITAL, value) for minutes, _, value in values(FALLS[12:], begin=60)]
-    )
-    assert state.forecasts[VITAL].times
-    assert registry_of([]).patient("p") is not None and alerts is not None
+    sent_to(patient, STEADY)
+    body = msgspec.msgpack.decode(msgspec.msgpack.encode(patient.patient.state.score))
+    del body["forecasts"]
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(body), type=ScoreState)
+    assert old.forecasts == {}
+    patient.patient.state.score = old
+    alerts = sent_to(patient, [*FALLS[12:], 79, 73], begin=60)
+    assert old.forecasts[VITAL].times
+    assert alerts
+
+
+def test_after_a_restart_at_each_reading_all_is_the_same() -> None:
+    straight = Patient({})
+    restarted = Patient({})
+    for place, number in enumerate([*TURNS, *NEARLY_VERY_LOW]):
+        one = sent_to(straight, [number], begin=5 * place)
+        other = sent_to(restarted, [number], begin=5 * place)
+        assert one == other
+        packed = pack_patient(restarted.patient)
+        assert packed == pack_patient(straight.patient)
+        restarted.patient = unpack_patient(packed, "p")
