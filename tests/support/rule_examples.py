@@ -160,9 +160,9 @@ EXAMPLES: dict[FindingKind, Example] = {
     ),
     "predicted": Example(
         calm=line("glucose_interstitial", ["126"] * 12, 0, 5),
-        wrong=line("glucose_interstitial", ["118", "110", "102", "94", "86"], 60, 5),
+        wrong=line("glucose_interstitial", ["120", "112", "103", "93", "83"], 60, 5),
         well=line("glucose_interstitial", ["92", "110", "120", "126", "126", "126"], 85, 5),
-        again=[(87, "glucose_interstitial", "90")],
+        again=[(92, "glucose_interstitial", "77")],
     ),
     "quality": Example(
         calm=[(0, "systolic", "118")],

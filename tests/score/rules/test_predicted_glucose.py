@@ -21,7 +21,7 @@ from rpm_stream.score.memory.state import ScoreState
 
 VITAL = "glucose_interstitial"
 STEADY = [126.0] * 12
-FALLS = [*STEADY, 120, 112, 103, 94, 86]
+FALLS = [*STEADY, 120, 112, 103, 93, 83]
 TURNS = [*FALLS, 90, 98, 106, 112, 116, 118, 120]
 NEARLY_VERY_LOW = [130.0] * 12 + [118, 106, 94, 82, 70, 58, 60, 72, 84, 90, 96, 100, 100]
 PRESSED = [*[112.0] * 14, 92, 84]
@@ -47,7 +47,7 @@ def forecasts(output: Output, minutes: int = 30) -> list[Record]:
 
 
 def test_it_is_known_before_the_value_is_low() -> None:
-    (alert, *_) = records(replay_values(values([*FALLS, 79, 73, 68])))
+    (alert, *_) = records(replay_values(values([*FALLS, 78, 73, 68])))
     assert (alert["priority"], alert["state"]) == ("medium", "open")
     assert alert["title"] == "Interstitial glucose may fall below 70 mg/dL"
     assert float(alert["now"][0]["newest"]["value"]) > 75
@@ -209,7 +209,7 @@ def test_finger_stick_values_are_not_forecast() -> None:
 
 
 def test_a_sensor_of_fifteen_minutes_predicts_too() -> None:
-    course = [*[126.0] * 5, 110, 94, 80]
+    course = [*[126.0] * 5, 112, 95, 76]
     (alert, *_) = predicted(replay_values(values(course, every=15)))
     assert alert["priority"] == "medium"
 
