@@ -44,7 +44,7 @@ from rpm_stream.records import Action, Alert, Score
 
 RECORDING = "cgm.csv.gz"
 QUICK_READINGS = 2_000
-CURVE = (0.15, 0.22, 0.36, 0.5)
+CURVE = (0.22, 0.36, 0.5)
 BESIDE = 2.6
 LOW_SIDE = 180  # the forecast asks for a low value below this
 WINDOW = 60

@@ -13,7 +13,8 @@ inside, however the person's errors are distributed (adaptive conformal inferenc
 The chance of a low value is a logistic regression on forecast, error and value.
 
 What is kept of a person are numbers (``memory/forecasts.py``), about 350 bytes. A reading costs
-about 17 µs, of which River's learning is a quarter.
+about 17 µs in a loop, of which River's learning is a quarter, and up to three times that among all
+the other work of a judge.
 """
 
 from __future__ import annotations
