@@ -35,6 +35,10 @@ ALONE = {
         rf"1 people, (.*\n)*drift +{NUMBER} alarms/day +{NUMBER} of [1-9]"
     ),
     "signal_quality.py": rf"(.*\n)*vital_signs +0*[1-9.]\d*\.?\d* +{NUMBER}\n",
+    "glucose.py": (
+        rf"fitted: 1 people\n  30 minutes: {NUMBER} forecasts, error {NUMBER}, (.*\n)*"
+        rf"  below 54: {NUMBER} events on {NUMBER} days; told {NUMBER}"
+    ),
     "alerts.py": (
         rf"sepsis2019.csv.gz: 2 patients, (.*\n)* *alerts a patient-day {NUMBER} \(high 0?[1-9.]"
         rf"(.*\n)* *share of the time with something open {NUMBER}\n"

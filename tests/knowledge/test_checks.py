@@ -33,6 +33,17 @@ least = "1"
 spreads = "2"
 source = "x"
 """
+CHANCE = """
+[[chance]]
+name = "low"
+below = "70"
+minutes = 30
+asked_below = "180"
+least = 0.2
+withdraw = 0.3
+odds = {}
+source = "x"
+"""
 VITAL = """
 [mood]
 display = "Mood"
@@ -73,6 +84,10 @@ SEVENTEEN = sorted(shipped().vitals)[:17]
 
 def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
     assert examine() == ()
+
+
+def horizon(ends: str) -> str:
+    return f'[[horizon]]\nminutes = 30\n{ends}\nchange = {{}}\nerror = {{}}\nsource = "x"\n'
 
 
 @pytest.mark.parametrize(
@@ -161,6 +176,32 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
             "limits",
             '[beyond_query]\nfirst = "high"\nvitals = []\n',
             "glucose has limits and a query bound",
+        ),
+        ("glucose_forecast", 'vital = "moods"\n', "glucose_forecast.toml: unknown vital moods"),
+        (
+            "glucose_forecast",
+            horizon("lower = -2.0\nupper = -1.0"),
+            "glucose_forecast.toml: horizon: there are 2, the nearest first",
+        ),
+        (
+            "glucose_forecast",
+            horizon("lower = -2.0\nupper = -1.0"),
+            "horizon 30: the value lies between lower and upper",
+        ),
+        (
+            "glucose_forecast",
+            horizon("lower = -2.0\nupper = 2.0"),
+            "horizon 30: error: missing or unknown terms: always, fall_15, known_minutes,",
+        ),
+        (
+            "glucose_forecast",
+            CHANCE,
+            "glucose_forecast.toml: chance: the rows are low and very_low",
+        ),
+        (
+            "glucose_forecast",
+            CHANCE,
+            "chance low: withdraw lies above least",
         ),
         (
             "trends",

@@ -37,6 +37,9 @@ TRENDS = {
     "trend.drop",
     "trend.joined",
     "rate.falling",
+    "predicted.low",
+    "predicted.very_low",
+    "predicted.pressure",
 }  # they read the table: tests/score
 SETTINGS = {
     "settings.limit",

@@ -52,7 +52,7 @@ INNER_FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     "score": (
         frozenset({"detectors"}),
         frozenset({"memory"}),
-        frozenset({"baseline"}),
+        frozenset({"baseline", "forecast"}),
         frozenset({"rules"}),
     ),
     "app": (

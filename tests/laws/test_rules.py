@@ -212,6 +212,7 @@ KEYS: dict[FindingKind, st.SearchStrategy[Key]] = {
     ),
     "trend": st.builds(Key, vital=WORD),
     "rate": st.builds(Key, vital=WORD),
+    "predicted": st.builds(Key, vital=WORD),
     "silence": st.builds(Key, vital=WORD),
     "setting": st.builds(Key, what=TEXT),
     "device": st.builds(

@@ -158,6 +158,12 @@ EXAMPLES: dict[FindingKind, Example] = {
         well=line("glucose_interstitial", ["95", "105", "115", "120", "120"], 20, 5),
         again=[(17, "glucose_interstitial", "80")],
     ),
+    "predicted": Example(
+        calm=line("glucose_interstitial", ["126"] * 12, 0, 5),
+        wrong=line("glucose_interstitial", ["120", "112", "103", "93", "83"], 60, 5),
+        well=line("glucose_interstitial", ["92", "110", "120", "126", "126", "126"], 85, 5),
+        again=[(92, "glucose_interstitial", "77")],
+    ),
     "quality": Example(
         calm=[(0, "systolic", "118")],
         wrong=[(3, "systolic", "190")],

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeAlias
 
 import msgspec
 
@@ -29,6 +30,9 @@ from rpm_stream.alert.life_cycle import FIRST, next_state
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import RANK, Alert, Direction, Event, Finding, Transition
 from rpm_stream.text import SERVICE, is_of_values
+
+# whether a high member that has recovered waits for a person; a prediction does not
+Waits: TypeAlias = Callable[[Member], bool]
 
 
 def apply(
@@ -316,15 +320,20 @@ def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
     return service_step(episodes.pop(group), now, "ended", reason)
 
 
-def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
+def settle(
+    episodes: Episodes, group: str, now: datetime, waits: Waits | None = None
+) -> Alert | None:
     """Resolve the alert because all members have recovered.
 
     A high alert that no person has seen is marked as over instead, and waits. Return None where it
-    is over already.
+    is over already. An alert that only members that do not wait made high resolves.
     """
     episode = episodes[group]
     alert = episode.alert
-    if alert.priority == "high" and not (episode.seen or alert.state == "acknowledged"):
+    highest = [each for each in episode.members.values() if each.priority == alert.priority]
+    is_waiting = waits is None or not highest or any(map(waits, highest))
+    is_seen = episode.seen or alert.state == "acknowledged"
+    if alert.priority == "high" and is_waiting and not is_seen:
         if alert.over:
             return None
         episode.alert = msgspec.structs.replace(alert, over=True, stale=False)
@@ -338,16 +347,14 @@ def settle_recovered(
     groups: Iterable[str],
     recovered: Callable[[str, Member], bool],
     now: datetime,
+    waits: Waits | None = None,
 ) -> list[tuple[Episode, Alert]]:
-    """Settle each episode of ``groups`` whose members have all recovered.
-
-    Return each such episode with its new record.
-    """
+    """Settle each episode of ``groups`` whose members have all recovered, and return them."""
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
         episode = episodes[group]
         if all(recovered(name, member) for name, member in episode.members.items()):
-            alert = settle(episodes, group, now)
+            alert = settle(episodes, group, now, waits)
             if alert is not None:
                 ended.append((episode, alert))
     return ended

@@ -36,6 +36,7 @@ from rpm_stream.knowledge.checks import (
     limit_rules,
 )
 from rpm_stream.knowledge.devices import DeviceModel
+from rpm_stream.knowledge.forecasts import GlucoseForecast, check_forecast
 from rpm_stream.knowledge.knowledge import Knowledge
 from rpm_stream.knowledge.others import check_placeholders, check_spellings
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
@@ -87,6 +88,7 @@ TABLES: dict[str, Any] = {
     "device_rules": DeviceRuleTable,
     "devices": dict[str, DeviceModel],
     "trends": TrendsTable,
+    "glucose_forecast": GlucoseForecast,
 }
 
 
@@ -192,6 +194,7 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_signal(parts["signal"], vitals)
     yield from check_devices(parts["devices"], vitals)
     yield from check_trends(parts["trends"], vitals)
+    yield from check_forecast(parts["glucose_forecast"], vitals)
 
 
 @cache

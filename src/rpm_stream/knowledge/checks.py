@@ -39,6 +39,9 @@ OTHER_RULES = (
     "trend.drop",
     "trend.joined",
     "rate.falling",
+    "predicted.low",
+    "predicted.very_low",
+    "predicted.pressure",
 )
 
 
@@ -54,7 +57,12 @@ MOST_BUDGET_US = 10_000  # CPU time that one vector of a detector in shadow may 
 MOST_REBUILD_US = 500_000
 SHADOW_FRAME = 160  # bytes for the name, versions and checksum of one state
 SHADOW_NAME = re.compile("[a-z][a-z0-9_]{0,23}")
-TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_trees"})
+TAKEN_NAMES = frozenset(
+    {
+        *("news2", "gaussian", "quantile", "drift", "half_space_trees"),
+        *("glucose_forecast_30", "glucose_forecast_60"),
+    }
+)
 
 SCALES = ("1", "2 on air", "2 on oxygen")  # scales of oxygen saturation
 BAND_POINTS = 2  # from so many NEWS2 points on, a value raises an alert by itself

@@ -12,6 +12,7 @@ import msgspec
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
 from rpm_stream.knowledge.charts import Child, Maternity
 from rpm_stream.knowledge.devices import DeviceModel
+from rpm_stream.knowledge.forecasts import GlucoseForecast
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import (
@@ -42,6 +43,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     device_rules: DeviceRuleTable
     devices: dict[str, DeviceModel]
     trends: TrendsTable
+    glucose_forecast: GlucoseForecast
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
         """Return ``value`` converted from ``unit`` to ``to``, both units of one vital.

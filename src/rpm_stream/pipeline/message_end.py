@@ -35,6 +35,7 @@ def recover(work: Work, groups: Iterable[str], scoring: Scoring) -> None:
         (*groups, SILENCE),
         partial(scoring.recovered, work.state, work.entry),
         work.now,
+        scoring.waits_for_a_person,
     ):
         put(work, episode)
 

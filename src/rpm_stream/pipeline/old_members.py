@@ -45,6 +45,8 @@ def kind_and_key(name: str, side: Direction | None) -> tuple[FindingKind, Key]:
             return _device(rest)
         case "rate":
             return "rate", Key(vital=rest)
+        case "predicted":
+            return "predicted", Key(vital=rest)
         case "silence":
             return "silence", Key(vital=rest)
         case "settings":

@@ -149,6 +149,10 @@ class Scoring:
         """Return whether a person may declare a member's values the patient's new normal."""
         return self._by_kind[member.kind].may_be_new_normal
 
+    def waits_for_a_person(self, member: Member) -> bool:
+        """Return whether a high member that has recovered stays until a person has seen it."""
+        return self._by_kind[member.kind].waits_for_a_person
+
     def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> OxygenScale:
         """Return the scale by which a reading counts: other than 1 only for a saturation."""
         if reading.vital != SATURATION:

@@ -47,6 +47,7 @@ FindingKind: TypeAlias = Literal[
     "detector",
     "trend",
     "rate",
+    "predicted",
     "quality",
     "device",
     "silence",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +12,18 @@ from hypothesis import strategies as st
 from support.frames import frame, measurement, stamp, worn
 from support.replaying import of_type, replay_frames, replay_values
 
+from rpm_stream.score.rules.predicted_glucose import PredictedGlucose
+
 RULE = "rate.falling.glucose_interstitial"
 Alert = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone() -> Iterator[None]:
+    """The rate by itself: most falls are predicted by the forecast, too, in the same alert."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PredictedGlucose, "look", lambda *_: None)
+        yield
 
 
 def falling(values: list[tuple[float, float]]) -> list[Alert]:

@@ -61,6 +61,10 @@ RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("detector.", "Learned: unusual for this person"),
     ("trend.", "A course over days, by a rule that is shipped with the service"),
     ("rate.", "A value that moves fast, by a rule that is shipped with the service"),
+    (
+        "predicted.",
+        "A value that is expected within the hour, by a forecast that is shipped with the service",
+    ),
     ("settings.", "A setting of this patient that somebody has to mend"),
     ("silence.", "A measurement that is expected of this patient and has not come"),
     ("device.not_judged@", "A fault of the service itself"),

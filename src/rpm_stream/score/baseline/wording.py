@@ -81,6 +81,10 @@ class UsualWords:
             return known
         return msgspec.structs.replace(known, step=min(known.step, TENTH))
 
+    def whole(self, reading: Reading) -> Scale:
+        """How a reading's vital is shown in the unit of the reading, without further decimals."""
+        return self._scale(reading.vital, reading.unit)
+
     def number(self, scale: Scale, reading: Reading, number: float) -> Decimal:
         """A number in the vital's own unit, as it is shown on a scale."""
         return self._in_unit(scale, reading.vital, number)

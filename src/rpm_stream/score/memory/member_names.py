@@ -29,7 +29,7 @@ def member_name(kind: FindingKind, key: Key) -> str:
             return detector_member(f"{TREND}:{key.vital}")
         case "quality" | "device":
             return f"device:{key.what}:{key.of}:{key.device}"
-        case "rate" | "silence":
+        case "rate" | "predicted" | "silence":
             return f"{kind}:{key.vital}"
         case "setting":
             return f"settings:{key.what}"

@@ -157,6 +157,7 @@ def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
         state.drops,
         state.points,
         state.trail,
+        state.forecasts,
         state.seen,
         state.copies,
         state.twins,

@@ -11,6 +11,7 @@ import msgspec
 from rpm_stream.records.in_house import Total
 from rpm_stream.records.readings import Reading
 from rpm_stream.score.memory.days import Days
+from rpm_stream.score.memory.forecasts import ForecastState
 from rpm_stream.score.memory.history import VitalHistory
 from rpm_stream.score.memory.recent import Recent
 
@@ -164,6 +165,8 @@ class ScoreState(msgspec.Struct):
     cut: dict[str, datetime] = {}  # vital -> up to when readings of it were voided
     # vital -> its values of the last minutes, where a rule looks at the rate
     points: dict[str, list[Point]] = {}
+    # vital -> what its forecast keeps
+    forecasts: dict[str, ForecastState] = {}
     breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
     total: Total | None = None  # NEWS2 as of the newest reading that counts in it
     # the saturation of a patient on scale 2, as it counts on oxygen

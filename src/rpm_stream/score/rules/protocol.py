@@ -88,14 +88,16 @@ class Rule(Protocol):
     ``source`` names the tables of ``knowledge/`` that its numbers come from. Each row there names
     its own source. ``words`` is the kind of rule in words for a person. ``may_be_new_normal`` is
     true if a person may declare its findings to be this patient's new normal, which ends them.
-    ``keeps`` is why a voided reading changes nothing for this rule. It is empty where ``forget``
-    takes the reading out.
+    ``waits_for_a_person`` is true if a high finding whose values are back stays listed until a
+    person has seen it. A prediction does not (CONTRACT 10). ``keeps`` is why a voided reading
+    changes nothing for this rule. It is empty where ``forget`` takes the reading out.
     """
 
     kind: ClassVar[FindingKind]
     source: ClassVar[tuple[str, ...]]
     words: ClassVar[str]
     may_be_new_normal: ClassVar[bool] = False
+    waits_for_a_person: ClassVar[bool] = True
     keeps: ClassVar[str] = ""
     calm_for: timedelta = timedelta(0)
 

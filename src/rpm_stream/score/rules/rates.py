@@ -3,6 +3,9 @@
 The slope is the median of the slopes of all pairs of values in the window (Theil and Sen), so one
 wrong value does not move it. Where too few values are known, the trend that the sensor itself sends
 counts. Late values take their place in the window.
+
+Where the forecast of the vital suspects pressure on the sensor (``predicted_glucose.py``, which
+runs before), a fall is reported as such, at the priority of that rule.
 """
 
 from __future__ import annotations
@@ -14,10 +17,13 @@ from decimal import Decimal, InvalidOperation
 from itertools import combinations
 from statistics import median
 
+import msgspec
+
 from rpm_stream.knowledge.trends import Falling
 from rpm_stream.records import Finding, Key, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.forecast.pressure import OR_PRESSURE, PRESSED_WORDS, was_pressed
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import Point, ScoreState, note_calm
@@ -29,6 +35,7 @@ MOST_POINTS = 24  # a window of one value a minute, and late ones
 # Only the newest values of a denser sensor count, because pairs grow with the square.
 MOST_IN_WINDOW = 8
 RULE = "rate.falling"
+PRESSURE_RULE = "predicted.pressure"
 
 
 class Rates(MomentRule):
@@ -84,7 +91,22 @@ class Rates(MomentRule):
                     ahead >= float(row.to),
                 )
             if falls:
-                yield self._finding(row, reading, slope, reading.id in late)
+                finding = self._finding(row, reading, slope, reading.id in late)
+                yield self._doubted(finding) if self._is_pressed(state, reading) else finding
+
+    def _is_pressed(self, state: ScoreState, reading: Reading) -> bool:
+        table = self._knowledge.glucose_forecast
+        kept = state.forecasts.get(reading.vital)
+        return was_pressed(table.pressure, kept, int(reading.measured_at.timestamp()))
+
+    def _doubted(self, finding: Finding) -> Finding:
+        """Return the finding as one that may be pressure on the sensor."""
+        return msgspec.structs.replace(
+            finding,
+            priority=self._knowledge.priorities.of(PRESSURE_RULE),
+            title=finding.title + OR_PRESSURE,
+            why=finding.why + PRESSED_WORDS,
+        )
 
     def _slope(self, window: list[Point], row: Falling, reading: Reading) -> float:
         """The slope in units a minute.

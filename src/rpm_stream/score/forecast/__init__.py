@@ -1,0 +1,1 @@
+"""Forecasts of a value over the next minutes, as River estimators."""
