@@ -13,11 +13,12 @@ endif
 
 PYTEST = $(BIN)/python -m pytest
 # The public data lie beside the checkout.
+MODEL = src/rpm_stream/knowledge/deterioration.toml
 SEPSIS = $(or $(RPM_SHARED),../shared)/data/sepsis2019
 UNIT = -m "not e2e and not browser and not heavy"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all unit scenarios fuzz evaluate bench lint format lock clean
+.PHONY: help setup demo up test test-all unit scenarios fuzz model evaluate bench lint format lock clean
 
 help: ## list the targets
 	@echo "rpm-stream: make TARGET"
@@ -52,10 +53,14 @@ faults-long: setup ## run every fault with 200 kills
 fuzz: setup ## send mutated payloads and frames for an hour (RPM_FUZZ_SECONDS=3600); a failure names its seed
 	@RPM_FUZZ_SECONDS="$${RPM_FUZZ_SECONDS:-3600}" $(PYTEST) -q -s -o faulthandler_timeout=0 tests/ingest/test_fuzz.py
 
+model: setup ## train the deterioration score on RPM_SHARED (../shared), and write its table
+	@$(BIN)/python benchmarks/train/deterioration.py --folds build/folds --out $(MODEL)
+
 evaluate: setup ## measure scores and alerts on labelled stays of RPM_SHARED (../shared) into build/evaluation
+	@$(BIN)/python benchmarks/train/deterioration.py --folds build/folds
 	@$(BIN)/rpm-stream evaluate "$(SEPSIS).csv.gz" "$(SEPSIS)_oxygen.csv.gz" \
 		--events "$(SEPSIS)_events.csv" --people "$(SEPSIS)_people.csv" \
-		--home "$(SEPSIS)_home.csv.gz" --out build/evaluation
+		--home "$(SEPSIS)_home.csv.gz" --folds build/folds --out build/evaluation
 
 bench: setup ## run the benchmarks behind README's figures
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -27,7 +27,7 @@ def stay_of(values: Sequence[tuple[str, str, object, str]], hours: int = 20) -> 
 
 
 def breathing(*rates: int) -> list[tuple[str, str, object, str]]:
-    return [(f"{hour:02}:00", "respiratory_rate", rate, "/min") for hour, rate in enumerate(rates)]
+    return [(f"{hour:02}:30", "respiratory_rate", rate, "/min") for hour, rate in enumerate(rates)]
 
 
 def test_the_score_of_an_hour_is_the_last_one_up_to_its_end() -> None:
@@ -35,7 +35,7 @@ def test_the_score_of_an_hour_is_the_last_one_up_to_its_end() -> None:
         [
             ("01:10", "respiratory_rate", 22, "/min"),
             ("01:50", "respiratory_rate", 26, "/min"),
-            ("03:00", "respiratory_rate", 16, "/min"),
+            ("03:10", "respiratory_rate", 16, "/min"),
         ],
         hours=5,
     )

@@ -50,7 +50,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 # Rooms of the packages that have floors of their own. ``score/`` and ``app/`` hold packages only.
 INNER_FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     "score": (
-        frozenset({"detectors"}),
+        frozenset({"detectors", "deterioration"}),
         frozenset({"memory"}),
         frozenset({"baseline", "forecast"}),
         frozenset({"rules"}),

@@ -297,7 +297,10 @@ def test_two_vitals_that_begin_in_one_message_keep_their_order() -> None:
     assert packed[0] == packed[1]
 
 
+@pytest.mark.parametrize("patient", ["plain", "pregnant"])
 @pytest.mark.parametrize("vitals", [("heart_rate",), ("oxygen_saturation",), ("respiratory_rate",)])
-def test_a_stream_without_news_is_mostly_taken_at_once(vitals: tuple[str, ...]) -> None:
+def test_a_stream_without_news_is_mostly_taken_at_once(
+    vitals: tuple[str, ...], patient: str
+) -> None:
     """Else the law above would hold of nothing."""
-    assert compare("plain", known("plain"), [calm(*vitals)] * 40, seed=3) > 0.8
+    assert compare(patient, known(patient), [calm(*vitals)] * 40, seed=3) > 0.8

@@ -1,7 +1,7 @@
 """A labelled stay, and what the pipeline returned for it, hour by hour.
 
-Time is counted in whole hours from ``START``, which is hour 0 of every stay. A value of 02:40
-belongs to hour 2. An onset at 14:00 lies in hour 14.
+Time is counted in whole hours from ``START``. A value of 02:40 or of 03:00 belongs to hour 2. An
+onset at 14:00 lies in hour 13. Hour 0 of every stay ends at 01:00.
 
 The window before an onset in hour ``o`` has the 12 hours from ``o - 11`` to ``o``. An hour is
 positive if the onset comes within the 12 hours that begin with it, which are the same hours. Hours
@@ -82,12 +82,21 @@ class Stay(Record, frozen=True, kw_only=True):
 
 
 def hour_of(at: datetime) -> int:
-    """Return the hour in which a time lies.
+    """Return the hour in which a time lies. A full hour belongs to the one that it ends.
 
-    >>> hour_of(START + timedelta(minutes=160))
-    2
+    >>> hour_of(START + timedelta(minutes=160)), hour_of(START + timedelta(hours=2))
+    (2, 1)
     """
-    return (at - START) // HOUR
+    return -((START - at) // HOUR) - 1
+
+
+def fold_of(patient: str, folds: int) -> int:
+    """Return the fold of the cut by person: the first 8 bytes of the SHA-256 of the patient's id.
+
+    >>> fold_of("p100004", 5), fold_of("p100007", 5)
+    (4, 1)
+    """
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8]) % folds
 
 
 def part_of(patient: str) -> Part:

@@ -35,6 +35,7 @@ from rpm_stream.knowledge.checks import (
     check_vitals,
     limit_rules,
 )
+from rpm_stream.knowledge.deterioration import DeteriorationTable, check_deterioration
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.forecasts import GlucoseForecast, check_forecast
 from rpm_stream.knowledge.knowledge import Knowledge
@@ -88,6 +89,7 @@ TABLES: dict[str, Any] = {
     "device_rules": DeviceRuleTable,
     "devices": dict[str, DeviceModel],
     "trends": TrendsTable,
+    "deterioration": DeteriorationTable,
     "glucose_forecast": GlucoseForecast,
 }
 
@@ -194,6 +196,7 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_signal(parts["signal"], vitals)
     yield from check_devices(parts["devices"], vitals)
     yield from check_trends(parts["trends"], vitals)
+    yield from check_deterioration(parts["deterioration"], vitals)
     yield from check_forecast(parts["glucose_forecast"], vitals)
 
 

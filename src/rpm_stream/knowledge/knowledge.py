@@ -11,6 +11,7 @@ import msgspec
 
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
 from rpm_stream.knowledge.charts import Child, Maternity
+from rpm_stream.knowledge.deterioration import DeteriorationTable
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.forecasts import GlucoseForecast
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2
@@ -43,6 +44,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     device_rules: DeviceRuleTable
     devices: dict[str, DeviceModel]
     trends: TrendsTable
+    deterioration: DeteriorationTable
     glucose_forecast: GlucoseForecast
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:

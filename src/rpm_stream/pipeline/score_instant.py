@@ -1,5 +1,7 @@
 """The verb score for one moment of one patient: every rule of the table looks at it in turn.
 
+After the rules comes the deterioration score, which finds nothing and writes a record.
+
 Some questions depend on the kind of a finding: has it recovered, does it pause learning, what is
 left after a correction. The rule with that kind answers them.
 """
@@ -15,6 +17,7 @@ from rpm_stream.records import Finding, FindingKind, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Paused
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import PlacingLevel
+from rpm_stream.score.rules.deterioration import Deterioration
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.oxygen_scale import SATURATION, OxygenScale
 from rpm_stream.score.rules.protocol import MomentRule, Rule, RuleTables
@@ -48,7 +51,8 @@ class Scoring:
         self._oxygen = tables.oxygen
         self._same = Same(tables.knowledge)
         self._rules = tuple(rules)
-        self._passing: tuple[Passing, ...] = (self._same, *self._rules)
+        self._deterioration = Deterioration(tables)
+        self._passing: tuple[Passing, ...] = (self._same, *self._rules, self._deterioration)
         self._by_kind: dict[FindingKind, Rule] = {
             rule.kind: rule for rule in (*self._rules, *others, NoRule())
         }
@@ -76,6 +80,7 @@ class Scoring:
         )
         for rule in self._rules:
             rule.look(state.score, moment)
+        self._deterioration.look(state.score, moment)
         return moment
 
     def pass_calm(self, patient: Patient, stretch: Stretch) -> int:
@@ -179,6 +184,7 @@ class Scoring:
         if judged:
             for rule in self._rules:
                 rule.forget(state.score, entry, judged)
+            self._deterioration.forget(state.score, judged)
 
     def renew(self, state: PatientState, entry: PatientEntry) -> None:
         """Update what follows from the remaining readings, after all wrong ones are forgotten."""

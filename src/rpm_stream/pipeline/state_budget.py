@@ -49,9 +49,9 @@ from rpm_stream.text import SERVICE, is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
-SILENCE_BYTES: Final = 3_000  # for what ticks write in the alert about silence, without its members
+SILENCE_BYTES: Final = 1_600  # for what ticks write in the alert about silence, without its members
 # for a vital whose silence was reported: a member of that alert, and the mark that it was reported
-SILENT_BYTES: Final = 300
+SILENT_BYTES: Final = 350
 # for the steps that ticks add to an alert: a snooze's end, what was held back, escalations
 TICKED_BYTES: Final = 400
 # for a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
@@ -100,6 +100,11 @@ def _signal(most: int) -> TrimStep:
     return lambda crowd: size.forget_signal(crowd.state.score, most)
 
 
+def _hours(crowd: Crowd) -> None:
+    if crowd.whole:
+        size.forget_hours(crowd.state.score)
+
+
 STEPS: Final[tuple[TrimStep | int, ...]] = (
     lambda crowd: size.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
     lambda crowd: size.forget_twins(crowd.state.score, crowd.vitals),
@@ -120,8 +125,10 @@ STEPS: Final[tuple[TrimStep | int, ...]] = (
     _alerts(5, of_devices=False),
     _signal(2),
     _alerts(1, of_devices=True),
+    _hours,
     lambda crowd: size.forget_evidence(crowd.state.score, crowd.vitals, 0),
     _alerts(1, of_devices=False),
+    _signal(1),
 )
 """What is given up, in this order, until the state fits.
 

@@ -18,11 +18,17 @@ from rpm_stream.app.operate.evaluate.evaluation_run import (
     EvaluationScope,
     run_evaluation,
 )
-from rpm_stream.app.operate.evaluate.labelled_files import frames_of, read_events, read_readings
+from rpm_stream.app.operate.evaluate.labelled_files import (
+    frames_of,
+    read_events,
+    read_people,
+    read_readings,
+)
 from rpm_stream.app.operate.evaluate.pictures import draw
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.evaluation.assess import assess
 from rpm_stream.evaluation.report import Evaluation
+from rpm_stream.evaluation.stays import fold_of
 from rpm_stream.evaluation.tables import text_of
 from rpm_stream.knowledge import load
 
@@ -173,12 +179,59 @@ def test_another_wrong_file_is_refused(tmp_path: Path, changed: dict[str, str], 
         ("r.csv", "--events", "r.csv"),
         ("r.csv", "--events", "e.csv", "--part", "half"),
         ("r.csv", "--events", "e.csv", "--knowledge", "nowhere"),
+        ("r.csv", "--events", "e.csv", "--folds", "."),
+        ("r.csv", "--events", "e.csv", "--folds", ".", "--knowledge", "."),
     ],
 )
 def test_wrong_use_is_one_clear_line(tmp_path: Path, wrong: tuple[str, ...]) -> None:
     (tmp_path / "r.csv").write_text(GOOD_READINGS)
     (tmp_path / "e.csv").write_text(GOOD_EVENTS)
     one_line(run("evaluate", *wrong, folder=tmp_path))
+
+
+def test_a_stay_is_run_with_the_tables_of_its_fold(tmp_path: Path) -> None:
+    """Only the first patient has alerts, so the tables of its fold decide, and no others."""
+    readings, events = write_stays(tmp_path)
+    own, other = fold_of("a", 2), 1 - fold_of("a", 2)
+    amber = '[amber]\nfirst = "{}"\nsource = "a test"\n'
+    for name, priorities in (("one", ("medium", "low")), ("two", ("low", "medium"))):
+        for fold, priority in zip((own, other), priorities, strict=True):
+            folder = tmp_path / name / f"{fold}"
+            folder.mkdir(parents=True)
+            (folder / "limits.toml").write_text(amber.format(priority))
+
+    def priorities_of(**wanted: Path) -> set[str]:
+        files = EvaluationFiles(readings=(readings,), events=events, **wanted)
+        result = run_evaluation(files, EvaluationScope(), load(None), lambda *_: None)
+        return {
+            f"{each.name} {each.priority}"
+            for each in result.hourly.shown.rules
+            if "amber" in each.name
+        }
+
+    shipped_rows = priorities_of()
+    assert priorities_of(folds=tmp_path / "two") == shipped_rows
+    assert priorities_of(folds=tmp_path / "one") != shipped_rows
+
+
+def test_a_fold_without_usable_tables_is_refused(tmp_path: Path) -> None:
+    """Otherwise its stays would be judged by the shipped model, which has seen them."""
+    readings, events = write_stays(tmp_path)
+    (tmp_path / "folds" / "0").mkdir(parents=True)
+    files = EvaluationFiles(readings=(readings,), events=events, folds=tmp_path / "folds")
+    with pytest.raises(UsageError, match="has no tables"):
+        run_evaluation(files, EvaluationScope(), load(None), lambda *_: None)
+    (tmp_path / "folds" / "0" / "limits.toml").write_text("[amber]\nfirst = 7\n")
+    with pytest.raises(UsageError, match=r"limits\.toml"):
+        run_evaluation(files, EvaluationScope(), load(None), lambda *_: None)
+
+
+def test_people_are_read_once_and_with_a_possible_age(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    for rows, why in (("a,50,male\na,60,male\n", "repeats"), (f"a,{'9' * 5000},male\n", "age")):
+        path.write_text(f"patient,age,sex\n{rows}")
+        with pytest.raises(UsageError, match=why):
+            read_people(path)
 
 
 def test_recorded_stays_give_every_table(tmp_path: Path) -> None:

@@ -7,8 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.frames import frame, measurement, stamp, worn
-from support.replaying import alerts, news2_scores, of_type, replay_frames, replay_values
+from support.frames import Record, frame, measurement, stamp, worn
+from support.replaying import (
+    Output,
+    alerts,
+    news2_scores,
+    of_type,
+    replay_frames,
+    replay_values,
+)
 
 CHART = [
     (
@@ -111,6 +118,11 @@ WHOLE = [  # rate, saturation, oxygen, systolic, pulse, consciousness, temperatu
     (("18", "89", "0", "125", "80", "0", "37.1"), 3),
     (("16", "98", "2", "118", "66", "0", "36.6"), 2),
 ]
+
+
+def last_news2(output: Output) -> Record:
+    """The last record of the score, without those of detectors."""
+    return [each for each in of_type(output, "score") if each["detector"] == "news2"][-1]
 
 
 def at_once(*values: str | None) -> list[tuple[Any, ...]]:
@@ -275,7 +287,7 @@ def check_in(minutes: float, what: tuple[str, str], value: str) -> tuple[float, 
 )
 def test_air_or_oxygen_from_a_check_in(what: tuple[str, str], value: str, points: int) -> None:
     output = replay_values([check_in(0, what, value), (1, "heart_rate", "80")])
-    score = of_type(output, "score")[-1]
+    score = last_news2(output)
     assert (score["contributions"]["oxygen"], score["missing"].count("oxygen")) == (points, 0)
     assert alerts(output) == []  # oxygen is a treatment, no alert by itself
 
@@ -288,19 +300,19 @@ def test_a_fresh_check_in_wins_over_the_registry_and_the_newest_over_an_older_on
     other = "2" if value == "0" else "0"
     # within the hour: both
     values = [check_in(0, FLOW, other), check_in(61, FLOW, value), (62, "heart_rate", "80")]
-    assert of_type(replay_values(values, [entry]), "score")[-1]["contributions"]["oxygen"] == points
+    assert last_news2(replay_values(values, [entry]))["contributions"]["oxygen"] == points
 
 
 @pytest.mark.parametrize(("minutes", "points"), [(720, 2), (721, 0)])
 def test_a_check_in_counts_for_twelve_hours(minutes: int, points: int) -> None:
     entry = {"v": 1, "patient": "p", "on_oxygen": False}
     output = replay_values([check_in(0, FLOW, "2"), (minutes, "heart_rate", "80")], [entry])
-    assert of_type(output, "score")[-1]["contributions"]["oxygen"] == points
+    assert last_news2(output)["contributions"]["oxygen"] == points
 
 
 @pytest.mark.parametrize(("values", "total"), WHOLE)
 def test_the_parts_of_a_whole_set_are_added(values: tuple[str, ...], total: int) -> None:
-    score = of_type(replay_values(at_once(*values)), "score")[-1]
+    score = last_news2(replay_values(at_once(*values)))
     assert (score["score_min"], score["score_max"], score["missing"]) == (total, total, [])
 
 
@@ -310,13 +322,13 @@ def test_on_scale_2_the_range_holds_the_answer_that_is_not_known() -> None:
     """
     values = at_once("15", "98", None, "126", "68", "0", "36.7")
     entry = {"v": 1, "patient": "p", "oxygen_scale": 2}
-    score = of_type(replay_values(values, [entry]), "score")[-1]
+    score = last_news2(replay_values(values, [entry]))
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
 
 
 def test_a_complete_score_is_no_range() -> None:
     values = at_once("16", "97", "0", "120", "80", "0", "37.0")
-    score = of_type(replay_values(values), "score")[-1]
+    score = last_news2(replay_values(values))
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 0, [])
 
 
@@ -325,7 +337,7 @@ def test_scale_2_follows_the_check_in(flow: str, points: int) -> None:
     """97 % is too much for somebody on oxygen with a target of 88 to 92, and good on air."""
     entry = {"v": 1, "patient": "p", "oxygen_scale": 2, "on_oxygen": flow == "0"}
     output = replay_values([check_in(0, FLOW, flow), (1, "oxygen_saturation", "97")], [entry])
-    assert of_type(output, "score")[-1]["contributions"]["oxygen_saturation"] == points
+    assert last_news2(output)["contributions"]["oxygen_saturation"] == points
 
 
 def test_a_check_in_that_comes_late_counts_from_its_own_time() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.cli.options import OwnTables
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
 
@@ -41,6 +42,10 @@ def evaluate(
         int | None, typer.Option(min=1, help="Processes; default: as many as cores.")
     ] = None,
     knowledge: OwnTables = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(help="Folder with own tables for each fold by person, in folders 0, 1, ..."),
+    ] = None,
     part: Annotated[
         WantedPart,
         typer.Option(help="People whose id has an even SHA-256 (fit), an odd one (check), or all."),
@@ -65,6 +70,8 @@ def evaluate(
     from rpm_stream.evaluation.report import encode
     from rpm_stream.evaluation.tables import text_of
 
+    if knowledge and folds:
+        raise UsageError("--knowledge and --folds both name own tables: give one of them")
     folder = knowledge or Settings().knowledge
     tables = own_tables(folder)
     files = work.EvaluationFiles(
@@ -74,6 +81,7 @@ def evaluate(
         home=home,
         out=out,
         knowledge=folder,
+        folds=folds,
     )
     scope = work.EvaluationScope(
         part=part.value, patients=patients, jobs=jobs or os.cpu_count() or 1

@@ -82,6 +82,11 @@ def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
         state.twins.pop(vital, None)
 
 
+def forget_hours(state: ScoreState) -> None:
+    """Drop the last hours of the vitals. The deterioration score begins again."""
+    state.hours = msgspec.UNSET
+
+
 def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> None:
     """Drop the readings of all but the ``most`` newest runs.
 

@@ -10,6 +10,7 @@ import msgspec
 
 from rpm_stream.records.in_house import Total
 from rpm_stream.records.readings import Reading
+from rpm_stream.score.deterioration.hours import Hours
 from rpm_stream.score.memory.days import Days
 from rpm_stream.score.memory.forecasts import ForecastState
 from rpm_stream.score.memory.history import VitalHistory
@@ -175,6 +176,8 @@ class ScoreState(msgspec.Struct):
     trail: dict[str, list[Point]] = {}
     seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
     copies: dict[str, bytes] = {}  # vital -> the marks of second readings of these measurements
+    # not in the bytes of a patient without a vital of the deterioration score
+    hours: Hours | msgspec.UnsetType = msgspec.UNSET
     twins: dict[str, list[Twin]] = {}  # vital -> the newest second readings, whole
 
 

@@ -14,16 +14,20 @@ from rpm_stream.app.runtime.private import private_folder, write_private
 from rpm_stream.evaluation.assess import assess
 from rpm_stream.evaluation.bootstrap import DRAWS
 from rpm_stream.evaluation.report import CadenceResult, Evaluation, encode
-from rpm_stream.evaluation.stays import CARRIED, WINDOW, Part, StayLabel, Traits, part_of
+from rpm_stream.evaluation.stays import CARRIED, WINDOW, Part, StayLabel, Traits, fold_of, part_of
 from rpm_stream.evaluation.tables import text_of
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 from rpm_stream.records import Record
 
 Progress = Callable[[str, int, int], None]  # what is done, how many, of how many
 
 
 class EvaluationFiles(Record, frozen=True, kw_only=True):
-    """The files of an evaluation. ``knowledge`` is a folder with own tables."""
+    """The files of an evaluation.
+
+    ``knowledge`` is a folder with own tables. ``folds`` is a folder with one such folder for each
+    fold of the cut by person, named 0, 1 and so on: a stay is run with the tables of its fold.
+    """
 
     readings: tuple[Path, ...]
     events: Path
@@ -31,6 +35,7 @@ class EvaluationFiles(Record, frozen=True, kw_only=True):
     home: Path | None = None
     out: Path | None = None
     knowledge: Path | None = None
+    folds: Path | None = None
 
 
 class EvaluationScope(Record, frozen=True, kw_only=True):
@@ -55,12 +60,12 @@ def run_evaluation(
     labels = _chosen(read_events(files.events), scope)
     people = {} if files.people is None else read_people(files.people)
 
+    tables = _tables_of(files)
+
     def cadence(name: str, paths: Sequence[Path]) -> CadenceResult:
-        inputs = _inputs(paths, labels, people)
+        inputs = _inputs(paths, labels, people, tables)
         total = len(inputs)
-        stays = run_stays(
-            inputs, scope.jobs, files.knowledge, lambda done: progress(name, done, total)
-        )
+        stays = run_stays(inputs, scope.jobs, lambda done: progress(name, done, total))
         return assess(stays, people, knowledge)
 
     result = Evaluation(
@@ -96,8 +101,29 @@ def _chosen(labels: Sequence[StayLabel], scope: EvaluationScope) -> list[StayLab
     return found[: scope.patients]
 
 
+def _tables_of(files: EvaluationFiles) -> tuple[Path | None, ...]:
+    """Return the folder of own tables of each fold, or of all stays. Raises UsageError."""
+    if files.folds is None:
+        return (files.knowledge,)
+    folders: list[Path] = []
+    while (folder := files.folds / f"{len(folders)}").is_dir():
+        if not any(folder.glob("*.toml")):
+            raise UsageError(f"--folds {folder}: has no tables")
+        try:
+            load(folder)
+        except KnowledgeError as error:
+            raise UsageError(str(error)) from None
+        folders.append(folder)
+    if not folders:
+        raise UsageError(f"--folds {files.folds}: has no folder 0, 1, ... with own tables")
+    return tuple(folders)
+
+
 def _inputs(
-    paths: Sequence[Path], labels: Sequence[StayLabel], people: dict[str, Traits]
+    paths: Sequence[Path],
+    labels: Sequence[StayLabel],
+    people: dict[str, Traits],
+    tables: Sequence[Path | None],
 ) -> list[StayInput]:
     packed = read_readings(paths, {label.patient for label in labels})
     if not packed:
@@ -107,6 +133,7 @@ def _inputs(
             label=label,
             packed=tuple(packed.get(label.patient, ())),
             traits=people.get(label.patient),
+            tables=tables[fold_of(label.patient, len(tables))],
         )
         for label in labels
     ]

@@ -88,8 +88,10 @@ def read_people(path: Path) -> dict[str, Traits]:
     found: dict[str, Traits] = {}
     for line, row in _table(path, PEOPLE_COLUMNS):
         age = row["age"]
-        if not (age.isdecimal() and age.isascii() and int(age) <= 130):
+        if not (age.isdecimal() and age.isascii() and len(age) <= 3 and int(age) <= 130):
             raise UsageError(f"{path}: line {line}: the age is no number of years up to 130")
+        if row["patient"] in found:
+            raise UsageError(f"{path}: line {line} repeats a patient")
         found[row["patient"]] = Traits(age=int(age), sex=row["sex"])
     return found
 
