@@ -25,6 +25,8 @@ FALLS = [*STEADY, 120, 112, 103, 93, 83]
 TURNS = [*FALLS, 90, 98, 106, 112, 116, 118, 120]
 NEARLY_VERY_LOW = [130.0] * 12 + [118, 106, 94, 82, 70, 58, 60, 72, 84, 90, 96, 100, 100]
 PRESSED = [*[112.0] * 14, 92, 84]
+LOCAL = [worn(device="csv.p", utc_offset="+00:00")]
+"""A registry that knows the local time of the readings of ``replay_values``."""
 Record = dict[str, Any]
 
 
@@ -146,14 +148,14 @@ def test_a_steady_value_predicts_nothing(level: int) -> None:
     ids=["at night", "by day"],
 )
 def test_a_sudden_fall_at_night_is_named_pressure(begin: float, priority: str) -> None:
-    (first, *_) = records(replay_values(values(PRESSED, begin=begin)))
+    (first, *_) = records(replay_values(values(PRESSED, begin=begin), LOCAL))
     assert first["priority"] == priority
     assert ("pressure on the sensor" in first["title"]) is (priority == "low")
 
 
 def test_a_fast_fall_at_night_is_named_pressure_too() -> None:
     """The rule about rates asks the forecast."""
-    found = records(replay_values(values([*[112.0] * 14, 91, 81], begin=16 * 60)))
+    found = records(replay_values(values([*[112.0] * 14, 91, 81], begin=16 * 60), LOCAL))
     assert {each["priority"] for each in found} == {"low"}
     words = found[-1]["why"]
     assert any("a minute: 70 mg/dL in about" in line for line in words)
@@ -170,16 +172,29 @@ def test_night_is_that_of_the_person() -> None:
     assert first["priority"] == "low"
 
 
+def test_where_local_time_is_not_known_it_is_not_night() -> None:
+    """An unknown zone must not lower a priority."""
+    (first, *_) = records(replay_values(values(PRESSED, begin=16 * 60)))
+    assert (first["priority"], "pressure" in first["title"]) == ("medium", False)
+
+
+def test_one_value_alone_predicts_nothing() -> None:
+    """It is not known whether it rises: 72 may follow 45."""
+    assert not records(replay_values(values([72])))
+    after_a_gap = [(0, VITAL, "72"), (60, VITAL, "73"), (120, VITAL, "72")]
+    assert not records(replay_values(after_a_gap))
+
+
 def test_a_fall_before_which_the_value_moved_is_no_pressure() -> None:
     course = [150.0 - 3 * step for step in range(14)] + [90, 80]
-    (first, *_) = records(replay_values(values(course, begin=16 * 60)))
+    (first, *_) = records(replay_values(values(course, begin=16 * 60), LOCAL))
     assert "pressure" not in first["title"]
 
 
 @pytest.mark.parametrize(("value", "priority"), [(68, "medium"), (52, "high")])
 def test_a_low_value_alerts_whatever_made_it_so(value: int, priority: str) -> None:
     """Law 3: what looks like pressure hides no low value."""
-    found = records(replay_values(values([*PRESSED, value], begin=16 * 60)))
+    found = records(replay_values(values([*PRESSED, value], begin=16 * 60), LOCAL))
     assert found[0]["priority"] == "low"
     assert found[-1]["priority"] == priority
     assert found[-1]["title"] == "Interstitial glucose low"

@@ -14,6 +14,9 @@ OR_PRESSURE: Final = ", or pressure on the sensor"
 PRESSED_WORDS: Final = "; a sudden fall after a steady hour at night, as of a body on the sensor"
 """What is added to title and ``why`` of a finding."""
 
+UNKNOWN: Final = "offset_unknown"
+"""The flag of a reading of which the local time is not known."""
+
 KNOWN_SECONDS: Final = 3540
 """So much of the trace must be known to call an hour steady."""
 
@@ -38,20 +41,23 @@ def is_pressed(
 
 
 def was_pressed(table: PressureTable, kept: ForecastState | None, at: int) -> bool:
-    """Return whether the sensor may have been pressed shortly before a time."""
+    """Return whether the followed sensor may have been pressed shortly before a time."""
     return kept is not None and 0 <= at - kept.pressed_at <= table.hold_minutes * 60
 
 
 def _is_night(reading: Reading, table: PressureTable) -> bool:
+    """Return whether it is night where the person is. Where that is unknown, it is not."""
+    if reading.utc_offset is None or UNKNOWN in reading.flags:
+        return False
     hour = (reading.measured_at + _offset(reading.utc_offset)).hour
     if table.from_hour > table.to_hour:
         return hour >= table.from_hour or hour < table.to_hour
     return table.from_hour <= hour < table.to_hour
 
 
-def _offset(written: str | None) -> timedelta:
-    """Return the distance of local time from UTC; none where the offset is not known."""
-    if written is None or written == "Z":
+def _offset(written: str) -> timedelta:
+    """Return the distance of local time from UTC."""
+    if written == "Z":
         return timedelta(0)
     offset = timedelta(hours=int(written[1:3]), minutes=int(written[4:6]))
     return -offset if written[0] == "-" else offset

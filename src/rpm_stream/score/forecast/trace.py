@@ -79,3 +79,5 @@ def forget(kept: ForecastState, wrong: set[int]) -> None:
     kept.times = [at for at, _ in points]
     kept.values = [value for _, value in points]
     kept.issued = [each for each in kept.issued if each.at not in wrong]
+    if kept.pressed_at in wrong:
+        kept.pressed_at = 0

@@ -6,7 +6,8 @@ limits report that) and that does not rise. The alert's title names what is expe
 
 - *One alert for an event*: the findings are of the group of the glucose limits, so a value that
   becomes low joins the alert that predicted it.
-- *None while the value rises again*: a reading that lies above that of 5 minutes ago finds nothing.
+- *None while the value rises again*: a reading that lies above that of 5 minutes ago finds nothing,
+  nor does one of which no value of 5 minutes ago is known.
 - *None from a jump*: a fall of more than ``most_fall`` in 5 minutes is mostly the sensor's.
 - *A prediction never latches*: it is back when the chance is below ``withdraw``, and recovered when
   readings have shown that for the recovery time. A high prediction does not wait for a person
@@ -42,6 +43,7 @@ from rpm_stream.score.rules.stretch import Stretch
 
 RULE = "predicted"
 PRESSURE = "pressure"
+LEAST_SECONDS = 300  # of a trace: of one value it is not known whether it rises
 DETECTOR = "glucose_forecast"
 
 
@@ -102,10 +104,11 @@ class PredictedGlucose(MomentRule):
         kept = state.forecasts.get(self._vital)
         if kept is None:
             kept = state.forecasts[self._vital] = self._forecaster.begin(reading.device)
-        elif kept.times and kept.device != reading.device:
-            if _seconds(reading) - kept.times[-1] <= MOST_GAP:
+        elif kept.device != reading.device:
+            if kept.times and _seconds(reading) - kept.times[-1] <= MOST_GAP:
                 return None
             kept.device = reading.device
+            kept.pressed_at = 0
         if kept.times and _seconds(reading) < kept.times[-1]:
             return None
         return kept
@@ -121,6 +124,8 @@ class PredictedGlucose(MomentRule):
                 found = (row, chance)  # the last one is the graver one
         note_calm(state, self._member, reading.measured_at, is_calm)
         pressed = is_pressed(self._table.pressure, kept, reading, outlook)
+        if outlook.known_seconds < LEAST_SECONDS:
+            return
         if found and -self._table.most_fall <= outlook.over[0] <= self._table.most_rise:
             why = self._why(reading, outlook, *found)
             yield self._finding(reading, found[0], why, pressed)

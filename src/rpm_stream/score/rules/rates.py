@@ -97,6 +97,8 @@ class Rates(MomentRule):
     def _is_pressed(self, state: ScoreState, reading: Reading) -> bool:
         table = self._knowledge.glucose_forecast
         kept = state.forecasts.get(reading.vital)
+        if kept is not None and kept.device != reading.device:
+            return False  # another sensor that falls too speaks against pressure
         return was_pressed(table.pressure, kept, int(reading.measured_at.timestamp()))
 
     def _doubted(self, finding: Finding) -> Finding:
