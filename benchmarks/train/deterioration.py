@@ -34,9 +34,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 
+from rpm_stream.app.operate.evaluate.labelled_files import read_events, read_people
 from rpm_stream.evaluation.alarms import BUDGETS, threshold_for
 from rpm_stream.evaluation.cohort import Cohort
-from rpm_stream.evaluation.stays import START, StayLabel, fold_of, hour_of
+from rpm_stream.evaluation.stays import START, WINDOW, StayLabel, fold_of, hour_of
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.deterioration import (
     DERIVED,
@@ -95,21 +96,6 @@ def scaled(x: Floats, model: Fitted) -> Floats:
     return np.nan_to_num(apart)
 
 
-def labels() -> list[StayLabel]:
-    """Return the stays of the events file."""
-    with (DATA / "sepsis2019_events.csv").open(encoding="utf-8") as file:
-        return [
-            StayLabel(
-                patient=row["patient"],
-                hours=int(row["monitored_hours"]),
-                onset=hour_of(msgspec.convert(row["onset_at"], type=type(START), strict=False))
-                if row["onset_at"]
-                else None,
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
 def values(names: Sequence[str]) -> dict[str, dict[int, dict[str, float]]]:
     """Return the plausible values by patient, hour and vital."""
     vitals = shipped().vitals
@@ -162,7 +148,7 @@ def rows(stays: Sequence[StayLabel], names: Sequence[str], ages: dict[str, float
         age = ages.get(label.patient)
         for hour, vector in enumerate(vectors(label, given.get(label.patient, {}), age)):
             x.append(vector)
-            y.append(label.onset is not None and hour > label.onset - 12)
+            y.append(label.onset is not None and hour > label.onset - WINDOW)
             stay.append(column)
             hours.append(hour)
     return Rows(np.array(x), np.array(y, dtype=float), np.array(stay), np.array(hours))
@@ -219,9 +205,9 @@ def main() -> None:
     asked = options.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"{DATA} is not there: set RPM_SHARED to the folder with data/")
-    stays = labels()[: asked.patients]
-    with (DATA / "sepsis2019_people.csv").open(encoding="utf-8") as file:
-        ages = {row["patient"]: float(row["age"]) for row in csv.DictReader(file)}
+    stays = read_events(DATA / "sepsis2019_events.csv")[: asked.patients]
+    people = read_people(DATA / "sepsis2019_people.csv")
+    ages = {patient: float(traits.age) for patient, traits in people.items()}
     hourly = rows(stays, ["sepsis2019.csv.gz", "sepsis2019_oxygen.csv.gz"], ages)
     home = rows(stays, ["sepsis2019_home.csv.gz"], {})
     fold = np.array([fold_of(label.patient, FOLDS) for label in stays])

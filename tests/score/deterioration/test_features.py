@@ -128,7 +128,7 @@ def test_any_features_give_a_probability_and_its_parts(numbers: list[float]) -> 
 
 
 def test_who_is_ill_has_a_higher_score_than_who_is_well() -> None:
-    """Whoever was well and turns ill rises, and comes above the threshold."""
+    """The score of a person who was well and turns ill comes above the threshold."""
     well = MODEL.risk(FEATURES_OF.vector(*course(*[WELL] * 24), {})).probability
     turning = MODEL.risk(FEATURES_OF.vector(*course(*[WELL] * 18, *[ILL] * 6), {})).probability
     assert well < min(TABLE.thresholds.values()) < TABLE.alarm_from < turning
